@@ -1,0 +1,99 @@
+"""The only place that unpickles or pickles: Swift's disks and wire hold pickles, so we read and write just those.
+
+loads() admits plain containers, text, bytes and numbers, and the few names that formats 2.4, 4.2 and 4.14 list; any
+other name in the stream is refused before it is looked up. dumps() writes protocol 2, the only one every reader shares.
+"""
+
+from __future__ import annotations
+
+import _codecs
+import array
+import io
+import pickle
+from typing import Any
+
+
+class UnsafePickle(ValueError):
+    """A pickle that is broken, or names something beyond the allow-list."""
+
+
+class _Record:
+    """An instance of a foreign class of the allow-list, reduced to its attributes."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state)
+
+
+def _reconstruct(kind: type, base: type, state: Any) -> Any:
+    """copy_reg._reconstructor for dict subclasses: the mapping alone."""
+    return dict(state) if state else {}
+
+
+def _rebuild_array(kind: type, typecode: str, machine_format: int, data: bytes) -> array.array[Any]:
+    """array._array_reconstructor, sizes checked by array itself; machine formats as the array module numbers them."""
+    rebuilt: array.array[Any] = array.array(typecode)
+    rebuilt.frombytes(data)
+    # Odd numbers of the unsigned 16 and 32 bit formats are big-endian.
+    if machine_format in (3, 5, 7, 9, 11, 13):
+        rebuilt.byteswap()
+    return rebuilt
+
+
+_PLAIN: dict[tuple[str, str], Any] = {
+    ("_codecs", "encode"): _codecs.encode,
+    ("builtins", "bytes"): bytes,
+    ("__builtin__", "bytes"): bytes,
+    ("builtins", "dict"): dict,
+    ("__builtin__", "dict"): dict,
+    ("builtins", "object"): object,
+    ("__builtin__", "object"): object,
+    ("copy_reg", "_reconstructor"): _reconstruct,
+    ("copyreg", "_reconstructor"): _reconstruct,
+    ("swift.common.header_key_dict", "HeaderKeyDict"): dict,
+    ("swift.common.swob", "HeaderKeyDict"): dict,
+}
+_BUILDER: dict[tuple[str, str], Any] = _PLAIN | {
+    ("array", "array"): array.array,
+    ("array", "_array_reconstructor"): _rebuild_array,
+    ("swift.common.ring.builder", "RingBuilder"): _Record,
+}
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, data: bytes, allowed: dict[tuple[str, str], Any], encoding: str) -> None:
+        super().__init__(io.BytesIO(data), encoding=encoding)
+        self._allowed = allowed
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._allowed[module, name]
+        except KeyError:
+            raise UnsafePickle(f"{module}.{name} may not be unpickled") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise UnsafePickle("persistent ids may not be unpickled")
+
+
+def loads(data: bytes, *, encoding: str = "bytes") -> Any:
+    """Plain values of a pickle. encoding: how Python 2 byte strings come out. Raises UnsafePickle on anything else."""
+    return _loads(data, _PLAIN, encoding)
+
+
+def loads_builder(data: bytes) -> Any:
+    """As loads, admitting array.array and the attribute style of very old ring builders (formats 2.4)."""
+    value = _loads(data, _BUILDER, "latin-1")
+    return vars(value) if isinstance(value, _Record) else value
+
+
+def dumps(value: Any, protocol: int = 2) -> bytes:
+    """Protocol 2 of plain values: the bytes that every Swift release reads (formats 4.2)."""
+    return pickle.dumps(value, protocol=protocol)
+
+
+def _loads(data: bytes, allowed: dict[tuple[str, str], Any], encoding: str) -> Any:
+    try:
+        return _Reader(data, allowed, encoding).load()
+    except UnsafePickle:
+        raise
+    except Exception as error:  # A broken pickle can raise nearly anything; all of it means the same.
+        raise UnsafePickle(f"not a readable pickle: {error!r}") from None
