@@ -1,0 +1,1 @@
+"""Layer 1: typed settings, parsed once from PasteDeploy ini files; every problem in one report."""

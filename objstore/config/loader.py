@@ -1,0 +1,36 @@
+"""From an ini file to a WSGI application, by PasteDeploy, with three differences that operators rely on.
+
+A conf.d directory is one file; `egg:swift#x` is `egg:objstore#x`; a % in a value is just a %, unless it is %(name)s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paste.deploy.loadwsgi import APP, ConfigLoader, NicerConfigParser
+
+from objstore.config.factories import our_egg
+from objstore.config.inifile import DEFAULT, IniFile
+
+
+def load_app(ini: IniFile, name: str = "main") -> Any:
+    """Build the application of a file. Raises ConfigError from factories, LookupError for a name without a section."""
+    return _Loader(ini).get_context(APP, name, {}).create()
+
+
+class _Loader(ConfigLoader):  # type: ignore[misc]  # paste is untyped
+    """PasteDeploy's loader over what read_ini() has read."""
+
+    def __init__(self, ini: IniFile) -> None:
+        self.filename = str(ini.path)
+        defaults = {"here": str(ini.here), "__file__": str(ini.path), **ini.pairs(DEFAULT)}
+        self.parser = NicerConfigParser(self.filename, defaults=defaults, interpolation=None)
+        self.parser.optionxform = str
+        for section, entries in ini.sections.items():
+            self.parser.add_section(section)
+            values = ini.pairs(section)
+            for key, entry in entries.items():
+                if key in defaults and not entry.is_set:
+                    continue
+                value = our_egg(values[key]) if key == "use" else values[key]
+                self.parser.set(section, f"set {key}" if entry.is_set else key, value)

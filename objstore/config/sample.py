@@ -1,0 +1,140 @@
+"""The annotated samples in etc/, generated from the settings classes: python -m objstore.config.sample DIRECTORY
+
+A sample shows every key, commented out, with its default; what stands uncommented is what a file needs at least. A test
+compares the files with what is generated here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from objstore.config.cluster import HashSettings, LimitSettings, PolicySettings
+from objstore.config.factories import APP_GROUP, FILTER_GROUP, Factories, installed
+from objstore.config.server import ServerSettings
+from objstore.config.settings import Settings
+from objstore.config.settings import text as anything
+
+_WIDTH = 118
+_PROXY_FILTERS = (
+    ("catch_errors", "catch_errors"),
+    ("gatekeeper", "gatekeeper"),
+    ("healthcheck", "healthcheck"),
+    ("proxy-logging", "proxy_logging"),
+    ("cache", "memcache"),
+    ("listing_formats", "listing_formats"),
+    ("tempauth", "tempauth"),
+    ("copy", "copy"),
+)
+_STORAGE_KEYS = frozenset({"devices", "mount_check"})
+_HEALTHCHECK = (("healthcheck", "healthcheck"),)
+# The name of a server's sample: its application's factory, and its filters as (name in the pipeline, factory).
+_SERVERS = {
+    "proxy-server": ("proxy", _PROXY_FILTERS),
+    "account-server": ("account", _HEALTHCHECK),
+    "container-server": ("container", _HEALTHCHECK),
+    "object-server": ("object", _HEALTHCHECK),
+}
+_HEAD = """\
+# {title}
+# Generated from the settings classes (python -m objstore.config.sample etc); every key is shown with its default.
+"""
+_TITLES = {
+    "proxy-server": "The proxy server: what clients talk to.",
+    "account-server": "The account server of a storage node.",
+    "container-server": "The container server of a storage node.",
+    "object-server": "The object server of a storage node.",
+    "swift": "swift.conf: what all servers of a cluster share. The same file on every machine. Read as latin-1.",
+}
+_USERS = """
+# user_<account>_<user> = <key> [group ...]
+# user_admin_admin = a-long-random-key .admin
+"""
+
+
+def samples(known: Factories | None = None) -> dict[str, str]:
+    """File name to text, for every sample."""
+    factories = known or installed()
+    texts = {f"{name}.conf-sample": _server(name, factories) for name in _SERVERS}
+    texts["swift.conf-sample"] = _swift()
+    return texts
+
+
+def _server(name: str, factories: Factories) -> str:
+    app, filters = _SERVERS[name]
+    pipeline = [*(item for item, _ in filters), name]
+    if name == "proxy-server":
+        # Once outside, for what clients ask, and once inside, for what filters ask.
+        pipeline.insert(-1, "proxy-logging")
+    left_out = _STORAGE_KEYS if name == "proxy-server" else frozenset()
+    parts = [_HEAD.format(title=_TITLES[name]), _section("DEFAULT", ServerSettings, left_out=left_out)]
+    parts.append(f"[pipeline:main]\npipeline = {' '.join(pipeline)}\n")
+    parts.append(_paste_section(f"app:{name}", app, factories.settings_class(APP_GROUP, app)))
+    for item, factory in filters:
+        parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
+    return "\n".join(parts)
+
+
+def _swift() -> str:
+    head = _HEAD.format(title=_TITLES["swift"])
+    policy = _section("storage-policy:0", PolicySettings)
+    return "\n".join([head, _section("swift-hash", HashSettings), policy, _section("swift-constraints", LimitSettings)])
+
+
+def _paste_section(section: str, factory: str, settings: type[Settings] | None) -> str:
+    text = _section(section, settings or Settings, [f"use = egg:objstore#{factory}"])
+    return text + _USERS if factory == "tempauth" else text
+
+
+def _section(
+    section: str, settings: type[Settings], lines: Sequence[str] = (), left_out: frozenset[str] = frozenset()
+) -> str:
+    """A section's text: what the class says of itself, `lines` as they are, then every key."""
+    text = list(_comment(_own_doc(settings)))
+    text += [f"[{section}]", *lines]
+    fields = [item for item in settings.keys().values() if item.name not in left_out]
+    text += _keys(item for item in fields if not item.metadata["advanced"])
+    advanced = [item for item in fields if item.metadata["advanced"]]
+    if advanced:
+        text += ["", "# Seldom changed:", *_keys(iter(advanced))]
+    return "\n".join(text) + "\n"
+
+
+def _keys(fields: Iterator[dataclasses.Field[object]]) -> Iterator[str]:
+    for item in fields:
+        kind = item.metadata["kind"]
+        expected = "" if kind is anything else f" Expected: {kind.expected}."
+        yield from _comment(item.metadata["doc"] + expected)
+        yield f"# {item.name} = {item.metadata['default']}".rstrip()
+
+
+def _own_doc(settings: type[Settings]) -> str:
+    """What a class says of itself; '' for what dataclass wrote in its place."""
+    doc = settings.__doc__ or ""
+    if settings is Settings or doc.startswith(f"{settings.__name__}("):
+        return ""
+    return inspect.cleandoc(doc).replace("\n", " ")
+
+
+def _comment(text: str) -> Iterator[str]:
+    yield from (f"# {line}" for line in textwrap.wrap(text, _WIDTH))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write all samples into a directory."""
+    if len(argv) != 1:
+        print("usage: python -m objstore.config.sample DIRECTORY", file=sys.stderr)
+        return 2
+    directory = Path(argv[0])
+    directory.mkdir(exist_ok=True)
+    for name, text in samples().items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Layer 1: the outside world, one seam per file (green threads, clock, files, processes, logs)."""

@@ -1,0 +1,99 @@
+"""The disks of a storage node: directories under one root, each a mount point where the operator says so.
+
+Every backend request names a device. path() turns the name into a directory, or says why the device cannot be used;
+the server then answers 507 and the caller goes to another node. An unmounted disk must never be written to: what lands
+in the empty mount point fills the root file system and vanishes when the disk comes back. Source: formats 1.4.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from objstore.core.errors import DeviceUnavailable, InsufficientStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Space that uploads may not take: bytes, or percent of the file system. 0 keeps nothing back."""
+
+    amount: float
+    is_percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Reserve:
+        """Of '10000000' or '1%'. Raises ValueError."""
+        text = text.strip()
+        if text.endswith("%"):
+            percent = float(text[:-1])
+            if not 0 <= percent <= 100:
+                raise ValueError(f"{text} is not between 0% and 100%")
+            return cls(percent, is_percent=True)
+        size_bytes = int(text or "0")
+        if size_bytes < 0:
+            raise ValueError(f"{text} is less than 0 bytes")
+        return cls(size_bytes)
+
+
+NO_RESERVE = Reserve(0)
+
+
+class Devices:
+    """The devices under `root`. mount_check: each must be a mount point, a bare directory will not do."""
+
+    def __init__(self, root: Path | str, mount_check: bool) -> None:
+        self._root = str(root)
+        self._mount_check = mount_check
+
+    def path(self, device: str) -> str:
+        """The directory of a device. Raises DeviceUnavailable: missing, not mounted, or a name that leaves the root."""
+        if not is_safe_name(device):
+            raise DeviceUnavailable(device, f"not a device name under {self._root}")
+        path = f"{self._root}/{device}"
+        if self._mount_check:
+            if not os.path.ismount(path):
+                raise DeviceUnavailable(device, f"not mounted under {self._root}")
+        elif not os.path.isdir(path):
+            raise DeviceUnavailable(device, f"no such directory under {self._root}")
+        return path
+
+    def names(self) -> list[str]:
+        """Names of the usable devices, sorted; those that path() would refuse are left out."""
+        usable = []
+        for name in sorted(os.listdir(self._root)):
+            try:
+                self.path(name)
+            except DeviceUnavailable:
+                continue
+            usable.append(name)
+        return usable
+
+    @staticmethod
+    def check_reserve(device_path: str, incoming_bytes: int, reserve: Reserve) -> None:
+        """Raises InsufficientStorage when the device would hold less than its reserve after incoming_bytes more.
+
+        Deletes do not ask: they must work on a full disk.
+        """
+        if not reserve.amount:
+            return
+        status = os.statvfs(device_path)
+        free = status.f_bavail * status.f_frsize - incoming_bytes
+        if reserve.is_percent:
+            size = status.f_blocks * status.f_frsize
+            left, unit = (free * 100 / size if size else 0.0), "%"
+        else:
+            left, unit = float(free), " bytes"
+        if left <= reserve.amount:
+            raise InsufficientStorage(
+                os.path.basename(device_path),
+                f"{left:.10g}{unit} would be free, fallocate_reserve keeps {reserve.amount:.10g}{unit}",
+            )
+
+
+@lru_cache(maxsize=1024)
+def is_safe_name(device: str) -> bool:
+    """Whether a device name is one directory and the same when percent-encoded."""
+    return device not in ("", ".", "..") and quote(device, safe="") == device

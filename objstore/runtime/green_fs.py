@@ -1,0 +1,107 @@
+"""The file system of a server whose hub makes the cheap system calls itself and waits, green, only for syncs and locks.
+
+What is called from a native thread works as in the plain Fs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from objstore.core.errors import LockTimeout
+from objstore.runtime import green
+from objstore.runtime.fs import Fs
+from objstore.runtime.sync import sync_all
+
+
+class GreenFs(Fs):
+    """Made before or after the fork, in the thread that will run the hub."""
+
+    def __init__(self) -> None:
+        super().__init__(self._pause)
+        self._hub_thread = threading.get_ident()
+        self._queues: dict[str, deque[green.Future]] = {}
+
+    def _pause(self, seconds: float) -> None:
+        (green.sleep if self._is_in_hub_thread else time.sleep)(seconds)
+
+    @property
+    def _is_in_hub_thread(self) -> bool:
+        return threading.get_ident() == self._hub_thread
+
+    def sync(self, fd: int) -> None:
+        if self._is_in_hub_thread:
+            sync_all((fd,))
+        else:
+            super().sync(fd)
+
+    def sync_data(self, fd: int) -> None:
+        if self._is_in_hub_thread:
+            sync_all((fd,), data_only=True)
+        else:
+            super().sync_data(fd)
+
+    def sync_directory(self, path: str) -> None:
+        if self._is_in_hub_thread:
+            self.sync_directories((path,))
+        else:
+            super().sync_directory(path)
+
+    def sync_directories(self, paths: Sequence[str]) -> None:
+        if not self._is_in_hub_thread:
+            super().sync_directories(paths)
+            return
+        fds: list[int] = []
+        try:
+            for path in paths:
+                fds.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+            sync_all(fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    @contextmanager
+    def lock(self, path: str, timeout_s: float) -> Iterator[None]:
+        if not self._is_in_hub_thread:
+            with super().lock(path, timeout_s):
+                yield
+            return
+        with self._gate(path, timeout_s), super().lock(path, timeout_s):
+            yield
+
+    @contextmanager
+    def _gate(self, path: str, timeout_s: float) -> Iterator[None]:
+        """Green threads of this process queue up here, so that they never poll for a lock that one of them holds."""
+        queue = self._queues.get(path)
+        if queue is None:
+            queue = self._queues[path] = deque()
+        else:
+            self._wait_in_line(queue, path, timeout_s)
+        try:
+            yield
+        finally:
+            self._hand_over(queue, path)
+
+    def _wait_in_line(self, queue: deque[green.Future], path: str, timeout_s: float) -> None:
+        turn = green.Future()
+        queue.append(turn)
+        try:
+            turn.wait(timeout_s)
+        except BaseException as error:
+            if turn.is_set:
+                self._hand_over(queue, path)
+            else:
+                queue.remove(turn)
+            if isinstance(error, green.TimedOut):
+                raise LockTimeout(path, timeout_s) from None
+            raise
+
+    def _hand_over(self, queue: deque[green.Future], path: str) -> None:
+        if queue:
+            queue.popleft().set()
+        else:
+            del self._queues[path]

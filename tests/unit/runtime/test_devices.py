@@ -1,0 +1,84 @@
+"""Names, mounts and the reserve of devices."""
+
+import os
+
+import pytest
+
+from objstore.core.errors import DeviceUnavailable, InsufficientStorage
+from objstore.runtime.devices import NO_RESERVE, Devices, Reserve
+
+
+def test_path_of_a_directory_is_given_when_mounts_are_not_checked(tmp_path):
+    (tmp_path / "sda1").mkdir()
+    assert Devices(tmp_path, mount_check=False).path("sda1") == f"{tmp_path}/sda1"
+
+
+def test_missing_device_is_unavailable(tmp_path):
+    with pytest.raises(DeviceUnavailable, match="sdb1: no such directory"):
+        Devices(tmp_path, mount_check=False).path("sdb1")
+
+
+def test_stub_file_is_no_device(tmp_path):
+    (tmp_path / "sda1").touch()
+    with pytest.raises(DeviceUnavailable):
+        Devices(tmp_path, mount_check=False).path("sda1")
+
+
+def test_bare_directory_is_refused_when_mounts_are_checked(tmp_path):
+    (tmp_path / "sda1").mkdir()
+    with pytest.raises(DeviceUnavailable, match="sda1: not mounted"):
+        Devices(tmp_path, mount_check=True).path("sda1")
+
+
+def test_mount_point_is_accepted():
+    assert Devices("/", mount_check=True).path("proc") == "//proc"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../etc", "a b", "a%2fb", "\0", "é"])
+def test_unsafe_names_are_refused(tmp_path, name):
+    with pytest.raises(DeviceUnavailable):
+        Devices(tmp_path, mount_check=False).path(name)
+
+
+def test_names_lists_usable_devices_in_order(tmp_path):
+    for name in ("sdb1", "sda1", "lost found"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    assert Devices(tmp_path, mount_check=False).names() == ["sda1", "sdb1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", Reserve(0)),
+        ("", Reserve(0)),
+        ("1024", Reserve(1024)),
+        ("1%", Reserve(1, True)),
+        (" 2.5% ", Reserve(2.5, True)),
+    ],
+)
+def test_reserve_is_bytes_or_percent(text, expected):
+    assert Reserve.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "101%", "-1%", "x", "1GB", "nan%"])
+def test_bad_reserve_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        Reserve.parse(text)
+
+
+def test_reserve_in_bytes_counts_what_is_coming(tmp_path):
+    status = os.statvfs(tmp_path)
+    everything = status.f_blocks * status.f_frsize
+    Devices.check_reserve(str(tmp_path), 0, Reserve(1))
+    with pytest.raises(InsufficientStorage, match="fallocate_reserve"):
+        Devices.check_reserve(str(tmp_path), everything, Reserve(1))
+
+
+def test_reserve_in_percent(tmp_path):
+    with pytest.raises(InsufficientStorage):
+        Devices.check_reserve(str(tmp_path), 0, Reserve(100, True))
+
+
+def test_no_reserve_asks_nothing(tmp_path):
+    Devices.check_reserve(str(tmp_path / "missing"), 1 << 60, NO_RESERVE)
