@@ -1,0 +1,556 @@
+"""The HTTP/1.1 client of the servers among themselves: pooled keep-alive connections, green or without waiting.
+
+A Connection belongs to one green thread at a time and carries one exchange: send_request (and send, for a body),
+read_head, then the body, then release(). The try_ calls never wait: one green thread can feed and read many peers with
+green.wait_any over their descriptors. Nothing is added to a request but what the caller gives.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from objstore.http.body import Sink
+from objstore.http.framing import (
+    LAST_CHUNK,
+    BodyDecoder,
+    ChunkedDecoder,
+    ClosedEarly,
+    FramingError,
+    FramingLimits,
+    LengthDecoder,
+    UntilCloseDecoder,
+    chunk_head,
+)
+from objstore.http.head import RESPONSE_LIMITS, HeadError, HeadScanner, ResponseHead, head_bytes, parse_response
+from objstore.http.pipes import PIPE_BYTES, pipe
+from objstore.http.reading import BodyReader
+from objstore.http.status import HTTPStatus
+from objstore.http.stream import PlainStream, prepare
+from objstore.runtime import green
+from objstore.runtime.green import TimedOut, monotonic
+
+__all__ = [
+    "LAST_CHUNK",
+    "PIECES_AT_MOST",
+    "BadResponse",
+    "ConnectFailed",
+    "Connection",
+    "ConnectionPool",
+    "PeerBroken",
+    "PeerError",
+    "PeerTimedOut",
+    "ResponseHead",
+    "chunk_head",
+    "request",
+]
+
+_RECEIVE_BYTES = 65536
+_INTERIM_AT_MOST = 8
+_FINAL = int(HTTPStatus.OK)
+PIECES_AT_MOST = 64
+"""Far below what the kernel takes in one call (IOV_MAX, 1024)."""
+_FRAMING = FramingLimits()
+_SPLICE = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+
+class PeerError(Exception):
+    """An exchange with a peer failed. Messages name the peer."""
+
+
+class ConnectFailed(PeerError):
+    """No connection: refused, unreachable, or not in time."""
+
+
+class PeerTimedOut(PeerError):
+    """The peer let a deadline pass in the middle of an exchange."""
+
+
+class PeerBroken(PeerError):
+    """The peer closed or reset the connection in the middle of an exchange."""
+
+
+class BadResponse(PeerError):
+    """The peer's bytes are no HTTP/1.1 response."""
+
+
+Address = tuple[str, int]
+
+
+class ConnectionPool:
+    """Idle connections to peers, newest first. One per process, used by green threads only."""
+
+    def __init__(self, idle_per_address: int = 32, idle_s: float = 20.0) -> None:
+        """idle_s: less than the servers' keep-alive timeout, so that the pool lets go first."""
+        self._idle_per_address = idle_per_address
+        self._idle_s = idle_s
+        self._idle: dict[Address, deque[_Parked]] = {}
+
+    def connect(self, host: str, port: int, timeout_s: float) -> Connection:
+        """An idle connection that is not stale, else a new one. host: an IP address or a name. Raises ConnectFailed."""
+        parked = self._idle.get((host, port))
+        while parked:
+            stream = parked.pop().take()
+            if stream is not None:
+                return Connection(self, (host, port), stream, is_reused=True)
+        return Connection(self, (host, port), _connected(host, port, timeout_s), is_reused=False)
+
+    def connect_new(self, host: str, port: int, timeout_s: float) -> Connection:
+        """A new connection, whatever is idle. Raises ConnectFailed."""
+        return Connection(self, (host, port), _connected(host, port, timeout_s), is_reused=False)
+
+    def park(self, address: Address, stream: PlainStream) -> None:
+        parked = self._idle.setdefault(address, deque())
+        if len(parked) >= self._idle_per_address:
+            parked.popleft().close()
+        parked.append(_Parked(self, address, stream, monotonic() + self._idle_s))
+
+    def forget(self, address: Address, parked: _Parked) -> None:
+        idle = self._idle.get(address)
+        if idle is not None and parked in idle:
+            idle.remove(parked)
+            if not idle:
+                del self._idle[address]
+
+    @property
+    def idle_count(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    def close(self) -> None:
+        """Close what is idle."""
+        for parked in [parked for idle in self._idle.values() for parked in idle]:
+            parked.close()
+        self._idle.clear()
+
+
+class _Parked:
+    """An idle connection. The hub wakes it when its peer closes (or says anything), or when it is idle too long."""
+
+    __slots__ = ("_pool", "_address", "_stream", "_deadline")
+
+    def __init__(self, pool: ConnectionPool, address: Address, stream: PlainStream, deadline: float) -> None:
+        self._pool = pool
+        self._address = address
+        self._stream: PlainStream | None = stream
+        self._deadline = deadline
+        stream.watch.when_readable(self, deadline)
+
+    def take(self) -> PlainStream | None:
+        """The stream, or None when it is stale."""
+        stream = self._stream
+        if stream is None:
+            return None
+        self._stream = None
+        stream.watch.forget_reader()
+        if _is_silent(stream):
+            return stream
+        stream.close()
+        return None
+
+    def switch(self) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        # A wake-up may be false: the edge of an answer that was read before the hub told of it arrives after parking.
+        if _is_silent(stream):
+            stream.watch.when_readable(self, self._deadline)
+        else:
+            self._drop()
+
+    def throw(self, _: BaseException) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        self._pool.forget(self._address, self)
+        self.close()
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.watch.forget_reader()
+            self._stream.close()
+            self._stream = None
+
+
+def _is_silent(stream: PlainStream) -> bool:
+    """Whether the peer has neither closed nor said anything."""
+    try:
+        return stream.peek() is None
+    except OSError:
+        return False
+
+
+class Connection:
+    """One exchange with one peer. After an error: close()."""
+
+    __slots__ = (
+        "fd",
+        "is_reused",
+        "has_answer_begun",
+        "_pool",
+        "_address",
+        "_stream",
+        "_scanner",
+        "_held",
+        "_reader",
+        "_method",
+        "_keeps_alive",
+        "_unsent",
+        "_is_closed",
+    )
+
+    def __init__(self, pool: ConnectionPool, address: Address, stream: PlainStream, *, is_reused: bool) -> None:
+        self.fd = stream.fd
+        self.is_reused = is_reused
+        self.has_answer_begun = False
+        self._pool = pool
+        self._address = address
+        self._stream = stream
+        self._scanner = HeadScanner(RESPONSE_LIMITS)
+        self._held = b""
+        self._reader: BodyReader | None = None
+        self._method = ""
+        self._keeps_alive = False
+        self._unsent: int | None = 0
+        self._is_closed = False
+
+    # Sending
+
+    def send_request(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes = b"", *, timeout_s: float
+    ) -> None:
+        """Head and body in one send. target: percent-encoded. Raises ValueError for what would split the head."""
+        headers = list(headers)
+        self._method = method
+        self._unsent = 0
+        for name, value in headers:
+            # By their length first: these are two of twenty.
+            if len(name) == 14 and name.lower() == "content-length":
+                self._unsent = int(value)
+            elif len(name) == 17 and name.lower() == "transfer-encoding":
+                self._unsent = None
+        head = head_bytes(f"{method} {target} HTTP/1.1", headers)
+        self._count(len(body))
+        self._send(head + body if body else head, timeout_s)
+
+    def send(self, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        """More of the body, as it stands on the wire (chunk heads are the caller's)."""
+        self._count(len(data))
+        self._send(data, timeout_s)
+
+    def try_send(self, data: bytes | bytearray | memoryview) -> int:
+        """How many bytes of data the kernel took, without waiting; 0 when its buffer is full."""
+        try:
+            sent = self._stream.try_send(data)
+        except OSError as error:
+            raise self._broken(error) from None
+        self._count(sent)
+        return sent
+
+    def try_send_pieces(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """As try_send, of several pieces one after the other (at most PIECES_AT_MOST)."""
+        try:
+            sent = self._stream.try_send_pieces(pieces)
+        except OSError as error:
+            raise self._broken(error) from None
+        self._count(sent)
+        return sent
+
+    def mark_request_whole(self) -> None:
+        """The last chunk of a chunked request has been sent: the connection may be used again."""
+        if self._unsent is None:
+            self._unsent = 0
+
+    def _count(self, sent: int) -> None:
+        if self._unsent is not None:
+            self._unsent -= sent
+
+    def _send(self, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        try:
+            self._stream.send(data, timeout_s)
+        except OSError as error:
+            raise self._broken(error) from None
+        except TimedOut:
+            raise self._late("takes no more bytes", timeout_s) from None
+
+    # Reading
+
+    def try_read_head(self) -> ResponseHead | None:
+        """The next head, final or interim, if it is there."""
+        while True:
+            data: bytes | None = self._held
+            if data:
+                self._held = b""
+            else:
+                try:
+                    data = self._stream.try_recv(_RECEIVE_BYTES)
+                except OSError as error:
+                    raise self._broken(error) from None
+                if data is None:
+                    return None
+                if not data:
+                    raise PeerBroken(f"{self._peer}: closed before its response was whole")
+            self.has_answer_begun = True
+            try:
+                found = self._scanner.feed(data)
+                if found is not None:
+                    return self._begin(*found)
+            except HeadError as error:
+                raise BadResponse(f"{self._peer}: {error.reason}") from None
+
+    def read_head(self, timeout_s: float) -> ResponseHead:
+        """Wait for the next head, final or interim. timeout_s: until the whole head is there."""
+        head = self.try_read_head()
+        if head is not None:
+            return head
+        deadline = monotonic() + timeout_s
+        while head is None:
+            try:
+                self._stream.wait_readable(deadline)
+            except TimedOut:
+                raise self._late("no response head", timeout_s) from None
+            head = self.try_read_head()
+        return head
+
+    def wait_for_head(self, deadline_s: float) -> bool:
+        """Wait for more, after try_read_head() has found nothing; False at the deadline (of green.monotonic).
+
+        For one peer; cheaper than green.wait_any, which serves many.
+        """
+        try:
+            self._stream.wait_readable(deadline_s)
+        except TimedOut:
+            return False
+        return True
+
+    def _begin(self, data: bytes, rest: bytes) -> ResponseHead:
+        head = parse_response(data, self._method)
+        if head.status < _FINAL:
+            if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise BadResponse(f"{self._peer}: switches protocols, unasked")
+            self._held = rest
+            return head
+        self._reader = BodyReader(self._stream, _decoder(head), rest)
+        self._keeps_alive = head.keeps_alive and (head.is_chunked or head.length is not None)
+        return head
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Exactly size bytes of body but at its end. timeout_s: for every wait for progress."""
+        assert self._reader is not None, "read_head() first"
+        try:
+            return self._reader.read(size, timeout_s)
+        except (OSError, TimedOut, FramingError) as error:
+            raise self._failed_body(error, timeout_s) from None
+
+    def read_some(self, size: int, timeout_s: float) -> bytes:
+        """What is there, at least a byte; b"" at the end of the body."""
+        assert self._reader is not None, "read_head() first"
+        try:
+            return self._reader.read_some(size, timeout_s)
+        except (OSError, TimedOut, FramingError) as error:
+            raise self._failed_body(error, timeout_s) from None
+
+    def readinto(self, view: memoryview, timeout_s: float) -> int:
+        """What is there, at least a byte; 0 at the end of the body."""
+        assert self._reader is not None, "read_head() first"
+        try:
+            return self._reader.readinto(view, timeout_s)
+        except (OSError, TimedOut, FramingError) as error:
+            raise self._failed_body(error, timeout_s) from None
+
+    def readline(self, limit: int, timeout_s: float) -> bytes:
+        """Body up to and with LF; less when limit or the end of the body comes first."""
+        assert self._reader is not None, "read_head() first"
+        try:
+            return self._reader.readline(limit, timeout_s)
+        except (OSError, TimedOut, FramingError) as error:
+            raise self._failed_body(error, timeout_s) from None
+
+    def read_all(self, limit_bytes: int, timeout_s: float) -> bytes:
+        """The rest of the body. Raises BadResponse when it is longer than limit_bytes."""
+        data = self.read(limit_bytes + 1, timeout_s)
+        if len(data) > limit_bytes:
+            raise BadResponse(f"{self._peer}: the body is over {limit_bytes} bytes")
+        return data
+
+    def transfer(self, sink: Sink, count: int, timeout_s: float) -> None:
+        """Send the next count bytes of body on, through a pipe and never through Python where the framing allows.
+
+        Raises what sink raises, PeerBroken when the body ends before count, PeerTimedOut.
+        """
+        reader = self._reader
+        assert reader is not None, "read_head() first"
+        while count:
+            if not reader.raw:
+                data = self.read_some(min(count, _RECEIVE_BYTES), timeout_s)
+                if not data:
+                    raise PeerBroken(f"{self._peer}: the body ends {count} bytes early")
+                sink.send(data)
+                count -= len(data)
+                continue
+            with pipe() as (read_end, write_end):
+                while count and reader.raw:
+                    taken = self._splice(write_end, min(count, reader.raw, PIPE_BYTES), timeout_s)
+                    reader.skip(taken)
+                    sink.splice(read_end, taken)
+                    count -= taken
+
+    def _splice(self, write_end: int, count: int, timeout_s: float) -> int:
+        try:
+            while True:
+                try:
+                    taken = os.splice(self.fd, write_end, count, flags=_SPLICE)
+                    break
+                except (BlockingIOError, InterruptedError):
+                    self._stream.wait_readable(monotonic() + timeout_s)
+        except OSError as error:
+            raise self._broken(error) from None
+        except TimedOut:
+            raise self._late("sends no more of the body", timeout_s) from None
+        if not taken:
+            raise PeerBroken(f"{self._peer}: closed in the middle of the body")
+        return taken
+
+    # Ending
+
+    def release(self) -> None:
+        """Keep the connection for the next exchange when this one is whole on both sides; else close it."""
+        reader = self._reader
+        if (
+            not self._is_closed
+            and self._keeps_alive
+            and self._unsent == 0
+            and reader is not None
+            and reader.is_done
+            and not reader.rest
+            and not self._stream.watch.has_hung_up
+        ):
+            self._is_closed = True
+            self._pool.park(self._address, self._stream)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._stream.close()
+
+    @property
+    def _peer(self) -> str:
+        return f"{self._address[0]}:{self._address[1]}"
+
+    def _broken(self, error: OSError) -> PeerBroken:
+        return PeerBroken(f"{self._peer}: {error.strerror or error}")
+
+    def _late(self, what: str, timeout_s: float) -> PeerTimedOut:
+        return PeerTimedOut(f"{self._peer}: {what} within {timeout_s:g} s")
+
+    def _failed_body(self, error: Exception, timeout_s: float) -> PeerError:
+        if isinstance(error, OSError):
+            return self._broken(error)
+        if isinstance(error, TimedOut):
+            return self._late("sends no more of the body", timeout_s)
+        if isinstance(error, ClosedEarly):
+            return PeerBroken(f"{self._peer}: {error}")
+        return BadResponse(f"{self._peer}: {error}")
+
+
+def request(
+    pool: ConnectionPool,
+    host: str,
+    port: int,
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes = b"",
+    *,
+    connect_timeout_s: float,
+    timeout_s: float,
+    max_body_bytes: int,
+) -> tuple[ResponseHead, bytes]:
+    """One whole exchange. Once more on a new connection when a reused one turns out dead before any byte of answer."""
+    headers = list(headers)
+    connection = pool.connect(host, port, connect_timeout_s)
+    try:
+        return _exchange(connection, method, target, headers, body, timeout_s, max_body_bytes)
+    except PeerBroken:
+        if not connection.is_reused or connection.has_answer_begun:
+            raise
+    connection = pool.connect_new(host, port, connect_timeout_s)
+    return _exchange(connection, method, target, headers, body, timeout_s, max_body_bytes)
+
+
+def _exchange(
+    connection: Connection,
+    method: str,
+    target: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    timeout_s: float,
+    max_body_bytes: int,
+) -> tuple[ResponseHead, bytes]:
+    try:
+        connection.send_request(method, target, headers, body, timeout_s=timeout_s)
+        for _ in range(_INTERIM_AT_MOST):
+            head = connection.read_head(timeout_s)
+            if head.status >= HTTPStatus.OK:
+                break
+        else:
+            raise BadResponse(f"more than {_INTERIM_AT_MOST} interim responses")
+        answer = connection.read_all(max_body_bytes, timeout_s)
+    except BaseException:
+        connection.close()
+        raise
+    connection.release()
+    return head, answer
+
+
+def _decoder(head: ResponseHead) -> BodyDecoder:
+    if head.is_chunked:
+        return ChunkedDecoder(_FRAMING)
+    return UntilCloseDecoder() if head.length is None else LengthDecoder(head.length)
+
+
+_resolver = green.ThreadPool(2)
+
+
+def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
+    deadline = monotonic() + timeout_s
+    family, address = _resolved(host, port, timeout_s)
+    raw = _socket.socket(family, _socket.SOCK_STREAM)
+    prepare(raw)
+    code = raw.connect_ex(address)
+    stream = PlainStream(raw)
+    try:
+        if code == errno.EINPROGRESS:
+            stream.wait_writable(deadline)
+            code = stream.error_code()
+        if code:
+            raise ConnectFailed(f"{host}:{port}: {os.strerror(code)}")
+    except TimedOut:
+        stream.close()
+        raise ConnectFailed(f"{host}:{port}: no connection within {timeout_s:g} s") from None
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _resolved(host: str, port: int, timeout_s: float) -> tuple[int, tuple[object, ...]]:
+    """Addresses are used as they stand; a name is looked up in a native thread."""
+    for family in (_socket.AF_INET, _socket.AF_INET6):
+        try:
+            _socket.inet_pton(family, host)
+            return family, (host, port)
+        except OSError:
+            continue
+    try:
+        with green.deadline(timeout_s):
+            found = _resolver.run(_socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
+    except TimedOut:
+        raise ConnectFailed(f"{host}: its name was not resolved within {timeout_s:g} s") from None
+    except OSError as error:
+        raise ConnectFailed(f"{host}: {error}") from None
+    return int(found[0][0]), tuple(found[0][4])

@@ -1,0 +1,108 @@
+"""The typed services and facts that travel in a WSGI environ, and nothing else may be put there by name.
+
+Middleware never imports the proxy: what it needs of it stands here. Keys are module constants; accessors give types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from objstore.core.info import AccountInfo, ContainerInfo
+from objstore.core.names import ClientPath, client_path
+
+if TYPE_CHECKING:
+    from objstore.http.request import Request
+    from objstore.http.response import Response
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WSGIApp = Callable[[Environ, StartResponse], Any]
+
+TRANSACTION_ID = "objstore.trans_id"
+AUTHORIZE = "objstore.authorize"
+"""Authorize: set by an auth filter, called by the proxy (or a filter) once it knows the container's ACL."""
+AUTHORIZE_OVERRIDE = "objstore.authorize_override"
+"""True: an earlier filter has authorized this request (temporary URLs, internal requests)."""
+OWNER = "objstore.owner"
+"""True: the user owns the account and may see and set its privileged headers."""
+RESELLER = "objstore.reseller"
+"""True: the user administers every account and may see how the system keeps a container."""
+ACL = "objstore.acl"
+"""The ACL text that applies, set just before AUTHORIZE is called; None when there is none."""
+INFO = "objstore.info"
+"""InfoService."""
+CACHE = "objstore.cache"
+"""CacheService; absent when no cache filter is configured."""
+SOURCE = "objstore.source"
+"""Short text: which filter made this subrequest; None for a client's own."""
+FINISH = "objstore.finish"
+"""list of Finish callbacks; the server calls them when the response is out or has failed."""
+PATH = "objstore.path"
+"""(PATH_INFO, ClientPath | None): the parse of client_path_of, valid while PATH_INFO is the same text."""
+REMOTE_USER = "REMOTE_USER"
+RAW_TARGET = "objstore.raw_target"
+"""The request target exactly as it came, as a WSGI string."""
+
+Authorize = Callable[["Request"], "Response | None"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the server knows once an exchange is over. Times in seconds, sizes in bytes of body."""
+
+    status: int
+    bytes_received: int
+    bytes_sent: int
+    elapsed_s: float
+    first_byte_s: float
+    is_complete: bool
+    """False: the connection broke, or the body failed, before the response was out."""
+
+
+Finish = Callable[[Outcome], None]
+
+
+class InfoService(Protocol):
+    """What middleware asks of the proxy. Answers come from the cache where it is valid."""
+
+    def account(self, environ: Environ, account: str) -> AccountInfo: ...
+
+    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo: ...
+
+
+class CacheService(Protocol):
+    """A cache of plain JSON values, shared where memcached is configured. It never raises: what it cannot do is a
+    miss. Keys are text of any length."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other workers and machines see what this one sets."""
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+
+    def set(self, key: str, value: Any, ttl_s: float = 0) -> None:
+        """ttl_s 0: for as long as the cache sees fit."""
+
+    def delete(self, key: str) -> None: ...
+
+    def incr(self, key: str, delta: int = 1, ttl_s: float = 0) -> int | None:
+        """Add to a counter that starts at 0 and never falls below it; the new count, or None when it cannot."""
+
+
+def client_path_of(environ: Environ) -> ClientPath | None:
+    """The names of the request, parsed once. Raises InvalidName when they are not UTF-8."""
+    text = environ["PATH_INFO"]
+    known = environ.get(PATH)
+    if known is not None and known[0] is text:
+        return cast("ClientPath | None", known[1])
+    path = client_path(text)
+    environ[PATH] = (text, path)
+    return path
+
+
+def on_finish(environ: Environ, callback: Finish) -> None:
+    """Have the server call back at the end of this exchange. A subrequest shares its parent's list."""
+    environ.setdefault(FINISH, []).append(callback)

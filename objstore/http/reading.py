@@ -1,0 +1,162 @@
+"""Reading one message body off a stream: the decoder says what is body, this says how it gets to the reader."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from objstore.http.framing import BodyDecoder, LengthDecoder
+from objstore.http.stream import Stream
+
+__all__ = ["BodyReader"]
+
+_RECEIVE_BYTES = 65536
+
+
+class BodyReader:
+    """One body, once. Large raw parts are received straight into the reader's buffer.
+
+    Raises FramingError (broken framing, or closed before the end), OSError, TimedOut.
+    received: bytes of body given out so far. rest: what came after the end of the body, once it is done.
+    """
+
+    __slots__ = ("_stream", "_decoder", "_pieces", "_start", "_held", "received", "rest")
+
+    def __init__(self, stream: Stream, decoder: BodyDecoder, first: bytes) -> None:
+        """first: bytes that were received with the head."""
+        self._stream = stream
+        self._decoder = decoder
+        self._pieces: deque[bytes] = deque()
+        self._start = 0
+        self._held = b"" if decoder.is_done else first
+        self.received = 0
+        self.rest = first if decoder.is_done else b""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything has been given out."""
+        return self._decoder.is_done and not self._pieces
+
+    @property
+    def is_received(self) -> bool:
+        """Whether the end of the body has been received, given out or not."""
+        return self._decoder.is_done
+
+    @property
+    def remaining(self) -> int | None:
+        """Bytes still to be given out; None when only the end will tell."""
+        if isinstance(self._decoder, LengthDecoder):
+            return self._decoder.raw + sum(map(len, self._pieces)) - self._start  # What is held is still part of raw.
+        return None
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Exactly size bytes but at the end."""
+        held, decoder = self._held, self._decoder
+        if held and type(decoder) is LengthDecoder and len(held) == decoder.raw <= size:
+            # A short message: all of its body came with the head.
+            self._held = b""
+            decoder.raw = 0
+            self.received += len(held)
+            return held
+        pieces: list[bytes] = []
+        missing = size
+        while missing:
+            piece = self.read_some(missing, timeout_s)
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_some(self, size: int, timeout_s: float) -> bytes:
+        """What is there, at least a byte and at most size; b"" at the end."""
+        while not self._pieces:
+            decoder = self._decoder
+            if decoder.is_done:
+                return b""
+            if decoder.raw and not self._held:
+                data = self._stream.recv(min(size, decoder.raw, 1 << 20), timeout_s)
+                if not data:
+                    decoder.end_of_stream()
+                    return b""
+                decoder.skip(len(data))
+                self.received += len(data)
+                return data
+            self._receive(timeout_s)
+        return self._take(size)
+
+    def readinto(self, view: memoryview, timeout_s: float) -> int:
+        """What is there, at least a byte; 0 at the end."""
+        while not self._pieces:
+            decoder = self._decoder
+            if decoder.is_done:
+                return 0
+            if decoder.raw and not self._held:
+                count = self._stream.recv_into(view[: decoder.raw], timeout_s)
+                if not count:
+                    decoder.end_of_stream()
+                    return 0
+                decoder.skip(count)
+                self.received += count
+                return count
+            self._receive(timeout_s)
+        piece = self._take(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def readline(self, limit: int, timeout_s: float) -> bytes:
+        """Up to and with LF; what there is when limit or the end comes first."""
+        line = bytearray()
+        while len(line) < limit:
+            if not self._pieces:
+                if self._decoder.is_done:
+                    break
+                self._receive(timeout_s)
+                continue
+            piece = self._pieces[0]
+            most = limit - len(line)
+            end = piece.find(b"\n", self._start, self._start + most) + 1
+            line += self._take(end - self._start if end else most)
+            if end:
+                break
+        return bytes(line)
+
+    @property
+    def raw(self) -> int:
+        """Body bytes that come next on the stream as they stand; 0 while pieces are buffered."""
+        return 0 if self._pieces or self._held else self._decoder.raw
+
+    def skip(self, count: int) -> None:
+        """count bytes of `raw` were taken off the stream by the caller (splice)."""
+        self._decoder.skip(count)
+        self.received += count
+
+    def _receive(self, timeout_s: float) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._feed(held)
+        else:
+            self._feed_or_end(self._stream.recv(_RECEIVE_BYTES, timeout_s))
+
+    def _feed_or_end(self, data: bytes) -> None:
+        if data:
+            self._feed(data)
+        else:
+            self._decoder.end_of_stream()
+
+    def _feed(self, data: bytes) -> None:
+        pieces, rest = self._decoder.feed(data)
+        self._pieces.extend(piece for piece in pieces if piece)
+        self.rest = rest
+
+    def _take(self, size: int) -> bytes:
+        piece, start = self._pieces[0], self._start
+        if len(piece) - start <= size:
+            self._pieces.popleft()
+            self._start = 0
+            taken = piece[start:] if start else piece
+        else:
+            # The piece stays whole: small reads do not copy what they leave.
+            self._start = start + size
+            taken = piece[start : start + size]
+        self.received += len(taken)
+        return taken
