@@ -1,0 +1,1 @@
+"""Layer 2: SQLite brokers for account and container databases."""
