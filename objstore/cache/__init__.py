@@ -1,0 +1,1 @@
+"""Layer 2: the in-process cache, and a memcached client."""

@@ -1,0 +1,1 @@
+"""Layer 4: deciding what to replicate (pure) and carrying it."""
