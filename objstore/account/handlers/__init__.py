@@ -1,0 +1,1 @@
+"""One file per verb family of the account server."""

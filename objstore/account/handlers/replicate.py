@@ -1,0 +1,12 @@
+"""REPLICATE: what the replicators of other nodes ask of this one's account databases. Source: formats 6.8."""
+
+from __future__ import annotations
+
+from objstore.account.service import AccountService
+from objstore.http.request import Request
+from objstore.http.response import Response
+from objstore.replication import db_rpc
+
+
+def replicate(service: AccountService, request: Request) -> Response:
+    return db_rpc.replicate(service.databases, service.devices, service.clock, request)

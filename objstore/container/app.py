@@ -1,0 +1,148 @@
+"""The container server: a WSGI app over container databases. Started by paste as egg:objstore#container."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from objstore.config.boot import settings_for, swift_dir_of
+from objstore.config.cluster import Cluster, load_cluster
+from objstore.container.account_update import AccountNode, AccountUpdates, Send
+from objstore.container.handlers import put, read, replicate, rows, shards
+from objstore.container.reports import Reports
+from objstore.container.service import ContainerService
+from objstore.container.settings import ContainerServerSettings
+from objstore.core.hashing import HashSecrets
+from objstore.core.limits import Limits
+from objstore.core.policy import Policies
+from objstore.db.container import KIND
+from objstore.db.database import Databases
+from objstore.http.client import ConnectionPool, request
+from objstore.http.dispatch import BackendApp, Handler
+from objstore.http.request import Request
+from objstore.http.response import Response
+from objstore.ring.reload import ReloadingRing
+from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.devices import Devices
+
+logger = logging.getLogger("objstore.container")
+
+_ANSWER_BYTES_MAX = 65536
+
+
+def make_app(
+    settings: ContainerServerSettings,
+    *,
+    secrets: HashSecrets,
+    policies: Policies,
+    limits: Limits,
+    clock: Clock,
+    send: Send | None = None,
+    account_nodes: Callable[[str], Sequence[AccountNode]] | None = None,
+) -> BackendApp:
+    """send: how account servers are told (tests pass their own). account_nodes: who keeps an account; None: changed
+    counts are not reported from here."""
+    updates = AccountUpdates(
+        send or _sender(settings.conn_timeout),
+        timeout_s=settings.node_timeout,
+        forget_failure_s=settings.fail_fast,
+        monotonic=clock.monotonic,
+        logger=logger,
+    )
+    service = ContainerService(
+        settings=settings,
+        secrets=secrets,
+        policies=policies,
+        limits=limits,
+        devices=Devices(settings.devices, settings.mount_check),
+        databases=Databases(KIND, logger),
+        clock=clock,
+        account_updates=updates,
+        reports=account_nodes and Reports(updates, account_nodes, interval_s=settings.report_interval, logger=logger),
+    )
+    handlers: dict[str, Handler] = {
+        "DELETE": partial(_delete, service),
+        "GET": partial(read.get, service),
+        "HEAD": partial(read.head, service),
+        "POST": partial(put.post, service),
+        "PUT": partial(_put, service),
+        "UPDATE": partial(rows.update, service),
+    }
+    return BackendApp(
+        "container",
+        handlers,
+        {"REPLICATE": partial(replicate.replicate, service)},
+        replication_server=settings.replication_server,
+        logger=logger,
+    )
+
+
+def app_factory(global_conf: dict[str, str], **local_conf: str) -> BackendApp:
+    """PasteDeploy. Raises ConfigError."""
+    settings = settings_for(ContainerServerSettings, global_conf, local_conf)
+    cluster = load_cluster(swift_dir_of(global_conf))
+    return make_app(
+        settings,
+        secrets=cluster.secrets,
+        policies=cluster.policies,
+        limits=cluster.limits,
+        clock=SystemClock(),
+        account_nodes=_account_nodes(cluster),
+    )
+
+
+app_factory.settings_class = ContainerServerSettings  # type: ignore[attr-defined]
+
+
+def _account_nodes(cluster: Cluster) -> Callable[[str], Sequence[AccountNode]]:
+    ring = ReloadingRing(cluster.swift_dir / "account.ring.gz")
+
+    def nodes(account: str) -> Sequence[AccountNode]:
+        current = ring.current
+        partition = current.partition(cluster.secrets.digest(account))
+        return [
+            AccountNode(*node.address, device=node.name, partition=str(partition))
+            for node in current.primaries(partition)
+        ]
+
+    return nodes
+
+
+def _put(service: ContainerService, request: Request) -> Response:
+    path = request.backend_path(4, 5)
+    if path.obj is not None:
+        return rows.put_row(service, request, path)
+    service.check_room(path)
+    if (request.header(shards.RECORD_TYPE) or "").lower() == "shard":
+        return shards.put_shard_ranges(service, request, path)
+    return put.put_container(service, request, path)
+
+
+def _delete(service: ContainerService, request: Request) -> Response:
+    path = request.backend_path(4, 5)
+    if path.obj is not None:
+        return rows.delete_row(service, request, path)
+    return put.delete_container(service, request, path)
+
+
+def _sender(connect_timeout_s: float) -> Send:
+    """Sends over pooled connections; the pool is this process's own, filled after the fork."""
+    pool = ConnectionPool()
+
+    def send(node: AccountNode, target: str, headers: list[tuple[str, str]], timeout_s: float) -> int:
+        framed = [("Host", f"{node.host}:{node.port}"), *headers, ("Content-Length", "0")]
+        head, _ = request(
+            pool,
+            node.host,
+            node.port,
+            "PUT",
+            target,
+            framed,
+            connect_timeout_s=connect_timeout_s,
+            timeout_s=timeout_s,
+            max_body_bytes=_ANSWER_BYTES_MAX,
+        )
+        return head.status
+
+    return send

@@ -1,0 +1,96 @@
+"""What every handler of the container server works with, made once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from objstore.container.account_update import AccountUpdates
+from objstore.container.reports import Reports
+from objstore.container.settings import ContainerServerSettings
+from objstore.core import metadata_headers
+from objstore.core.errors import BadRequest
+from objstore.core.hashing import HashSecrets
+from objstore.core.headers import is_true
+from objstore.core.limits import Limits
+from objstore.core.names import BackendPath
+from objstore.core.policy import LEGACY_INDEX, Policies
+from objstore.core.timestamp import Timestamp
+from objstore.db import metadata as meta
+from objstore.db.container import ContainerBroker
+from objstore.db.database import Databases
+from objstore.http.request import Request
+from objstore.runtime.clock import Clock
+from objstore.runtime.devices import Devices
+
+META_PREFIX = "x-container-meta-"
+SYSMETA_PREFIX = "x-container-sysmeta-"
+POLICY_INDEX = "x-backend-storage-policy-index"
+POLICY_DEFAULT = "x-backend-storage-policy-default"
+SHARDS_PREFIX = ".shards_"
+
+_KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerService:
+    settings: ContainerServerSettings
+    secrets: HashSecrets
+    policies: Policies
+    limits: Limits
+    devices: Devices
+    databases: Databases
+    clock: Clock
+    account_updates: AccountUpdates
+    reports: Reports | None
+    """None: nobody but the updater tells accounts of changed counts."""
+
+    def broker(self, path: BackendPath) -> ContainerBroker:
+        """The container a path names. Raises DeviceUnavailable."""
+        assert path.account is not None and path.container is not None
+        hash_hex = self.secrets.hash_path(path.account, path.container)
+        return ContainerBroker(self.databases.at(self.devices.path(path.device), path.partition, hash_hex))
+
+    def note_change(self, path: BackendPath, broker: ContainerBroker) -> None:
+        """Rows of a container have changed."""
+        if self.reports is not None:
+            self.reports.note(path, broker)
+
+    def check_room(self, path: BackendPath) -> None:
+        """Raises InsufficientStorage when writes must stop."""
+        self.devices.check_reserve(self.devices.path(path.device), 0, self.settings.fallocate_reserve)
+
+    def check_metadata(self, metadata: meta.Metadata) -> None:
+        """Raises BadRequest when a container may not store this."""
+        meta.check_limits(metadata, META_PREFIX, self.limits)
+
+    def may_create(self, request: Request, account: str) -> bool:
+        """Whether a row or shard range makes the container it is for (formats 6.3)."""
+        if is_true(request.header("x-backend-auto-create")):
+            return True
+        return account.startswith(self.settings.auto_create_account_prefix) and not account.startswith(SHARDS_PREFIX)
+
+    def policy_of(self, request: Request, header: str = POLICY_INDEX) -> int | None:
+        """The policy index a header names, None without it. Raises BadRequest for one that this cluster has not."""
+        text = request.header(header)
+        if text is None:
+            return None
+        policy = self.policies.by_index(text)
+        if policy is None:
+            raise BadRequest(f"Invalid {header} {text!r}")
+        return policy.index
+
+    def row_policy(self, request: Request) -> int:
+        """The policy of an object's row: the header, else 0 (pitfall 18)."""
+        index = self.policy_of(request)
+        return LEGACY_INDEX if index is None else index
+
+    def metadata_of(self, request: Request, timestamp: Timestamp) -> meta.Metadata:
+        """What a request sets or removes. Raises BadRequest."""
+        prefixes = (META_PREFIX, SYSMETA_PREFIX)
+        items = dict(metadata_headers.stored(request.headers("x-container-"), prefixes))
+        names = (*_KEPT_NAMES, "x-versions-location") if self.settings.allow_versions else _KEPT_NAMES
+        for name in names:
+            value = request.header(name)
+            if value is not None:
+                items.update(metadata_headers.stored([(name, value)], (name[:-1],)))
+        return meta.stamped(items.items(), timestamp)

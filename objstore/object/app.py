@@ -1,0 +1,94 @@
+"""The object server: a WSGI app made by PasteDeploy from [app:object-server]."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from objstore.config.boot import settings_for, swift_dir_of
+from objstore.config.cluster import Cluster, load_cluster
+from objstore.http.dispatch import BackendApp
+from objstore.object.context import ObjectContext
+from objstore.object.delivery import HttpPeers, RowDelivery
+from objstore.object.expiring import ExpiryQueue
+from objstore.object.handlers.delete import DeleteHandler
+from objstore.object.handlers.post import PostHandler
+from objstore.object.handlers.put import PutHandler
+from objstore.object.handlers.read import ReadHandler
+from objstore.object.handlers.replicate import ReplicateHandler
+from objstore.object.settings import ObjectServerSettings
+from objstore.object.update import ContainerUpdates, Delivery
+from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.device_threads import DeviceThreads
+from objstore.runtime.devices import Devices
+from objstore.runtime.green_fs import GreenFs
+from objstore.storage.disk import DiskEngine
+from objstore.storage.engine import Engine
+from objstore.storage.writer import WriteSettings
+
+
+def app_factory(global_conf: Mapping[str, str], **local_conf: str) -> BackendApp:
+    """Raises ConfigError with every problem of the section and of swift.conf."""
+    settings = settings_for(ObjectServerSettings, global_conf, local_conf)
+    return build(settings, load_cluster(swift_dir_of(global_conf)))
+
+
+app_factory.settings_class = ObjectServerSettings  # type: ignore[attr-defined]
+
+
+def build(
+    settings: ObjectServerSettings,
+    cluster: Cluster,
+    *,
+    clock: Clock | None = None,
+    engine: Engine | None = None,
+    delivery: Delivery | None = None,
+) -> BackendApp:
+    """The app over given parts; tests pass their own clock, engine or delivery."""
+    clock = clock or SystemClock()
+    engine = engine or disk_engine(settings, cluster, clock)
+    delivery = delivery or RowDelivery(HttpPeers(settings.conn_timeout), clock, settings.container_update_timeout)
+    threads = DeviceThreads(settings.threads_per_disk)
+    context = ObjectContext(
+        engine=engine,
+        policies=cluster.policies,
+        secrets=cluster.secrets,
+        clock=clock,
+        settings=settings,
+        updates=ContainerUpdates(delivery, engine, threads, cluster.secrets),
+        threads=threads,
+        expiry=ExpiryQueue(
+            cluster.secrets, settings.expiring_objects_account_name, settings.expiring_objects_container_divisor
+        ),
+        logger=logging.getLogger("objstore.object"),
+    )
+    read = ReadHandler(context)
+    return BackendApp(
+        "object",
+        {
+            "GET": read,
+            "HEAD": read,
+            "PUT": PutHandler(context),
+            "POST": PostHandler(context),
+            "DELETE": DeleteHandler(context),
+        },
+        {"REPLICATE": ReplicateHandler(context)},
+        replication_server=settings.replication_server,
+        logger=context.logger,
+    )
+
+
+def disk_engine(settings: ObjectServerSettings, cluster: Cluster, clock: Clock) -> DiskEngine:
+    return DiskEngine(
+        Devices(settings.devices, settings.mount_check),
+        cluster.secrets,
+        clock,
+        fs=GreenFs(),
+        reserve=settings.fallocate_reserve,
+        reclaim_age_s=settings.reclaim_age,
+        settings=WriteSettings(
+            bytes_per_sync=settings.mb_per_sync << 20,
+            past_cache_from_bytes=settings.keep_cache_size,
+            preallocate=not settings.disable_fallocate,
+        ),
+    )

@@ -1,0 +1,82 @@
+"""A row for a container listing, as an object server reports it: the value, its request headers, its UPDATE item. Pure.
+
+Source: formats 6.3 and 6.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from objstore.core.errors import InvalidName
+from objstore.core.names import text_of
+from objstore.core.timestamp import Timestamp, encode
+
+DELETED_TYPE, DELETED_ETAG = "application/deleted", "noetag"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRow:
+    """account, container: where the row belongs (the queue's, for an expiry). timestamp: of the data, or the tombstone.
+
+    content_type is a WSGI string. content_type_timestamp and meta_timestamp: set when a POST makes the row.
+    """
+
+    op: str
+    account: str
+    container: str
+    obj: str
+    policy_index: int
+    timestamp: Timestamp
+    size: int = 0
+    content_type: str = DELETED_TYPE
+    etag: str = DELETED_ETAG
+    content_type_timestamp: Timestamp | None = None
+    meta_timestamp: Timestamp | None = None
+    transaction_id: str = "-"
+    referer: str = ""
+
+    @property
+    def is_delete(self) -> bool:
+        return self.op == "DELETE"
+
+    @property
+    def changed_at(self) -> Timestamp:
+        """What orders updates of one name: when the metadata changed, else the data."""
+        return self.meta_timestamp or self.timestamp
+
+    def headers(self) -> dict[str, str]:
+        """Of the request that carries this row alone."""
+        result = {"x-timestamp": self.timestamp.internal}
+        if not self.is_delete:
+            result["x-size"] = str(self.size)
+            result["x-content-type"] = self.content_type
+            result["x-etag"] = self.etag
+            if self.content_type_timestamp is not None:
+                result["x-content-type-timestamp"] = self.content_type_timestamp.internal
+            if self.meta_timestamp is not None:
+                result["x-meta-timestamp"] = self.meta_timestamp.internal
+        result["x-trans-id"] = self.transaction_id
+        if self.referer:
+            result["referer"] = self.referer
+        result["x-backend-storage-policy-index"] = str(self.policy_index)
+        return result
+
+    def item(self) -> dict[str, object]:
+        """Of the JSON list that carries several rows: a row of the container's table without ROWID."""
+        typed_at = self.content_type_timestamp or self.timestamp
+        return {
+            "name": self.obj,
+            "created_at": encode(self.timestamp, typed_at, self.meta_timestamp or typed_at),
+            "size": 0 if self.is_delete else self.size,
+            "content_type": DELETED_TYPE if self.is_delete else _real_text(self.content_type),
+            "etag": DELETED_ETAG if self.is_delete else self.etag,
+            "deleted": int(self.is_delete),
+            "storage_policy_index": self.policy_index,
+        }
+
+
+def _real_text(wsgi_text: str) -> str:
+    try:
+        return text_of(wsgi_text)
+    except InvalidName:
+        return wsgi_text

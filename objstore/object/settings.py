@@ -1,0 +1,71 @@
+"""[app:object-server]: Swift's option names, and its defaults but where a doc says why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from objstore.config.settings import Kind, Settings, boolean, decimal, number, setting, text
+from objstore.runtime.devices import Reserve
+
+_reserve = Kind(Reserve.parse, "bytes, or a percentage such as 1%")
+_header_names = Kind(
+    lambda value: tuple(dict.fromkeys(name.strip().lower() for name in value.split(",") if name.strip())),
+    "header names separated by commas",
+)
+_yes_no_unset = Kind(
+    lambda value: None if not value else boolean.parse(value), "yes, no, or nothing (serve everything)"
+)
+
+
+@dataclass(frozen=True)
+class ObjectServerSettings(Settings):
+    """How one object server keeps and serves objects. Times in seconds."""
+
+    devices: str = setting("/srv/node", text, "Where the disks are mounted: one directory per device.")
+    mount_check: bool = setting("yes", boolean, "Refuse a device that is not a mount point.")
+    fallocate_reserve: Reserve = setting(
+        "1%", _reserve, "Space that uploads may not take: bytes, or percent. Deletes still work below it."
+    )
+    container_update_timeout: float = setting(
+        "1", decimal(0), "How long a PUT waits for its container row before the row is left to the updater."
+    )
+    conn_timeout: float = setting("0.5", decimal(0), "How long to wait for a connection to a container server.")
+    allowed_headers: tuple[str, ...] = setting(
+        "Content-Disposition, Content-Encoding, X-Delete-At, X-Object-Manifest, X-Static-Large-Object, "
+        "Cache-Control, Content-Language, Expires, X-Robots-Tag",
+        _header_names,
+        "Headers that are kept with an object, beside its metadata.",
+    )
+    reclaim_age: float = setting(
+        "604800", decimal(0), "How long a tombstone is kept. The same on every node, or deletes come undone."
+    )
+    replication_server: bool | None = setting(
+        "", _yes_no_unset, "yes: serve only replication. no: serve all but replication. Empty: serve both."
+    )
+    etag_validate_pct: float = setting(
+        "100", decimal(0, 100), "Share of full reads that check MD5, for objects without our own checksum."
+    )
+    max_upload_time: float = setting("86400", decimal(1), "How long one upload may take.", advanced=True)
+    mb_per_sync: int = setting("512", number(1), "Flush an upload to disk every so many MiB.", advanced=True)
+    disable_fallocate: bool = setting("no", boolean, "Do not reserve space for an upload at its start.", advanced=True)
+    network_chunk_size: int = setting(
+        "1048576", number(4096, 1 << 24), "Bytes of an upload that go to disk in one write.", advanced=True
+    )
+    disk_chunk_size: int = setting(
+        "262144", number(4096, 1 << 24), "Bytes read from disk at a time where a filter must see them.", advanced=True
+    )
+    keep_cache_size: int = setting(
+        "5242880", number(0), "Larger objects may leave the page cache once they are read.", advanced=True
+    )
+    keep_cache_private: bool = setting(
+        "yes", boolean, "Keep those that were read with a token cached as well (Swift: no).", advanced=True
+    )
+    threads_per_disk: int = setting(
+        "4", number(1, 64), "Native threads for one device's slow work, so that it stops nobody else.", advanced=True
+    )
+    expiring_objects_account_name: str = setting(
+        "expiring_objects", text, "Account of the queue of objects to expire, without its dot.", advanced=True
+    )
+    expiring_objects_container_divisor: int = setting(
+        "86400", number(1), "Seconds of expiry per container of that queue. The same everywhere.", advanced=True
+    )

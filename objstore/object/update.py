@@ -1,0 +1,130 @@
+"""Telling container servers what changed: after a PUT, POST or DELETE is durable here, before it is answered.
+
+A request names the container replicas it is responsible for (X-Container-Host and its like; for the queue of objects to
+expire X-Delete-At-Host). Each gets the row; if any of them did not take it in time, the row is kept in async_pending,
+durably, and the updater daemon carries it to all of them. So no acknowledged change is ever missing from a listing for
+good. Source: formats 4.14, 6.4, 6.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import unquote
+
+from objstore.core.hashing import HashSecrets
+from objstore.core.names import text_of
+from objstore.http.request import Request
+from objstore.object.delivery import Target
+from objstore.object.rows import ContainerRow
+from objstore.runtime.device_threads import DeviceThreads
+from objstore.runtime.green import spawn
+from objstore.storage.engine import Engine
+from objstore.storage.pending import DeferredUpdate
+
+UNSHARDED = frozenset({"unsharded", ""})
+
+
+class Delivery(Protocol):
+    def deliver(self, target: Target, row: ContainerRow, *, alone: bool = False) -> bool:
+        """Whether the peer took the row in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Where a row must go. is_broken: the request named replicas in a way that makes no sense; the updater knows the
+    real ones. container_path: account/container of a shard, None for the container itself."""
+
+    targets: tuple[Target, ...]
+    is_broken: bool = False
+    db_state: str | None = None
+    container_path: str | None = None
+
+
+NOBODY = Replicas(())
+
+
+class ContainerUpdates:
+    """Sends rows, and keeps those that could not be sent."""
+
+    def __init__(self, delivery: Delivery, engine: Engine, threads: DeviceThreads, secrets: HashSecrets) -> None:
+        self._delivery = delivery
+        self._engine = engine
+        self._threads = threads
+        self._secrets = secrets
+
+    def send(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas) -> None:
+        """Return once every replica has the row or the updater will see to it. Raises InsufficientStorage when it can
+        be neither sent nor kept."""
+        if not replicas.targets and not replicas.is_broken:
+            return
+        alone = replicas.container_path is not None or (replicas.db_state or "") not in UNSHARDED
+        others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
+        accepted = [self._delivery.deliver(target, row, alone=alone) for target in replicas.targets[:1]]
+        accepted += [bool(task.join()) for task in others]
+        if replicas.is_broken or not all(accepted):
+            self.keep(device, policy_index, row, replicas)
+
+    def keep(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas = NOBODY) -> None:
+        """Leave a row to the updater. Raises InsufficientStorage."""
+        update = DeferredUpdate(
+            row.op, row.account, row.container, row.obj, row.headers(), replicas.db_state, replicas.container_path
+        )
+        digest = self._secrets.hash_path(row.account, row.container, row.obj)
+        self._threads.run(device, self._engine.defer, device, policy_index, digest, row.changed_at, update)
+
+
+def container_replicas(request: Request, account: str, container: str) -> Replicas:
+    """Of X-Container-Host, -Device and -Partition; NOBODY when the request names none."""
+    path = _shard_path(request)
+    owner = path.split("/", 1) if path is not None else [account, container]
+    return _replicas(request, "x-container-", owner[0], owner[1], request.header("x-container-root-db-state"), path)
+
+
+def expiry_replicas(request: Request, account: str, container: str) -> Replicas:
+    """Of X-Delete-At-Host, -Device and -Partition."""
+    return _replicas(request, "x-delete-at-", account, container, None, None)
+
+
+def _replicas(
+    request: Request, prefix: str, account: str, container: str, db_state: str | None, path: str | None
+) -> Replicas:
+    hosts = _listed(request.header(prefix + "host"))
+    devices = _listed(request.header(prefix + "device"))
+    partition = request.header(prefix + "partition")
+    if not hosts and not devices:
+        return NOBODY
+    addresses = [_address(text) for text in hosts]
+    if partition is None or len(hosts) != len(devices) or None in addresses:
+        return Replicas((), True, db_state, path)
+    targets = tuple(
+        Target(address[0], address[1], device, partition, account, container)
+        for address, device in zip(addresses, devices, strict=True)
+        if address is not None
+    )
+    return Replicas(targets, False, db_state, path)
+
+
+def _shard_path(request: Request) -> str | None:
+    """account/container of the shard that gets the row instead of the root."""
+    quoted_path = request.header("x-backend-quoted-container-path")
+    if quoted_path is not None:
+        path = unquote(quoted_path)
+    else:
+        raw = request.header("x-backend-container-path")
+        if raw is None:
+            return None
+        path = text_of(raw)
+    return path if path.count("/") >= 1 and all(path.split("/", 1)) else None
+
+
+def _listed(value: str | None) -> list[str]:
+    return [item.strip() for item in (value or "").split(",") if item.strip()]
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """(host, port) of 'host:port'; an IPv6 address may stand in brackets."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()):
+        return None
+    return host.removeprefix("[").removesuffix("]"), int(port)
