@@ -1,0 +1,1 @@
+"""Layer 6: WSGI filters, one per file."""

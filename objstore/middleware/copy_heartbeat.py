@@ -1,0 +1,92 @@
+"""?heartbeat=on of a copy: 202 at once, a blank now and then while the copy runs, at the end a report of its answer.
+
+Proxies and clients with short patience then keep the connection. The real status stands in the report, as
+`Response Status`, in JSON or in lines of text. Source: feature A3.8.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+from objstore.core.accept import best_match
+from objstore.core.errors import BadRequest
+from objstore.http.environ import Environ, StartResponse
+from objstore.http.errors import error_response
+from objstore.http.status import HTTPStatus, status_line
+from objstore.http.subrequest import SubResponse
+from objstore.runtime import green
+
+_INTERVAL_S = 10.0
+_TEXT, _JSON = "text/plain", "application/json"
+_BODY_BYTES = 65536
+
+
+def report_type(environ: Environ) -> str:
+    try:
+        return best_match(environ.get("HTTP_ACCEPT", ""), (_TEXT, _JSON)) or _TEXT
+    except BadRequest:
+        return _TEXT
+
+
+class HeartbeatBody:
+    """write: carries the copy out; abandon: called instead when nobody ever reads this. shown: headers of a success."""
+
+    def __init__(
+        self,
+        write: Callable[[], SubResponse],
+        abandon: Callable[[], None],
+        shown: list[tuple[str, str]],
+        type_: str,
+        interval_s: float = _INTERVAL_S,
+    ) -> None:
+        self._write = write
+        self._abandon = abandon
+        self._interval_s = interval_s
+        self._shown = shown
+        self._type = type_
+        self._done = green.Future()
+        self._task: green.Task | None = None
+
+    def start(self, start_response: StartResponse) -> HeartbeatBody:
+        start_response(status_line(HTTPStatus.ACCEPTED), [("Content-Type", self._type)])
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._task = green.spawn(self._run)
+        yield b" "
+        while True:
+            try:
+                self._done.wait(self._interval_s)
+                break
+            except green.TimedOut:
+                yield b" "
+        yield self._task.join()
+
+    def close(self) -> None:
+        """The client left: a copy that is not done is given up, like an upload that is cut."""
+        if self._task is None:
+            self._abandon()
+        elif not self._task.is_done:
+            self._task.kill()
+
+    def _run(self) -> bytes:
+        try:
+            try:
+                answer = self._write()
+                headers = answer.header_list + (self._shown if answer.is_success else [])
+                return self._report(answer.status_line, headers, answer.read(_BODY_BYTES))
+            except Exception as error:
+                response = error_response(error)
+                status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
+                return self._report(status_line(status), [], b"")
+        finally:
+            self._done.set()
+
+    def _report(self, status: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+        text = body.decode("utf-8", "replace")
+        facts = {"Response Status": status, "Response Body": text, **dict(headers)}
+        if self._type == _JSON:
+            return json.dumps({**facts, "Errors": []}).encode()
+        lines = [f"{name}: {facts[name]}\n" for name in sorted(facts)]
+        return ("".join(lines) + "Errors:\n").encode("utf-8", "replace")

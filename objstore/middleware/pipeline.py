@@ -1,0 +1,93 @@
+"""Which filters a proxy pipeline must have, and in which order: pure rules about names.
+
+Called while the ini file is loaded, before anything is built. Names are those of the pipeline line; `proxy-logging`,
+`proxy_logging` and `egg` names mean the same filter, and `cache` is Swift's name for memcache. Source: feature B4.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
+_AUTH = ("tempauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
+_MAY_REPEAT = frozenset({"proxy_logging"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mandatory:
+    """A filter without which answers are wrong or unsafe. It goes right behind the last of `after` that is there."""
+
+    name: str
+    after: tuple[str, ...]
+    why: str
+
+
+MANDATORY = (
+    Mandatory("catch_errors", (), "every answer needs a transaction id, and no exception may reach a client"),
+    Mandatory("gatekeeper", ("catch_errors",), "without it clients could send the cluster's own headers"),
+    Mandatory(
+        "listing_formats",
+        ("catch_errors", "gatekeeper", "healthcheck", "proxy_logging", "memcache"),
+        "without it every listing is JSON",
+    ),
+    Mandatory(
+        "copy",
+        ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH),
+        "without it COPY and X-Copy-From are ignored",
+    ),
+)
+
+# (earlier, later, why): both in the pipeline, in this order.
+_ORDER = (
+    ("gatekeeper", "proxy_logging", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "memcache", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "listing_formats", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "tempauth", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "copy", "headers must be cleaned before anything reads them"),
+    ("memcache", "tempauth", "tokens and users are looked up in the cache"),
+    ("listing_formats", "copy", "listings are converted at the edge"),
+    ("tempauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+    ("keystoneauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+)
+
+
+def canonical(name: str) -> str:
+    """The filter a name of the pipeline line means: 'proxy-logging' -> 'proxy_logging', 'cache' -> 'memcache'."""
+    name = name.rpartition("#")[2].replace("-", "_")
+    return _ALIASES.get(name, name)
+
+
+def complete(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The pipeline with what is missing inserted, and one note for each insertion. names ends with the application."""
+    full, notes = list(names), []
+    for filter_ in MANDATORY:
+        known = _without_inner_logging([canonical(name) for name in full[:-1]])
+        if filter_.name in known:
+            continue
+        position = max((index + 1 for index, name in enumerate(known) if name in filter_.after), default=0)
+        full.insert(position, filter_.name)
+        before = full[position - 1] if position else "the client"
+        notes.append(f"{filter_.name}: missing from the pipeline, inserted after {before}; {filter_.why}")
+    return full, notes
+
+
+def problems(names: Sequence[str]) -> list[str]:
+    """What is wrong with the order of a complete pipeline; empty when nothing is."""
+    known = [canonical(name) for name in names]
+    found = []
+    if not known:
+        return ["the pipeline is empty; it must end with the proxy-server application"]
+    if known[0] != "catch_errors" and "catch_errors" in known:
+        found.append("catch_errors must be the first filter, or what fails before it has no transaction id")
+    for name in sorted({name for name in known if known.count(name) > 1 and name not in _MAY_REPEAT}):
+        found.append(f"{name} stands in the pipeline {known.count(name)} times; once is right")
+    for earlier, later, why in _ORDER:
+        if earlier in known and later in known and known.index(earlier) > known.index(later):
+            found.append(f"{earlier} must stand before {later}: {why}")
+    return found
+
+
+def _without_inner_logging(known: list[str]) -> list[str]:
+    """A second proxy-logging right before the application logs what filters ask: everything else stays outside."""
+    return known[:-1] if known.count("proxy_logging") > 1 and known[-1] == "proxy_logging" else known

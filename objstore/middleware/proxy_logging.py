@@ -1,0 +1,200 @@
+"""proxy-logging: one line in the access log for every request, when its answer is out.
+
+It stands twice in a pipeline: the outer one logs what clients ask, the inner one, right before the proxy, what filters
+ask on their own (their `source`). A request is logged once: the first of the two that sees it marks it. A client's
+answer is not touched: the server says at the end how it went. Source: features B5.12, B5.13.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from objstore.config.boot import settings_for
+from objstore.config.settings import Kind, Settings, boolean, choice, number, setting, text
+from objstore.http.body import Sink
+from objstore.http.environ import RAW_TARGET, SOURCE, Environ, Outcome, StartResponse, WSGIApp, on_finish
+from objstore.middleware.access_line import DEFAULT_TEMPLATE, Disclosure, Exchange, LineTemplate
+from objstore.runtime.logs import LineRecord
+
+LOGGED = "objstore.logged"
+"""The SOURCE of the request that a proxy-logging has marked: a subrequest has another one and is logged again."""
+_OWN = "client"
+
+
+def _template(value: str) -> str:
+    LineTemplate(value, Disclosure())
+    return value
+
+
+def _header_names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+
+_line = Kind(_template, "a template of known fields")
+_names = Kind(_header_names, "header names separated by commas")
+
+
+@dataclass(frozen=True)
+class ProxyLoggingSettings(Settings):
+    log_msg_template: str = setting(DEFAULT_TEMPLATE, _line, "Fields in braces; {path.anonymized} hashes one.")
+    log_anonymization_method: str = setting(
+        "md5", choice("md5", "sha1", "sha224", "sha256", "sha384", "sha512"), "The hash of .anonymized."
+    )
+    log_anonymization_salt: str = setting("", text, "Salt of .anonymized.")
+    reveal_sensitive_prefix: int = setting("16", number(0), "Characters of a token or signature that may be logged.")
+    access_log_headers: bool = setting("false", boolean, "Log the headers of requests, too.")
+    access_log_headers_only: tuple[str, ...] = setting("", _names, "Log only these of them.")
+    access_log_name: str = setting("objstore.access", text, "Name of the logger.", advanced=True)
+    access_log_level: str = setting(
+        "info", choice("debug", "info", "warning", "error", "critical"), "Level of access lines.", advanced=True
+    )
+
+
+class ProxyLogging:
+    def __init__(
+        self,
+        app: WSGIApp,
+        settings: ProxyLoggingSettings,
+        *,
+        logger: logging.Logger | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._app = app
+        self._logger = logger or logging.getLogger(settings.access_log_name)
+        self._level = logging.getLevelNamesMapping()[settings.access_log_level.upper()]
+        self._now = now
+        disclosure = Disclosure(
+            settings.reveal_sensitive_prefix,
+            settings.log_anonymization_method.upper(),
+            settings.log_anonymization_salt,
+            settings.access_log_headers,
+            settings.access_log_headers_only,
+        )
+        self._template = LineTemplate(settings.log_msg_template, disclosure)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ.get(SOURCE)
+        if environ.get(LOGGED) == (source or _OWN) or not self._logger.isEnabledFor(self._level):
+            body: Iterable[bytes] = self._app(environ, start_response)
+            return body
+        environ[LOGGED] = source or _OWN
+        if source:
+            return self._internal(environ, start_response)
+        exchange = self._begun(environ)
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            exchange.headers = headers
+            return start_response(status, headers, *exc_info)
+
+        def finished(outcome: Outcome) -> None:
+            exchange.outcome = outcome
+            self._log(exchange)
+            # The environ holds this callback: without a cut, every request would be a cycle for the collector.
+            exchange.environ = {}
+
+        on_finish(environ, finished)
+        body = self._app(environ, start)
+        return body
+
+    def _log(self, exchange: Exchange) -> None:
+        # Not logger.log(): it would walk the stack to find the line it was called from, which is always this one.
+        line = self._template.line(exchange)
+        self._logger.handle(LineRecord(self._logger.name, self._level, line))
+
+    def _begun(self, environ: Environ) -> Exchange:
+        """With what filters below may change in the environ."""
+        target = environ.get(RAW_TARGET) or environ["PATH_INFO"]
+        return Exchange(environ, environ["REQUEST_METHOD"], target, self._now(), _NOTHING_YET, [])
+
+    def _internal(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """A subrequest: the server knows nothing of it, so its body is watched here."""
+        exchange = self._begun(environ)
+        outcome = exchange.outcome = Outcome(0, 0, 0, 0.0, 0.0, True)
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            exchange.headers = headers
+            outcome.status = int(status[:3])
+            outcome.first_byte_s = self._now() - exchange.started_s
+            return start_response(status, headers, *exc_info)
+
+        def finished() -> None:
+            outcome.elapsed_s = self._now() - exchange.started_s
+            outcome.bytes_received = int(environ.get("CONTENT_LENGTH") or 0)
+            self._log(exchange)
+
+        body = self._app(environ, start)
+        if hasattr(body, "transfer"):
+            return _WatchedTransfer(body, outcome, finished, exchange.headers)
+        return _Watched(body, outcome, finished)
+
+
+_NOTHING_YET = Outcome(0, 0, 0, 0.0, 0.0, False)
+
+
+class _Watched:
+    """A body that says when it is over. Closed before its end it counts as complete: a filter had enough."""
+
+    __slots__ = ("_body", "_outcome", "_finished")
+
+    def __init__(self, body: Any, outcome: Outcome, finished: Callable[[], None]) -> None:
+        self._body = body
+        self._outcome = outcome
+        self._finished: Callable[[], None] | None = finished
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self._body:
+                self._outcome.bytes_sent += len(piece)
+                yield piece
+        except Exception:
+            self._outcome.is_complete = False
+            raise
+        finally:
+            self._end()
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            finished()
+
+
+class _WatchedTransfer(_Watched):
+    """As _Watched, for a body that can send itself (http/body.py)."""
+
+    __slots__ = ("_length",)
+
+    def __init__(
+        self, body: Any, outcome: Outcome, finished: Callable[[], None], headers: list[tuple[str, str]]
+    ) -> None:
+        super().__init__(body, outcome, finished)
+        self._length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
+
+    def transfer(self, sink: Sink) -> None:
+        try:
+            self._body.transfer(sink)
+            self._outcome.bytes_sent = self._length
+        except Exception:
+            self._outcome.is_complete = False
+            raise
+        finally:
+            self._end()
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], ProxyLogging]:
+    settings = settings_for(ProxyLoggingSettings, global_conf, local_conf)
+    return lambda app: ProxyLogging(app, settings)
+
+
+filter_factory.settings_class = ProxyLoggingSettings  # type: ignore[attr-defined]

@@ -1,0 +1,115 @@
+"""Who may do what under tempauth: the groups of the user against the account, its ACL and the container's ACL.
+
+The proxy calls authorize() once it knows the container's ACL; the user's groups stand in REMOTE_USER by then.
+Source: features A1.6, A2.6, A5.20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from objstore.core import acl
+from objstore.core.errors import InvalidName
+from objstore.core.names import ClientPath, text_of
+from objstore.http.environ import ACL, INFO, OWNER, REMOTE_USER, Environ, client_path_of
+from objstore.http.request import Request
+from objstore.http.response import Response, page
+from objstore.http.status import HTTPStatus
+
+RESELLER_ADMIN, RESELLER_READER = ".reseller_admin", ".reseller_reader"
+CORE_SYSMETA = "core-access-control"
+_READS = ("GET", "HEAD")
+
+
+class Access:
+    """required: by reseller prefix, the group that its accounts demand, '' for none."""
+
+    def __init__(self, required: Mapping[str, str]) -> None:
+        self._required = required
+        self._by_length = sorted(required, key=len, reverse=True)
+
+    def authorize(self, request: Request) -> Response | None:
+        """None: go on; otherwise the answer. Sets OWNER."""
+        environ = request.environ
+        environ[OWNER] = False
+        path = client_path_of(environ)
+        if path is None or path.account is None:
+            return page(HTTPStatus.NOT_FOUND)
+        if request.method == "OPTIONS":
+            return None
+        prefix = next((prefix for prefix in self._by_length if path.account.startswith(prefix)), None)
+        if prefix is None:
+            return refusal(environ)
+        user = environ.get(REMOTE_USER)
+        groups = frozenset(user.split(",")) if user else frozenset()
+        if groups and self._is_granted(request, path, prefix, groups):
+            return None
+        rules = acl.parse(_text(environ.get(ACL)))
+        if rules.admits_referrer(environ.get("HTTP_REFERER")) and (path.obj is not None or rules.allows_listing):
+            return None
+        return None if groups & rules.groups else refusal(environ)
+
+    def _is_granted(self, request: Request, path: ClientPath, prefix: str, groups: frozenset[str]) -> bool:
+        """Rights that come from the user's own groups, or from the account's ACL."""
+        assert path.account is not None
+        environ, method = request.environ, request.method
+        bare = path.account[len(prefix) :]
+        if bare and not bare.startswith("."):
+            if RESELLER_ADMIN in groups:
+                environ[OWNER] = True
+                return True
+            if RESELLER_READER in groups and method in _READS:
+                return True
+        if path.container is None and method in ("PUT", "DELETE"):
+            return False  # Making and deleting accounts is for reseller admins.
+        required = self._required[prefix]
+        if path.account in groups and (not required or required in groups):
+            environ[OWNER] = True
+            return True
+        return self._is_granted_by_account(environ, path, method, groups)
+
+    def _is_granted_by_account(self, environ: Environ, path: ClientPath, method: str, groups: frozenset[str]) -> bool:
+        info = environ.get(INFO)
+        if info is None:
+            return False
+        stored = info.account(environ, path.account).sysmeta.get(CORE_SYSMETA)
+        if not stored:
+            return False
+        levels = acl.parse_account(stored)
+        if groups & levels.admin:
+            environ[OWNER] = True
+            return True
+        if groups & levels.read_write and (path.container is not None or method in _READS):
+            return True
+        return bool(groups & levels.read_only) and method in _READS
+
+
+def refusal(environ: Environ) -> Response:
+    """403 for somebody we know, else 401."""
+    if environ.get(REMOTE_USER):
+        return answer(environ, HTTPStatus.FORBIDDEN, "Access was denied to this resource.")
+    return unauthorized(environ, environ["PATH_INFO"].split("/", 3)[2:3])
+
+
+def unauthorized(environ: Environ, realm: list[str]) -> Response:
+    # Quoted, or a crafted account would end the header's string and begin another (CVE-2014-3497).
+    name = quote(realm[0], safe="", encoding="latin-1") if realm and realm[0] else "unknown"
+    response = answer(environ, HTTPStatus.UNAUTHORIZED, "This server could not verify that you may access this.")
+    response.headers["www-authenticate"] = f'Swift realm="{name}"'
+    return response
+
+
+def answer(environ: Environ, status: int, explanation: str) -> Response:
+    response = page(status, explanation)
+    if environ["REQUEST_METHOD"] == "HEAD":
+        response.body = b""
+    return response
+
+
+def _text(value: str | None) -> str | None:
+    """A header as text; what is not UTF-8 stays as it is and matches nobody."""
+    try:
+        return value if value is None else text_of(value)
+    except InvalidName:
+        return value

@@ -1,0 +1,27 @@
+"""Access: asking the auth filter, at the moment when the ACL that counts is known.
+
+A filter leaves AUTHORIZE in the environ; a pipeline without one lets everybody in, as Swift's does. The call is made
+once: whoever was let in early is not asked again.
+"""
+
+from __future__ import annotations
+
+from objstore.http.environ import ACL, AUTHORIZE, AUTHORIZE_OVERRIDE, OWNER
+from objstore.http.request import Request
+from objstore.http.response import Response
+
+
+def denial(request: Request, acl: str | None = None) -> Response | None:
+    """None: go on. acl: of the container, for what the request does to it."""
+    environ = request.environ
+    authorize = environ.get(AUTHORIZE)
+    if authorize is None or environ.get(AUTHORIZE_OVERRIDE):
+        return None
+    environ[ACL] = acl
+    response: Response | None = authorize(request)
+    return response
+
+
+def is_owner(request: Request) -> bool:
+    """Whether the privileged headers of the account are for this user. Without an auth filter they are for nobody."""
+    return bool(request.environ.get(OWNER))

@@ -1,0 +1,176 @@
+"""The proxy server: a WSGI application that finds, asks and decides, and keeps nothing itself.
+
+Request → names (routing) → method → authorization → the handler of an account, a container or an object. A handler
+returns a Response; what it raises is answered by the one table of errors, and the last resort is a 500 with a line in
+the log. Filters stand around it; internal clients call it in the same process. Source: features A1 to A3, B4.20.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from objstore.config.boot import settings_for, swift_dir_of
+from objstore.config.cluster import Cluster, load_cluster
+from objstore.config.errors import ConfigError, located
+from objstore.config.inifile import read_ini
+from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
+from objstore.core.names import ClientPath
+from objstore.http.client import ConnectionPool
+from objstore.http.environ import INFO, Environ, StartResponse
+from objstore.http.request import Request
+from objstore.http.response import HTML, Response, page
+from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
+from objstore.proxy import discovery
+from objstore.proxy.access import denial
+from objstore.proxy.accounts import Accounts
+from objstore.proxy.answers import headless
+from objstore.proxy.containers import Containers
+from objstore.proxy.info import Infos
+from objstore.proxy.objects_read import ObjectReads
+from objstore.proxy.objects_write import ObjectWrites
+from objstore.proxy.routing import METHODS, Refusal, route
+from objstore.proxy.services import Rings, Services
+from objstore.proxy.settings import ProxySettings
+from objstore.ring.reload import ReloadingRing
+from objstore.runtime import generations
+from objstore.runtime.clock import SystemClock
+
+Handler = Callable[[Request, ClientPath], Response]
+_CONSTRAINT = "text/plain"
+
+
+class ProxyApp:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._settings = services.settings
+        self.infos = Infos(services)
+        self._discovery = discovery.Discovery(services.settings, services.clock)
+        accounts = Accounts(services, self.infos)
+        containers = Containers(services, self.infos, accounts)
+        reads = ObjectReads(services, self.infos)
+        writes = ObjectWrites(services, self.infos)
+        self._accounts: dict[str, Handler] = {
+            "GET": accounts.read,
+            "HEAD": accounts.read,
+            "PUT": accounts.put,
+            "POST": accounts.post,
+            "DELETE": accounts.delete,
+        }
+        self._containers: dict[str, Handler] = {
+            "GET": containers.read,
+            "HEAD": containers.read,
+            "PUT": containers.put,
+            "POST": containers.post,
+            "DELETE": containers.delete,
+        }
+        self._objects: dict[str, Handler] = {
+            "GET": reads.read,
+            "HEAD": reads.read,
+            "PUT": writes.put,
+            "POST": writes.post,
+            "DELETE": writes.delete,
+        }
+        # These know the ACL that counts only after asking for the container, so they ask for permission themselves.
+        self._asks_itself = {containers.read, reads.read, writes.put, writes.post, writes.delete}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ[INFO] = self.infos
+        request = Request(environ)
+        response = self._guarded(request)
+        if request.method == "HEAD":
+            response = headless(response)
+        return response(environ, start_response)
+
+    def _guarded(self, request: Request) -> Response:
+        try:
+            return self._respond(request)
+        except BadRequest as error:
+            return _constraint(HTTPStatus.BAD_REQUEST, error.reason)
+        except BodyTooLarge as error:
+            return _constraint(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+        except ClientDisconnected:
+            return page(CLIENT_CLOSED_REQUEST)
+        except ClientTooSlow:
+            return page(HTTPStatus.REQUEST_TIMEOUT)
+        except UnknownPolicy as error:
+            self._services.logger.error("request failed: path=%r reason=%r", request.path, str(error))
+            return page(HTTPStatus.SERVICE_UNAVAILABLE)
+        except Exception:
+            self._services.logger.exception("method=%s path=%r: unexpected error", request.method, request.path)
+            return page(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error; the server's log says more")
+
+    def _respond(self, request: Request) -> Response:
+        environ = request.environ
+        denied_hosts = self._settings.deny_host_headers
+        if denied_hosts and environ.get("HTTP_HOST", "").rsplit(":", 1)[0] in denied_hosts:
+            return page(HTTPStatus.FORBIDDEN, "Invalid host header")
+        if environ["PATH_INFO"] == discovery.PATH:
+            return self._discovery.respond(request)
+        path = route(environ, self._services.cluster.limits)
+        if isinstance(path, Refusal):
+            return path.response
+        handlers = self._objects if path.obj else self._containers if path.container else self._accounts
+        if request.method == "OPTIONS":
+            return Response(HTTPStatus.OK, {"content-type": HTML, "allow": METHODS})
+        handler = handlers.get(request.method)
+        if handler is None:
+            return page(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": METHODS})
+        if handler not in self._asks_itself:
+            denied = denial(request)
+            if denied is not None:
+                return denied
+        return handler(request, path)
+
+
+def _constraint(status: int, reason: str) -> Response:
+    return Response(status, {"content-type": _CONSTRAINT}, reason.encode("utf-8", "surrogateescape"))
+
+
+def make_services(
+    cluster: Cluster, settings: ProxySettings, policy_settings: Mapping[int, ProxySettings], logger: logging.Logger
+) -> Services:
+    """Services over the ring files beside swift.conf. Raises RingFileError for one that cannot be used."""
+    directory = cluster.swift_dir
+    rings = Rings(
+        ReloadingRing(directory / "account.ring.gz"),
+        ReloadingRing(directory / "container.ring.gz"),
+        {policy.index: ReloadingRing(directory / f"{policy.ring_name}.ring.gz") for policy in cluster.policies},
+    )
+    for ring in (rings.account, rings.container, *rings.objects.values()):
+        ring.current  # noqa: B018  (read now: a server does not start with a ring it cannot use)
+    return Services(
+        cluster, settings, policy_settings, rings, ConnectionPool(), SystemClock(), generations.create(), logger
+    )
+
+
+def app_factory(global_conf: Mapping[str, str], **local_conf: str) -> ProxyApp:
+    """paste.app_factory. Raises ConfigError with every problem of this section and of [proxy-server:policy:N]."""
+    settings = settings_for(ProxySettings, global_conf, local_conf)
+    cluster = load_cluster(swift_dir_of(global_conf))
+    policy_settings = _policy_settings(global_conf.get("__file__", ""), settings, cluster)
+    logger = logging.getLogger("objstore.proxy")
+    discovery.register(cluster, settings)
+    return ProxyApp(make_services(cluster, settings, policy_settings, logger))
+
+
+def _policy_settings(file: str, settings: ProxySettings, cluster: Cluster) -> dict[int, ProxySettings]:
+    """Settings of the policies that have a section [proxy-server:policy:N] in the proxy's file."""
+    found: dict[int, ProxySettings] = {}
+    problems = []
+    sections = read_ini(Path(file)).sections if file else {}
+    for name, entries in sections.items():
+        if not name.startswith("proxy-server:policy:"):
+            continue
+        policy = cluster.policies.by_index(name.rpartition(":")[2])
+        own, wrong = settings.for_policy({key: entry.value for key, entry in entries.items()})
+        problems += located(wrong, file, name)
+        if policy is not None:
+            found[policy.index] = own
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+app_factory.settings_class = ProxySettings  # type: ignore[attr-defined]

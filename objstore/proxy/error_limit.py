@@ -1,0 +1,53 @@
+"""ErrorLimiter: nodes that fail are left alone for a while. One per worker; nothing is shared.
+
+More than `limit` errors without an interval of calm, or one answer of 507, and the node is skipped for `interval_s`
+after its last error. Its requests go to the next node in order; replication brings home what handoffs took for it.
+Source: features B4.11.
+"""
+
+from __future__ import annotations
+
+from objstore.ring.model import Node
+from objstore.runtime.clock import Clock
+
+_Key = tuple[str, int, str]
+
+
+class ErrorLimiter:
+    def __init__(self, limit: int, interval_s: float, clock: Clock) -> None:
+        self._limit = limit
+        self._interval_s = interval_s
+        self._clock = clock
+        self._errors: dict[_Key, tuple[int, float]] = {}
+
+    def record(self, node: Node) -> bool:
+        """Count an error; True when the node is skipped from now on and was not before."""
+        count, last = self._errors.get(_key(node), (0, 0.0))
+        now = self._clock.monotonic()
+        if count and now - last > self._interval_s:
+            count = 0
+        self._errors[_key(node)] = (count + 1, now)
+        return count == self._limit
+
+    def suppress(self, node: Node) -> bool:
+        """Skip the node from now on (its device is full or unmounted); True when it was not skipped before."""
+        was_limited = self.is_limited(node)
+        self._errors[_key(node)] = (self._limit + 1, self._clock.monotonic())
+        return not was_limited
+
+    def is_limited(self, node: Node) -> bool:
+        if not self._errors:
+            return False
+        found = self._errors.get(_key(node))
+        if found is None:
+            return False
+        count, last = found
+        if self._clock.monotonic() - last > self._interval_s:
+            del self._errors[_key(node)]
+            return False
+        return count > self._limit
+
+
+def _key(node: Node) -> _Key:
+    device = node.device
+    return device.ip, device.port, device.device

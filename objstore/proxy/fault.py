@@ -1,0 +1,37 @@
+"""FaultLog: what nodes did wrong in requests of the proxy, counted for error limiting and logged. One per worker."""
+
+from __future__ import annotations
+
+import logging
+
+from objstore.http.client import PeerError
+from objstore.http.status import HTTPStatus
+from objstore.proxy.error_limit import ErrorLimiter
+from objstore.ring.model import Node
+
+
+class FaultLog:
+    def __init__(self, errors: ErrorLimiter, logger: logging.Logger) -> None:
+        self._errors = errors
+        self._logger = logger
+
+    def failed(self, node: Node, error: PeerError) -> None:
+        """No answer, or none in time."""
+        self._logger.warning("node failed: device=%s reason=%r", _where(node), str(error))
+        if self._errors.record(node):
+            self._logger.error("node left alone after too many errors: device=%s", _where(node))
+
+    def refused(self, node: Node, status: int) -> None:
+        """An answer of 5xx. 507 says that the device is not there or full: no need to ask again soon."""
+        self._logger.warning("node refused: device=%s status=%d", _where(node), status)
+        if status == HTTPStatus.INSUFFICIENT_STORAGE:
+            limited = self._errors.suppress(node)
+        else:
+            limited = self._errors.record(node)
+        if limited:
+            self._logger.error("node left alone: device=%s status=%d", _where(node), status)
+
+
+def _where(node: Node) -> str:
+    host, port = node.address
+    return f"{host}:{port}/{node.name}"

@@ -1,0 +1,313 @@
+"""PUT, POST and DELETE of objects. Source: features A3.1 to A3.4, A3.9 to A3.11; formats 6.4.
+
+A body of up to SMALL_PUT_BYTES is read first and goes to each replica together with its head, in one send. Anything
+longer or of unknown length is relayed as it comes (upload.py); so is a PUT that may only create, because its refusal
+has to come before the body is stored anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from functools import lru_cache
+
+from objstore.core.constraints import check_metadata, check_name
+from objstore.core.errors import BadRequest, BodyTooLarge
+from objstore.core.headers import is_true
+from objstore.core.info import ContainerInfo
+from objstore.core.names import ClientPath, text_of
+from objstore.core.timestamp import Timestamp
+from objstore.http.request import Request
+from objstore.http.response import HTML, Response, page
+from objstore.http.status import HTTPStatus
+from objstore.peers.exchange import BackendRequest
+from objstore.proxy.access import denial
+from objstore.proxy.answers import failure, write_answer
+from objstore.proxy.expiry import delete_at
+from objstore.proxy.headers import object_headers, trace_headers
+from objstore.proxy.info import Infos
+from objstore.proxy.object_policy import object_policy
+from objstore.proxy.quorum import quorum_size
+from objstore.proxy.services import Place, Services, timestamp_of, uses_replication
+from objstore.proxy.targets import (
+    ExpiryQueue,
+    Headers,
+    RequestPlan,
+    Servers,
+    deal,
+    deal_backwards,
+    serving,
+    target_headers,
+)
+from objstore.proxy.upload import Upload, footer_headers, new_boundary
+from objstore.ring.model import Node, Ring
+
+SMALL_PUT_BYTES = 65536
+_DEFAULT_TYPE = "application/octet-stream"
+_TEXT = "text/plain"
+_QUEUE_CLEANERS = 2
+"""Requests that enqueue the removal of an old expiry entry (formats 6.4)."""
+
+
+class ObjectWrites:
+    def __init__(self, services: Services, infos: Infos) -> None:
+        self._services = services
+        self._infos = infos
+        settings = services.settings
+        self._queue = ExpiryQueue(
+            f".{settings.expiring_objects_account_name}",
+            settings.expiring_objects_container_divisor,
+            services.cluster.secrets,
+        )
+
+    def put(self, request: Request, path: ClientPath) -> Response:
+        info = self._info(request, path)
+        denied = denial(request, info.write_acl)
+        if denied is not None:
+            return denied
+        limits, environ = self._services.cluster.limits, request.environ
+        index = object_policy(environ, info)
+        if index is None:
+            return _no_container(info)
+        length = request.content_length
+        if length is None and not request.is_chunked:
+            return Response(HTTPStatus.LENGTH_REQUIRED, {"content-type": _TEXT}, b"Missing Content-Length header.")
+        if length is not None and length > limits.max_file_size:
+            raise BodyTooLarge(limits.max_file_size)
+        check_name(_names(path)[2], "Object", limits.max_object_name_length)
+        check_metadata(request.headers(), "object", limits)
+        if request.header("if-none-match") not in (None, "*"):
+            return Response(HTTPStatus.BAD_REQUEST, {"content-type": _TEXT}, b"If-None-Match only supports *")
+        refused = self._set_content_type(request, path)
+        if refused is not None:
+            return refused
+        stamp = timestamp_of(request, self._services.clock)
+        expires = delete_at(request.header("x-delete-at"), request.header("x-delete-after"), stamp.seconds)
+        place = self._services.object_place(index, *_names(path))
+        if length is not None and length <= SMALL_PUT_BYTES and request.header("if-none-match") is None:
+            return self._put_small(request, path, place, index, info.sharding_state, stamp, expires, length)
+        return self._put_large(request, path, place, index, info.sharding_state, stamp, expires, length)
+
+    def post(self, request: Request, path: ClientPath) -> Response:
+        info = self._info(request, path)
+        denied = denial(request, info.write_acl)
+        if denied is not None:
+            return denied
+        index = object_policy(request.environ, info)
+        if index is None:
+            return _no_container(info)
+        check_metadata(request.headers(), "object", self._services.cluster.limits)
+        stamp = timestamp_of(request, self._services.clock)
+        expires = delete_at(request.header("x-delete-at"), request.header("x-delete-after"), stamp.seconds)
+        place = self._services.object_place(index, *_names(path))
+        headers = self._headers(request, index, stamp, expires)
+        headers.append(("Content-Length", "0"))
+        if self._services.settings.allow_open_expired and is_true(request.header("x-open-expired")):
+            headers.append(("X-Backend-Open-Expired", "true"))
+        plan = self._plan(request, path, place, headers, expires, info.sharding_state)
+        write = self._services.write(place, plan, use_replication=uses_replication(request.environ))
+        return write_answer(write)
+
+    def delete(self, request: Request, path: ClientPath) -> Response:
+        info = self._info(request, path)
+        denied = denial(request, info.write_acl)
+        if denied is not None:
+            return denied
+        index = object_policy(request.environ, info)
+        if index is None:
+            return _no_container(info)
+        place = self._services.object_place(index, *_names(path))
+        stamp = timestamp_of(request, self._services.clock)
+        headers = [*self._headers(request, index, stamp, None), ("Content-Length", "0")]
+        plan = self._plan(request, path, place, headers, None, info.sharding_state)
+        write = self._services.delete(place, plan, use_replication=uses_replication(request.environ))
+        return write_answer(write)
+
+    def _info(self, request: Request, path: ClientPath) -> ContainerInfo:
+        account, container, _ = _names(path)
+        return self._infos.container(request.environ, account, container)
+
+    def _set_content_type(self, request: Request, path: ClientPath) -> Response | None:
+        """Guess it from the name when none is given; refuse one that only the system may set."""
+        environ = request.environ
+        given = environ.get("CONTENT_TYPE", "")
+        if not given or is_true(request.header("x-detect-content-type")):
+            environ["CONTENT_TYPE"] = mimetypes.guess_type(_names(path)[2])[0] or _DEFAULT_TYPE
+            return None
+        try:
+            text_of(given)
+        except BadRequest:
+            return Response(
+                HTTPStatus.BAD_REQUEST, {"content-type": _TEXT}, b"Please specify a valid UTF-8 content-type"
+            )
+        if any(part.strip().lower().startswith("swift_") for part in given.split(";")[1:]):
+            return page(HTTPStatus.BAD_REQUEST, "Invalid Content-Type, swift_* is not a valid parameter name.")
+        return None
+
+    # The requests of a write
+
+    def _headers(self, request: Request, index: int, stamp: Timestamp, expires: int | None) -> Headers:
+        found = [
+            ("X-Timestamp", stamp.internal),
+            ("X-Backend-Storage-Policy-Index", str(index)),
+            *(item for item in object_headers(request.environ) if item[0] not in _SET_HERE),
+            *trace_headers(request.environ),
+        ]
+        if expires is not None:
+            found.append(("X-Delete-At", str(expires)))
+        return found
+
+    def _plan(
+        self,
+        request: Request,
+        path: ClientPath,
+        place: Place,
+        common: Headers,
+        expires: int | None,
+        sharding_state: str,
+        body: bytes = b"",
+    ) -> RequestPlan:
+        """One request per replica, each with its share of update targets."""
+        services = self._services
+        account, container, obj = _names(path)
+        replicated = uses_replication(request.environ)
+        common = [*common, ("X-Container-Root-Db-State", sharding_state)]
+        if place.ring.next_part_power is not None:
+            common.append(("X-Backend-Next-Part-Power", str(place.ring.next_part_power)))
+        rows = services.container_place(account, container)
+        queue = None if expires is None else self._queue.container(expires, account, container, obj)
+
+        def requests(servers: Servers) -> list[BackendRequest]:
+            cleaners = serving(servers)[: max(_QUEUE_CLEANERS, quorum_size(len(servers)))]
+            found = [
+                [*common, *told, ("X-Backend-Clean-Expiring-Object-Queue", "t" if slot in cleaners else "f")]
+                for slot, told in enumerate(_row_headers(rows.ring, rows.partition, tuple(servers), replicated))
+            ]
+            if queue is not None:
+                self._add_queue(found, queue, servers, replicated)
+            return [BackendRequest(request.method, place.path, headers, body) for headers in found]
+
+        return requests
+
+    def _add_queue(self, found: list[Headers], queue: str, servers: Servers, replicated: bool) -> None:
+        place = self._services.container_place(self._queue.account, queue)
+        for headers, nodes in zip(found, deal_backwards(place.primaries, servers), strict=True):
+            headers.append(("X-Delete-At-Container", queue))
+            headers += target_headers("X-Delete-At", place.partition, nodes, use_replication=replicated)
+
+    # PUT
+
+    def _put_small(
+        self,
+        request: Request,
+        path: ClientPath,
+        place: Place,
+        index: int,
+        sharding_state: str,
+        stamp: Timestamp,
+        expires: int | None,
+        length: int,
+    ) -> Response:
+        body = request.body.read(length) if length else b""
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        if not _etag_agrees(request, etag):
+            return _mismatch(stamp)
+        # The ETag makes every server check what arrived before it stores anything.
+        headers = [*self._headers(request, index, stamp, expires), ("Etag", etag)]
+        if length:
+            headers.append(("Content-Length", str(length)))
+            sent = body
+        else:
+            headers.append(("Transfer-Encoding", "chunked"))
+            sent = b"0\r\n\r\n"
+        plan = self._plan(request, path, place, headers, expires, sharding_state, sent)
+        write = self._services.write(place, plan, use_replication=uses_replication(request.environ))
+        return _put_answer(write.status, etag, stamp)
+
+    def _put_large(
+        self,
+        request: Request,
+        path: ClientPath,
+        place: Place,
+        index: int,
+        sharding_state: str,
+        stamp: Timestamp,
+        expires: int | None,
+        length: int | None,
+    ) -> Response:
+        services = self._services
+        boundary = new_boundary()
+        headers = [*self._headers(request, index, stamp, expires), *footer_headers(boundary, length)]
+        upload = Upload(
+            services.caller,
+            services.faults,
+            services.write_times(place.settings),
+            self._plan(request, path, place, headers, expires, sharding_state),
+            len(place.primaries),
+            boundary,
+            use_replication=uses_replication(request.environ),
+        )
+        slots, handoffs = place.order.writing(place.ring, place.partition)
+        if not upload.open(slots, handoffs, place.order.doubtful(place.ring, place.partition)):
+            return _refusal(upload, stamp)
+        if not upload.relay(request.body, services.cluster.limits.max_file_size):
+            upload.abandon()
+            return failure(HTTPStatus.SERVICE_UNAVAILABLE)
+        etag = upload.digest.etag
+        if not _etag_agrees(request, etag):
+            upload.abandon()
+            return _mismatch(stamp)
+        return _put_answer(upload.finish({}), etag, stamp)
+
+
+@lru_cache(maxsize=1024)
+def _row_headers(ring: Ring, partition: int, servers: tuple[Node | None, ...], replicated: bool) -> list[Headers]:
+    """The container servers that each of these tells of its row. The same for many objects of a container."""
+    return [
+        target_headers("X-Container", partition, nodes, use_replication=replicated)
+        for nodes in deal(ring.primaries(partition), servers)
+    ]
+
+
+_SET_HERE = frozenset({"X-Delete-At", "Etag", "X-Backend-Storage-Policy-Index"})
+
+
+def _names(path: ClientPath) -> tuple[str, str, str]:
+    assert path.account is not None and path.container is not None and path.obj is not None
+    return path.account, path.container, path.obj
+
+
+def _no_container(info: ContainerInfo) -> Response:
+    return failure(HTTPStatus.NOT_FOUND if info.status == HTTPStatus.NOT_FOUND else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _etag_agrees(request: Request, etag: str) -> bool:
+    """Whether the body is the one the client meant: its Etag header, quoted or bare, is the MD5 of what came."""
+    given = (request.header("etag") or "").strip().strip('"')
+    return not given or given == etag
+
+
+def _mismatch(stamp: Timestamp) -> Response:
+    return page(HTTPStatus.UNPROCESSABLE_ENTITY, headers={"last-modified": stamp.http_date})
+
+
+def _put_answer(status: int, etag: str, stamp: Timestamp) -> Response:
+    if status == HTTPStatus.CREATED:
+        return Response(status, {"content-type": HTML, "etag": etag, "last-modified": stamp.http_date})
+    if status == HTTPStatus.CONFLICT:
+        # A newer object is there already: this one was accepted and has been overwritten.
+        return page(HTTPStatus.ACCEPTED, "The request is accepted for processing.")
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        # The client's body was right when it came here: it was damaged between us and the servers.
+        return failure(HTTPStatus.SERVICE_UNAVAILABLE)
+    return failure(status)
+
+
+def _refusal(upload: Upload, stamp: Timestamp) -> Response:
+    """No body was sent: one replica's precondition speaks for the object, one newer object too."""
+    statuses = {reply.status for reply in upload.replies}
+    if HTTPStatus.PRECONDITION_FAILED in statuses:
+        return page(HTTPStatus.PRECONDITION_FAILED)
+    if HTTPStatus.CONFLICT in statuses:
+        return _put_answer(HTTPStatus.CONFLICT, "", stamp)
+    return failure(upload.quorum.final())

@@ -1,0 +1,369 @@
+"""Upload: a large or unmeasured body to every replica at once.
+
+    open   PUT with Expect: 100-continue to each primary; whoever refuses or is silent for `lend_s` gets a handoff
+    relay  blocks of the body, hashed once, to all who said 100 (peers.sinks); a quorum has to stay
+    finish the footers of formats 6.6: the ETag, and for our own servers a CRC32C instead of a hash of theirs
+    answer the final statuses, by WriteQuorum
+
+A server that does not know footers takes the bare chunked body. Nothing is acknowledged that a quorum has not stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from objstore.core.errors import BodyTooLarge
+from objstore.core.headers import is_true
+from objstore.http.body import RequestBody
+from objstore.http.client import PeerBroken, PeerError, PeerTimedOut
+from objstore.http.status import HTTPStatus
+from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
+from objstore.peers.sinks import Piece, Sink, Sinks
+from objstore.proxy.fault import FaultLog
+from objstore.proxy.quorum import WriteQuorum
+from objstore.proxy.targets import RequestPlan
+from objstore.proxy.write import WriteReply, WriteTimes
+from objstore.ring.model import Node
+from objstore.runtime import green
+from objstore.runtime.checksum import crc32c, crc_text
+
+BLOCK_BYTES = 1 << 18
+FINAL_PATIENCE_S = 60.0
+"""How long the last answers are awaited while the quorum is missing: the body is gone, and fsync of it may be slow."""
+_FILL_S = 1.0
+_END = b"0\r\n\r\n"
+_REFUSALS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+
+
+def footer_headers(boundary: str, length: int | None) -> list[tuple[str, str]]:
+    """What announces an upload with footers."""
+    found = [
+        ("Transfer-Encoding", "chunked"),
+        ("Expect", "100-continue"),
+        ("X-Backend-Obj-Metadata-Footer", "yes"),
+        ("X-Backend-Obj-Multipart-Mime-Boundary", boundary),
+        ("X-Backend-Objstore-Crc", "yes"),
+    ]
+    if length is not None:
+        found.append(("X-Backend-Obj-Content-Length", str(length)))
+    return found
+
+
+def new_boundary() -> str:
+    return secrets.token_hex(32)
+
+
+@dataclass(slots=True)
+class Digest:
+    """What was relayed."""
+
+    size: int = 0
+    crc: int = 0
+    md5: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+
+    def update(self, block: memoryview, *, with_crc: bool) -> None:
+        self.md5.update(block)
+        self.size += len(block)
+        if with_crc:
+            self.crc = crc32c(block, self.crc)
+
+    @property
+    def etag(self) -> str:
+        return self.md5.hexdigest()
+
+
+class Upload:
+    def __init__(
+        self,
+        caller: Caller,
+        faults: FaultLog,
+        times: WriteTimes,
+        plan: RequestPlan,
+        replica_count: int,
+        boundary: str,
+        *,
+        use_replication: bool = False,
+    ) -> None:
+        """plan: of requests with the headers of footer_headers()."""
+        self._caller = caller
+        self._faults = faults
+        self._times = times
+        self._plan = plan
+        self._requests: Sequence[BackendRequest] = ()
+        self._boundary = boundary.encode()
+        self._use_replication = use_replication
+        self.quorum = WriteQuorum(replica_count)
+        self.replies: list[WriteReply] = []
+        self.digest = Digest()
+        self._active: list[Exchange] = []
+        self._ready: dict[int, Exchange] = {}
+        self._unserved: list[int] = []
+        self._handoffs: Iterator[Node] = iter(())
+        self._doubtful: Iterator[Node] = iter(())
+        self._sinks: Sinks | None = None
+
+    # Open
+
+    def open(self, slots: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node] = ()) -> bool:
+        """True when a quorum waits for the body; else `quorum` and `replies` say why not. Nodes as for Write.run()."""
+        self._handoffs = handoffs
+        self._doubtful = iter(doubtful)
+        self._start_all(slots)
+        give_up_s = green.monotonic() + self._times.answer_s
+        lend_at_s = green.monotonic() + self._times.lend_s
+        has_lent = False
+        while (self._active or self._resort()) and not self._is_refused and not self._is_every_slot_served:
+            if self._has_quorum_ready:
+                lend_at_s = min(lend_at_s, green.monotonic() + self._times.post_quorum_s)
+            for exchange in wait_for_some(self._active, min(lend_at_s, give_up_s)):
+                self._active.remove(exchange)
+                self._admit(exchange)
+            now_s = green.monotonic()
+            if now_s >= give_up_s or (has_lent and now_s >= lend_at_s and self._has_quorum_ready):
+                break
+            if now_s >= lend_at_s:
+                self._stand_in()
+                has_lent = True
+                lend_at_s = now_s + self._times.post_quorum_s if self._has_quorum_ready else give_up_s
+        for exchange in self._active:
+            self._lost(exchange, PeerTimedOut("no 100 Continue"))
+        self._active.clear()
+        if self._is_refused or not self._has_quorum_ready:
+            self.abandon()
+            return False
+        return True
+
+    @property
+    def _has_quorum_ready(self) -> bool:
+        return len(self._ready) >= self.quorum.quorum
+
+    @property
+    def _is_every_slot_served(self) -> bool:
+        """Somebody waits for the body in every slot: who is still silent has a handoff that is not."""
+        return len(self._ready) == len(self._requests)
+
+    @property
+    def _is_refused(self) -> bool:
+        """A replica has a newer object, or one at all where none may be: nobody is to store this body."""
+        return any(reply.status in _REFUSALS for reply in self.replies)
+
+    def _start_all(self, slots: Sequence[Node | None]) -> None:
+        reached = [self._reach(slot, node) for slot, node in enumerate(slots)]
+        self._requests = self._plan([None if exchange is None else exchange.node for exchange in reached])
+        for slot, exchange in enumerate(reached):
+            if exchange is None:
+                self._leave(slot)
+            else:
+                self._send(exchange)
+
+    def _reach(self, slot: int, node: Node | None) -> Exchange | None:
+        """A connection to the node, or to the next handoff when there is none or it cannot be reached."""
+        while True:
+            if node is None:
+                node = next(self._handoffs, None)
+                if node is None:
+                    return None
+            exchange = self._caller.connect(node, slot=slot, interim=True, use_replication=self._use_replication)
+            if exchange.failure is None:
+                return exchange
+            self._faults.failed(node, exchange.failure)
+            node = None
+
+    def _send(self, exchange: Exchange) -> None:
+        exchange.send(self._requests[exchange.slot])
+        if exchange.failure is None:
+            self._active.append(exchange)
+        else:
+            self._faults.failed(exchange.node, exchange.failure)
+            self._start(exchange.slot, None)
+
+    def _start(self, slot: int, node: Node | None) -> None:
+        exchange = self._reach(slot, node)
+        if exchange is None:
+            self._leave(slot)
+        else:
+            self._send(exchange)
+
+    def _leave(self, slot: int) -> None:
+        """Nobody serves the slot, but perhaps the last resort."""
+        self._unserved.append(slot)
+        self.quorum.vote(slot, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _resort(self) -> bool:
+        """Give the slots that nobody serves to doubtful nodes, if a quorum is missing; True when one was reached."""
+        if self._has_quorum_ready or self._is_refused:
+            return False
+        count = len(self._active)
+        self._handoffs = self._doubtful
+        unserved, self._unserved = self._unserved, []
+        for slot in unserved:
+            self._start(slot, None)
+        return len(self._active) > count
+
+    def _admit(self, exchange: Exchange) -> None:
+        head = exchange.head
+        if head is None:
+            assert exchange.failure is not None
+            self._faults.failed(exchange.node, exchange.failure)
+            return self._start(exchange.slot, None)
+        if head.status < HTTPStatus.OK:
+            if exchange.slot in self._ready:
+                # A silent node woke up after its handoff did: one copy for the slot is enough.
+                return exchange.discard()
+            self._ready[exchange.slot] = exchange
+            return None
+        body = exchange.read_body(self._times.answer_s) or b""
+        exchange.discard()
+        if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._faults.refused(exchange.node, head.status)
+            return self._start(exchange.slot, None)
+        self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
+        return self.quorum.vote(exchange.slot, head.status)
+
+    def _stand_in(self) -> None:
+        for exchange in list(self._active):
+            node = next(self._handoffs, None)
+            if node is not None:
+                self._start(exchange.slot, node)
+        self._resort()
+
+    # Relay
+
+    def relay(self, body: RequestBody, limit_bytes: int) -> bool:
+        """The whole body to the sinks; False when the quorum was lost. Raises what reading the body raises, and
+        BodyTooLarge, after the servers were told by a broken connection."""
+        sinks = self._sinks = self._open_sinks()
+        with_crc = any(sink.takes_crc for sink in sinks.live)
+        opening = self._chunk(b"--" + self._boundary + b"\r\nX-Document: object body\r\n\r\n")
+        sinks.push(lambda sink: opening if sink.is_framed else ())
+        block = memoryview(bytearray(BLOCK_BYTES))
+        try:
+            while sinks.is_enough:
+                size = _fill(body, block)
+                if not size:
+                    return True
+                if self.digest.size + size > limit_bytes:
+                    raise BodyTooLarge(limit_bytes)
+                filled = block[:size]
+                self.digest.update(filled, with_crc=with_crc)
+                sinks.push_to_all((b"%x\r\n" % size, filled, b"\r\n"))
+        except BaseException:
+            self.abandon()
+            raise
+        return False
+
+    def _open_sinks(self) -> Sinks:
+        sinks = []
+        for exchange in self._ready.values():
+            assert exchange.head is not None
+            offered = exchange.head.headers
+            sinks.append(
+                Sink(
+                    exchange,
+                    is_framed=is_true(offered.get("x-obj-metadata-footer")),
+                    takes_crc=is_true(offered.get("x-objstore-crc")),
+                )
+            )
+        self._ready.clear()
+        return Sinks(sinks, self.quorum.quorum, self._times.lend_s, self._times.answer_s, self._on_lost)
+
+    def _on_lost(self, sink: Sink, error: PeerError) -> None:
+        """A sink broke in mid-body. It may have said why before it closed."""
+        self._faults.failed(sink.exchange.node, error)
+        self.quorum.vote(sink.exchange.slot, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _lost(self, exchange: Exchange, error: PeerError) -> None:
+        exchange.discard()
+        self._faults.failed(exchange.node, error)
+        self.quorum.vote(exchange.slot, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    # Finish
+
+    def finish(self, footers: dict[str, str]) -> int:
+        """End the body with `footers` (the ETag is added), and wait for the verdict."""
+        sinks = self._sinks
+        assert sinks is not None
+        plain = self._footer_pieces(footers | {"Etag": self.digest.etag})
+        checked = self._footer_pieces(
+            footers | {"Etag": self.digest.etag, "X-Objstore-Body-Crc32c": crc_text(self.digest.crc)}
+        )
+        sinks.push(lambda sink: _ending(sink, plain, checked))
+        waiting = []
+        for sink in sinks.live:
+            sink.exchange.connection.mark_request_whole()
+            sink.exchange.expect_final()
+            waiting.append(sink.exchange)
+        self._collect(waiting)
+        return self.quorum.final()
+
+    def _collect(self, waiting: list[Exchange]) -> None:
+        give_up_s = green.monotonic() + max(self._times.answer_s, FINAL_PATIENCE_S)
+        while waiting:
+            if self.quorum.has_success:
+                give_up_s = min(give_up_s, green.monotonic() + self._times.post_quorum_s)
+            settled = wait_for_some(waiting, give_up_s)
+            if not settled:
+                break
+            for exchange in settled:
+                waiting.remove(exchange)
+                self._take_final(exchange)
+        for exchange in waiting:
+            self._lost(exchange, PeerTimedOut("no final answer to PUT"))
+
+    def _take_final(self, exchange: Exchange) -> None:
+        head = exchange.head
+        body = exchange.read_body(self._times.answer_s) if head is not None else None
+        if head is None or body is None:
+            return self._lost(exchange, exchange.failure or PeerBroken("no final answer to PUT"))
+        if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._faults.refused(exchange.node, head.status)
+        self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
+        return self.quorum.vote(exchange.slot, head.status)
+
+    def abandon(self) -> None:
+        """Leave every server with a broken upload, of which it keeps nothing."""
+        for exchange in self._ready.values():
+            exchange.discard()
+        self._ready.clear()
+        if self._sinks is not None:
+            self._sinks.close()
+
+    def _footer_pieces(self, footers: dict[str, str]) -> tuple[Piece, ...]:
+        document = json.dumps(footers).encode()
+        checksum = hashlib.md5(document, usedforsecurity=False).hexdigest().encode()
+        return self._chunk(
+            b"\r\n--%b\r\nX-Document: object metadata\r\nContent-MD5: %b\r\n\r\n%b\r\n--%b--"
+            % (self._boundary, checksum, document, self._boundary)
+        )
+
+    @staticmethod
+    def _chunk(data: bytes) -> tuple[Piece, ...]:
+        return (b"%x\r\n%b\r\n" % (len(data), data),)
+
+
+def _ending(sink: Sink, plain: tuple[Piece, ...], checked: tuple[Piece, ...]) -> Sequence[Piece]:
+    """What ends the body for this server: nothing but the last chunk, or one of two footer documents before it."""
+    if not sink.is_framed:
+        return (_END,)
+    return (*(checked if sink.takes_crc else plain), _END)
+
+
+def _fill(body: RequestBody, block: memoryview) -> int:
+    """As much of the block as the client sends in good time; 0 at the end of the body.
+
+    A slow client's bytes go on after a second: the servers must not think that we are gone.
+    """
+    size = body.readinto(block)
+    if not size:
+        return 0
+    hurry_s = green.monotonic() + _FILL_S
+    while size < len(block) and green.monotonic() < hurry_s:
+        more = body.readinto(block[size:])
+        if not more:
+            break
+        size += more
+    return size

@@ -1,0 +1,54 @@
+"""middleware/pipeline.py: feature B4.15."""
+
+import pytest
+
+from objstore.middleware.pipeline import canonical, complete, problems
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [("proxy-logging", "proxy_logging"), ("cache", "memcache"), ("egg:swift#copy", "copy"), ("proxy-server", "proxy")],
+)
+def test_names_have_one_meaning(name, meaning):
+    assert canonical(name) == meaning
+
+
+def test_a_complete_pipeline_is_left_alone():
+    names = "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy proxy-logging proxy"
+    assert complete(names.split()) == (names.split(), [])
+    assert problems(names.split()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        ("proxy", "catch_errors gatekeeper listing_formats copy proxy"),
+        (
+            "healthcheck cache tempauth proxy-server",
+            "catch_errors gatekeeper healthcheck cache listing_formats tempauth copy proxy-server",
+        ),
+        (
+            "catch_errors proxy-logging cache tempauth proxy-logging proxy-server",
+            "catch_errors gatekeeper proxy-logging cache listing_formats tempauth copy proxy-logging proxy-server",
+        ),
+    ],
+)
+def test_missing_mandatory_filters_are_inserted(given, full):
+    names, notes = complete(given.split())
+    assert names == full.split()
+    assert len(notes) == len(names) - len(given.split()) and problems(names) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("gatekeeper catch_errors proxy", "catch_errors must be the first"),
+        ("catch_errors copy tempauth proxy", "tempauth must stand before copy"),
+        ("catch_errors tempauth cache proxy", "memcache must stand before tempauth"),
+        ("catch_errors proxy-logging gatekeeper proxy", "gatekeeper must stand before proxy_logging"),
+        ("catch_errors gatekeeper copy copy proxy", "copy stands in the pipeline 2 times"),
+        ("", "empty"),
+    ],
+)
+def test_a_wrong_order_is_reported(names, says):
+    assert any(says in problem for problem in problems(names.split()))

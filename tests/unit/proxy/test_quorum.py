@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objstore.proxy.quorum import WriteQuorum, quorum_size
+
+FINAL = (200, 201, 202, 204, 400, 404, 409, 412, 422, 500, 503, 507)
+
+
+def decided(*statuses, forgiving=False):
+    quorum = WriteQuorum(len(statuses), is_forgiving=forgiving)
+    for slot, status in enumerate(statuses):
+        if status:
+            quorum.vote(slot, status)
+    return quorum
+
+
+@pytest.mark.parametrize(("replicas", "needed"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)])
+def test_quorum_is_half_the_replicas_rounded_up(replicas, needed):
+    assert quorum_size(replicas) == needed
+
+
+@pytest.mark.parametrize(
+    ("statuses", "answer"),
+    [
+        ((201, 201, 201), 201),
+        ((201, 201, 0), 201),
+        ((201, 507, 507), 503),
+        ((201, 201, 507), 201),
+        ((201, 202, 202), 202),
+        ((201, 202, 503), 202),
+        ((404, 404, 204), 404),
+        ((404, 204, 503), 503),
+        ((409, 409, 201), 409),
+        ((412, 412, 412), 412),
+        ((412, 409, 503), 412),
+        ((201, 404), 201),
+        ((503, 404), 404),
+        ((204, 204, 404, 404), 204),
+        ((0, 0, 0), 503),
+        ((507, 507, 507), 503),
+    ],
+)
+def test_answer_of_a_write(statuses, answer):
+    assert decided(*statuses).final() == answer
+
+
+@pytest.mark.parametrize(
+    ("statuses", "answer"), [((404, 204, 503), 204), ((404, 404, 204), 404), ((404, 503, 503), 503), ((204, 0, 0), 503)]
+)
+def test_a_delete_counts_404_as_gone_only_when_nothing_else_has_a_quorum(statuses, answer):
+    assert decided(*statuses, forgiving=True).final() == answer
+
+
+def test_a_success_is_never_taken_back():
+    quorum = decided(201, 201, 0)
+    quorum.vote(0, 503)
+    assert quorum.has_success
+    assert quorum.final() == 201
+
+
+def test_a_handoff_replaces_the_refusal_of_its_slot():
+    quorum = decided(507, 201, 0)
+    assert quorum.can_succeed([0])
+    quorum.vote(0, 201)
+    assert quorum.has_success
+
+
+def test_put_returns_503_when_two_of_three_nodes_are_full():
+    quorum = decided(201, 507, 507)
+    assert not quorum.can_succeed([])
+    assert quorum.final() == 503
+
+
+@given(st.lists(st.sampled_from((0, *FINAL)), min_size=1, max_size=8), st.booleans())
+def test_success_is_claimed_only_with_a_quorum_of_successes(statuses, forgiving):
+    quorum = decided(*statuses, forgiving=forgiving)
+    successes = sum(1 for status in statuses if 200 <= status < 300)
+    if not forgiving:
+        assert (quorum.final() < 300) == (successes >= quorum_size(len(statuses)))
+    elif quorum.final() < 300:
+        assert successes >= 1
+
+
+@given(st.permutations([201, 202, 404, 409, 503]), st.integers(1, 5))
+def test_the_order_of_answers_does_not_change_the_verdict(statuses, count):
+    assert decided(*statuses[:count]).final() == decided(*sorted(statuses[:count])).final()

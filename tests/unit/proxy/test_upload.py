@@ -1,0 +1,219 @@
+import hashlib
+import json
+import logging
+import re
+
+import pytest
+
+from objstore.core.errors import BodyTooLarge, ClientDisconnected
+from objstore.http.subrequest import BytesInput
+from objstore.peers.exchange import BackendRequest, Caller
+from objstore.proxy.error_limit import ErrorLimiter
+from objstore.proxy.fault import FaultLog
+from objstore.proxy.upload import BLOCK_BYTES, Upload
+from objstore.proxy.write import WriteTimes
+from objstore.runtime import green
+from objstore.runtime.checksum import crc32c, crc_text
+from objstore.runtime.clock import SystemClock
+from tests.support.peers import REFUSES, SILENT, Says
+from tests.support.rings import make_ring
+
+RING = make_ring(devices=5, replicas=3)
+PRIMARIES = RING.primaries(0)
+HANDOFFS = list(RING.handoffs(0))
+TIMES = WriteTimes(answer_s=0.4, lend_s=0.05, post_quorum_s=0.04)
+OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
+THEIRS = {"x-obj-metadata-footer": "yes"}
+BODY = bytes(range(256)) * 3000
+
+
+def takes(status=201, offered=OURS, **more):
+    return Says(status, interim=(offered,), **more)
+
+
+@pytest.fixture
+def errors():
+    return ErrorLimiter(10, 60, SystemClock())
+
+
+def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
+    def plan(servers):
+        return [BackendRequest("PUT", f"/0/a/c/o{slot}", []) for slot in range(len(servers))]
+
+    faults = FaultLog(errors, logging.getLogger("test"))
+    upload = Upload(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, "boundary")
+    return upload, upload.open(list(slots), iter(handoffs), doubtful)
+
+
+def uploaded(peers, errors, body=BODY, limit=1 << 40, **options):
+    """The final status; 0 when the quorum was lost on the way."""
+    upload, is_open = upload_to(peers, errors, **options)
+    assert is_open
+    if not upload.relay(BytesInput(body), limit):
+        upload.abandon()
+        return 0
+    return upload.finish({})
+
+
+def unchunked(data):
+    found, data = b"", bytes(data)
+    while data:
+        size, _, rest = data.partition(b"\r\n")
+        count = int(size, 16)
+        found += rest[:count]
+        data = rest[count + 2 :]
+    return found
+
+
+def documents(asked):
+    """(object bytes, footers) of a framed body."""
+    matched = re.fullmatch(
+        rb"--boundary\r\nX-Document: object body\r\n\r\n(.*)\r\n--boundary\r\nX-Document: object metadata\r\n"
+        rb"Content-MD5: ([0-9a-f]{32})\r\n\r\n(.*)\r\n--boundary--",
+        unchunked(asked.body),
+        re.DOTALL,
+    )
+    assert hashlib.md5(matched[3]).hexdigest() == matched[2].decode()
+    return matched[1], json.loads(matched[3])
+
+
+def test_every_replica_gets_the_body_and_footers(peers, errors):
+    peers.otherwise(takes())
+    assert uploaded(peers, errors) == 201
+    for asked in peers.requests:
+        data, footers = documents(asked)
+        assert data == BODY
+        assert footers == {
+            "Etag": hashlib.md5(BODY).hexdigest(),
+            "X-Objstore-Body-Crc32c": crc_text(crc32c(BODY)),
+        }
+
+
+def test_a_server_without_the_offer_gets_no_crc(peers, errors):
+    peers.otherwise(takes(offered=THEIRS))
+    uploaded(peers, errors)
+    assert documents(peers.requests[0])[1] == {"Etag": hashlib.md5(BODY).hexdigest()}
+
+
+def test_a_server_without_footers_gets_the_bare_chunked_body(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(offered={}))
+    assert uploaded(peers, errors) == 201
+    assert unchunked(peers.asked(PRIMARIES[1])[0].body) == BODY
+
+
+def test_an_empty_chunked_body_is_stored(peers, errors):
+    peers.otherwise(takes())
+    assert uploaded(peers, errors, body=b"") == 201
+    assert documents(peers.requests[0])[0] == b""
+
+
+@pytest.mark.parametrize("trouble", [REFUSES, Says(507), SILENT], ids=["refused", "full", "frozen"])
+def test_a_handoff_is_lent_before_the_body_goes_out(peers, errors, trouble):
+    peers.otherwise(takes()).on(PRIMARIES[1], trouble)
+    assert uploaded(peers, errors) == 201
+    assert documents(peers.asked(HANDOFFS[0])[0])[0] == BODY
+
+
+def test_a_frozen_node_is_not_waited_for_once_its_handoff_is_ready(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], SILENT)
+    before = green.monotonic()
+    assert upload_to(peers, errors)[1]
+    assert green.monotonic() - before < 1.8 * TIMES.lend_s
+
+
+def test_two_full_nodes_of_three_refuse_the_upload_with_503(peers, errors):
+    peers.otherwise(Says(507)).on(PRIMARIES[0], takes())
+    upload, is_open = upload_to(peers, errors, handoffs=())
+    assert not is_open
+    assert upload.quorum.final() == 503
+    assert peers.open_count == 0
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_one_refusal_by_precondition_stops_the_upload(peers, errors, status):
+    peers.otherwise(takes()).on(PRIMARIES[2], Says(status))
+    upload, is_open = upload_to(peers, errors)
+    assert not is_open
+    assert [reply.status for reply in upload.replies] == [status]
+    assert peers.open_count == 0
+
+
+def test_a_sink_that_stops_draining_is_dropped_while_the_quorum_stands(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[2], takes(stuck=True))
+    before = green.monotonic()
+    assert uploaded(peers, errors) == 201
+    assert green.monotonic() - before < TIMES.answer_s
+    assert documents(peers.asked(PRIMARIES[0])[0])[0] == BODY
+
+
+def test_an_upload_without_a_quorum_of_draining_sinks_fails(peers, errors):
+    peers.otherwise(takes(stuck=True)).on(PRIMARIES[0], takes())
+    assert uploaded(peers, errors) == 0
+    assert peers.open_count == 0
+
+
+def test_a_server_that_dies_in_mid_body_is_left_behind(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(breaks_after=BLOCK_BYTES))
+    assert uploaded(peers, errors) == 201
+
+
+def test_two_servers_that_die_in_mid_body_fail_the_upload(peers, errors):
+    peers.otherwise(takes(breaks_after=BLOCK_BYTES)).on(PRIMARIES[0], takes())
+    assert uploaded(peers, errors) == 0
+
+
+def test_no_success_without_a_quorum_of_final_answers(peers, errors):
+    peers.otherwise(takes(503)).on(PRIMARIES[0], takes())
+    assert uploaded(peers, errors) == 503
+
+
+def test_a_frozen_server_does_not_hold_up_the_final_answer(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(0))
+    before = green.monotonic()
+    assert uploaded(peers, errors) == 201
+    assert green.monotonic() - before < 1
+
+
+def test_a_chunked_body_over_the_limit_is_cut_and_stored_nowhere(peers, errors):
+    peers.otherwise(takes())
+    with pytest.raises(BodyTooLarge):
+        uploaded(peers, errors, limit=len(BODY) - 1)
+    assert peers.open_count == 0
+    assert not any(b"--boundary--" in asked.body for asked in peers.requests)
+
+
+class Vanishing(BytesInput):
+    """A client that goes away after its first block."""
+
+    def readinto(self, buffer):
+        if self._position:
+            raise ClientDisconnected
+        return super().readinto(buffer[:1000])
+
+
+def test_a_client_that_vanishes_leaves_nothing_stored(peers, errors):
+    peers.otherwise(takes())
+    upload, _ = upload_to(peers, errors)
+    with pytest.raises(ClientDisconnected):
+        upload.relay(Vanishing(BODY), 1 << 40)
+    assert peers.open_count == 0
+    assert not any(b"--boundary--" in asked.body for asked in peers.requests)
+
+
+def test_a_node_under_error_limiting_is_asked_when_the_quorum_cannot_be_had_without_it(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], REFUSES)
+    assert uploaded(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1]) == 201
+    assert peers.asked(PRIMARIES[0])
+
+
+def test_a_node_under_error_limiting_is_left_alone_while_the_others_are_enough(peers, errors):
+    peers.otherwise(takes())
+    assert uploaded(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1]) == 201
+    assert not peers.asked(PRIMARIES[0])
+
+
+def test_a_node_of_the_last_resort_that_completes_the_quorum_ends_the_wait_for_a_frozen_one(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], SILENT)
+    before = green.monotonic()
+    assert uploaded(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1]) == 201
+    assert green.monotonic() - before < TIMES.answer_s

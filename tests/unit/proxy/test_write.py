@@ -1,0 +1,183 @@
+import logging
+
+import pytest
+
+from objstore.peers.exchange import BackendRequest, Caller
+from objstore.proxy.error_limit import ErrorLimiter
+from objstore.proxy.fault import FaultLog
+from objstore.proxy.write import Write, WriteTimes
+from objstore.runtime import green
+from objstore.runtime.clock import SystemClock
+from tests.support.peers import REFUSES, SILENT, Breaks, Says
+from tests.support.rings import make_ring
+
+RING = make_ring(devices=5, replicas=3)
+PRIMARIES = RING.primaries(0)
+HANDOFFS = list(RING.handoffs(0))
+TIMES = WriteTimes(answer_s=0.3, lend_s=0.05, post_quorum_s=0.04)
+
+
+@pytest.fixture
+def errors():
+    return ErrorLimiter(10, 60, SystemClock())
+
+
+def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), method="PUT", **options):
+    def plan(servers):
+        ports = ",".join(str(node and node.address[1]) for node in servers)
+        return [
+            BackendRequest(method, f"/0/a/c/o{slot}", [("X-Slot", str(slot)), ("X-Servers", ports)])
+            for slot in range(len(servers))
+        ]
+
+    faults = FaultLog(errors, logging.getLogger("test"))
+    write = Write(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, **options)
+    write.run(list(slots), iter(handoffs), doubtful)
+    return write
+
+
+def told(peers):
+    return {asked.address[1] for asked in peers.requests}
+
+
+def ports(*nodes):
+    return {node.address[1] for node in nodes}
+
+
+def test_every_primary_is_told_and_no_handoff(peers, errors):
+    peers.otherwise(Says(201))
+    assert written(peers, errors).status == 201
+    assert told(peers) == ports(*PRIMARIES)
+
+
+def test_each_replica_gets_the_request_of_its_slot(peers, errors):
+    peers.otherwise(Says(201))
+    written(peers, errors)
+    assert [asked.header("x-slot") for asked in peers.requests] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("trouble", [REFUSES, Says(507), Says(500), Breaks()], ids=["refused", "507", "500", "broken"])
+def test_a_handoff_takes_the_slot_of_a_node_that_refuses(peers, errors, trouble):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], trouble)
+    assert written(peers, errors).status == 201
+    assert told(peers) >= ports(HANDOFFS[0])
+    assert peers.asked(HANDOFFS[0])[0].header("x-slot") == "1"
+
+
+def test_put_returns_503_when_two_of_three_nodes_are_full(peers, errors):
+    peers.on(PRIMARIES[0], Says(201)).on(PRIMARIES[1], Says(507)).on(PRIMARIES[2], Says(507))
+    assert written(peers, errors, handoffs=()).status == 503
+
+
+def test_two_refusals_are_carried_by_two_handoffs(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[0], Says(507)).on(PRIMARIES[1], REFUSES)
+    write = written(peers, errors)
+    assert write.status == 201
+    assert write.quorum.success_count == 3
+
+
+def test_a_frozen_node_does_not_hold_up_a_write_that_has_its_quorum(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors, handoffs=()).status == 201
+    assert green.monotonic() - before < TIMES.answer_s
+    assert told(peers) == ports(*PRIMARIES)
+
+
+def test_a_handoff_takes_what_a_frozen_node_did_not_though_the_quorum_is_there(peers, errors):
+    """Its slot names update targets: those of a node that is not there are told by nobody else."""
+    peers.otherwise(Says(201)).on(PRIMARIES[2], SILENT)
+    write = written(peers, errors)
+    assert write.quorum.success_count == 3
+    assert peers.asked(HANDOFFS[0])[0].header("x-slot") == "2"
+
+
+def test_requests_are_made_knowing_who_serves_them(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[0], REFUSES).on(HANDOFFS[0], REFUSES).on(PRIMARIES[1], REFUSES)
+    written(peers, errors)
+    servers = {asked.header("x-servers") for asked in peers.requests}
+    assert servers == {f"{HANDOFFS[1].address[1]},None,{PRIMARIES[2].address[1]}"}
+
+
+def test_a_node_under_error_limiting_is_asked_when_the_quorum_cannot_be_had_without_it(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], REFUSES)
+    write = written(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1])
+    assert write.status == 201
+    assert told(peers) == ports(PRIMARIES[0], PRIMARIES[2])
+
+
+def test_a_node_under_error_limiting_stands_in_for_a_frozen_one(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], SILENT)
+    before = green.monotonic()
+    write = written(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1])
+    assert write.status == 201
+    assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_a_node_under_error_limiting_is_left_alone_while_the_others_are_enough(peers, errors):
+    peers.otherwise(Says(201))
+    written(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1])
+    assert told(peers) == ports(*PRIMARIES[1:])
+
+
+def test_handoffs_stand_in_for_frozen_nodes_while_the_quorum_is_missing(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], SILENT).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors).status == 201
+    assert green.monotonic() - before < TIMES.answer_s
+    assert told(peers) == ports(*PRIMARIES, *HANDOFFS)
+
+
+def test_two_frozen_nodes_without_handoffs_give_503(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], SILENT).on(PRIMARIES[2], SILENT)
+    assert written(peers, errors, handoffs=()).status == 503
+
+
+def test_a_slow_primary_still_counts_after_its_handoff_was_asked(peers, errors):
+    peers.on(PRIMARIES[0], Says(201)).on(PRIMARIES[1], Says(201, after_s=0.12)).otherwise(REFUSES)
+    assert written(peers, errors).status == 201
+
+
+def test_the_third_answer_is_waited_for_a_moment(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[2], Says(201, after_s=0.02))
+    assert written(peers, errors).quorum.success_count == 3
+
+
+def test_a_lost_answer_counts_against_the_node(peers):
+    errors = ErrorLimiter(0, 60, SystemClock())
+    peers.otherwise(Says(201)).on(PRIMARIES[2], SILENT)
+    written(peers, errors)
+    assert errors.is_limited(PRIMARIES[2])
+    assert not errors.is_limited(PRIMARIES[0])
+
+
+def test_507_limits_the_node(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[0], Says(507))
+    written(peers, errors)
+    assert errors.is_limited(PRIMARIES[0])
+
+
+def test_refusals_of_a_quorum_are_the_answer_with_their_text(peers, errors):
+    peers.otherwise(Says(409, body=b"older")).on(PRIMARIES[0], Says(201))
+    write = written(peers, errors)
+    assert write.status == 409
+    assert write.reply_for(409).body == b"older"
+
+
+def test_absence_on_two_does_not_wait_for_a_frozen_third(peers, errors):
+    peers.otherwise(Says(404)).on(PRIMARIES[0], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors, method="DELETE", is_forgiving=True).status == 404
+    assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_a_delete_that_one_replica_had_is_done_when_another_knows_nothing(peers, errors):
+    peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], Says(503))
+    assert written(peers, errors, handoffs=(), method="DELETE", is_forgiving=True).status == 204
+
+
+def test_connections_go_back_after_an_answer_and_are_closed_without_one(peers, errors):
+    peers.otherwise(Says(201, body=b"fine")).on(PRIMARIES[2], SILENT)
+    written(peers, errors, handoffs=())
+    assert peers.released == 2
+    assert peers.closed == 1
