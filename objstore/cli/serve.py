@@ -1,0 +1,116 @@
+"""A supervised server process: its application built from its file, served by http.Server until it must stop."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from objstore.cli.assembly import build
+from objstore.cluster.servers import ServerFile
+from objstore.config.errors import ConfigError
+from objstore.http.head import BACKEND_LIMITS, HeadLimits
+from objstore.http.server import Server, ServerLimits
+from objstore.runtime import generations, green, logs
+from objstore.runtime.supervisor import CannotStart
+from objstore.runtime.worker import Program, Worker
+
+_log = logging.getLogger("objstore.serve")
+
+
+def programs(servers: Iterable[ServerFile], log_directory: Path | None = None) -> list[Program]:
+    """One Program per worker of every server. log_directory: where each (role, node) has its file; None: where the
+    server's own settings say."""
+    # Made before the fork, so that all workers see each other's changes.
+    generations.create()
+    found = []
+    for server in servers:
+        for index in range(server.settings.workers):
+            found.append(
+                Program(
+                    server.role,
+                    server.node,
+                    partial(serve, server, log_directory),
+                    index=index,
+                    device=_devices(server),
+                    addresses=(server.address,),
+                    origin=server.origin,
+                    backlog=server.settings.backlog,
+                )
+            )
+    return found
+
+
+def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> None:
+    """Run in the child, until the supervisor asks it to stop. Raises CannotStart."""
+    open_log(server, log_directory)
+    green.patch_sockets()
+    try:
+        app, notes = build(server.ini, server.role)
+        tls = tls_context(server)
+    except ConfigError as error:
+        raise CannotStart([str(problem) for problem in error.problems]) from None
+    if worker.program.index == 0:
+        for note in (*server.notes, *notes):
+            _log.warning("%s", note)
+    (sock,) = worker.sockets.values()
+    http = Server(sock, app, limits=_limits(server), logger=logging.getLogger(f"objstore.{server.role}"), tls=tls)
+    task = green.spawn(http.serve)
+    green.sleep(0)
+    _log.info(
+        "serving role=%s node=%s address=%s:%d worker=%d",
+        server.role,
+        server.node,
+        *server.address,
+        worker.program.index,
+    )
+    worker.ready()
+    worker.wait_for_stop()
+    http.drain(worker.grace_s)
+    task.join()
+    _log.info("stopped role=%s node=%s worker=%d", server.role, server.node, worker.program.index)
+
+
+def open_log(server: ServerFile, log_directory: Path | None) -> None:
+    """Send this process' log where it belongs."""
+    if log_directory is not None:
+        name = server.role if server.node == "-" else f"{server.role}-{server.node}"
+        logs.log_to_file(log_directory / f"{name}.log", server.settings.log_level)
+    elif server.settings.log_file:
+        logs.log_to_file(Path(server.settings.log_file), server.settings.log_level)
+    else:
+        logs.log_to_stderr(server.settings.log_level)
+
+
+def tls_context(server: ServerFile) -> ssl.SSLContext | None:
+    """From cert_file and key_file; None without. Raises CannotStart when they do not fit together."""
+    if not server.settings.cert_file:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(server.settings.cert_file, server.settings.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(
+            [f"{server.ini.path}: [DEFAULT] cert_file = {server.settings.cert_file!r}: cannot be used: {error}"]
+        ) from None
+    return context
+
+
+def _limits(server: ServerFile) -> ServerLimits:
+    settings = server.settings
+    return ServerLimits(
+        head=HeadLimits() if server.role == "proxy-server" else BACKEND_LIMITS,
+        client_timeout_s=settings.client_timeout,
+        keepalive_timeout_s=settings.keepalive_timeout,
+        max_connections=settings.max_clients,
+    )
+
+
+def _devices(server: ServerFile) -> str:
+    """The devices of a storage server, for status: names of the directories under its `devices`."""
+    if server.role == "proxy-server" or not server.devices.is_dir():
+        return ""
+    return ",".join(sorted(entry.name for entry in server.devices.iterdir() if entry.is_dir()))

@@ -1,0 +1,49 @@
+"""What a command talks to: its two output streams and its environment; and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from objstore.config.errors import EX_CONFIG
+
+OK = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+__all__ = ["EX_CONFIG", "FAILED", "INTERRUPTED", "OK", "USAGE", "CommandError", "Terminal"]
+
+
+class CommandError(Exception):
+    """Ends a command: `lines` go to standard error, `code` is its exit code."""
+
+    def __init__(self, *lines: str, code: int = EX_CONFIG) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    stdout: TextIO
+    stderr: TextIO
+    environ: Mapping[str, str]
+
+    def say(self, text: str = "") -> None:
+        print(text, file=self.stdout, flush=True)
+
+    def say_if_heard(self, text: str) -> None:
+        """As say(), for who lives longer than its reader: a pipe or terminal that is gone is no reason to stop."""
+        try:
+            self.say(text)
+        except OSError:
+            return
+
+    def complain(self, text: str) -> None:
+        print(f"objstore: {text}", file=self.stderr, flush=True)
+
+    @property
+    def shows_secrets(self) -> bool:
+        """Whether somebody reads standard output now: a key is never written into a file or a pipe unasked."""
+        return self.stdout.isatty()

@@ -1,0 +1,132 @@
+"""The ini files of a new cluster, as text: what an operator edits afterwards. Nothing here is read back.
+
+Paths are relative to the file (%(here)s), so that a stopped cluster can be moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from objstore.cluster.directory import STORAGE_KINDS
+
+_POINTER = """\
+# Every setting there is, and what it means: etc/{kind}.conf-sample in the checkout.
+# After an edit: objstore config check DIR
+"""
+
+_SWIFT_CONF = """\
+# What all servers of this cluster share. Read as latin-1.
+{pointer}
+[swift-hash]
+# Never change these: they decide where everything is, and with others nothing is found again.
+swift_hash_path_prefix = {prefix}
+swift_hash_path_suffix = {suffix}
+"""
+
+_POLICY = """
+[storage-policy:{index}]
+name = {name}
+default = {default}
+"""
+
+_PROXY_CONF = """\
+{pointer}
+[DEFAULT]
+bind_ip = {ip}
+bind_port = {port}
+workers = {workers}
+swift_dir = %(here)s
+# For https, PEM files:
+# cert_file =
+# key_file =
+
+[pipeline:main]
+pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy
+    proxy-logging proxy-server
+
+[app:proxy-server]
+use = egg:objstore#proxy
+account_autocreate = yes
+
+[filter:tempauth]
+use = egg:objstore#tempauth
+# Tokens are made with the first key and accepted from any: to rotate, put a new one in front, later drop the last.
+fernet_keys = {fernet_key}
+# user_<account>_<user> = <key> [group ...]   also edited by: objstore user add|list|passwd|remove DIR
+user_{account}_{user} = {key} .admin
+
+[filter:catch_errors]
+use = egg:objstore#catch_errors
+
+[filter:gatekeeper]
+use = egg:objstore#gatekeeper
+
+[filter:healthcheck]
+use = egg:objstore#healthcheck
+
+[filter:proxy-logging]
+use = egg:objstore#proxy_logging
+
+[filter:cache]
+use = egg:objstore#memcache
+
+[filter:listing_formats]
+use = egg:objstore#listing_formats
+
+[filter:copy]
+use = egg:objstore#copy
+"""
+
+_SERVER_CONF = """\
+{pointer}
+[DEFAULT]
+bind_ip = {ip}
+bind_port = {port}
+workers = 1
+swift_dir = %(here)s/..
+devices = %(here)s/../../nodes/{node}
+mount_check = no
+
+[pipeline:main]
+pipeline = healthcheck {kind}-server
+
+[app:{kind}-server]
+use = egg:objstore#{kind}
+
+[filter:healthcheck]
+use = egg:objstore#healthcheck
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The first user of a cluster."""
+
+    account: str
+    user: str
+    key: str
+
+
+def swift_conf(prefix: str, suffix: str, policy_names: Sequence[str]) -> str:
+    """policy_names: in the order of their indexes; the first is the default."""
+    text = _SWIFT_CONF.format(pointer=_pointer("swift"), prefix=prefix, suffix=suffix)
+    for index, name in enumerate(policy_names):
+        text += _POLICY.format(index=index, name=name, default="yes" if index == 0 else "no")
+    return text
+
+
+def proxy_conf(ip: str, port: int, workers: str, admin: Admin, fernet_key: str) -> str:
+    return _PROXY_CONF.format(
+        pointer=_pointer("proxy-server"), ip=ip, port=port, workers=workers, account=admin.account, user=admin.user,
+        key=admin.key, fernet_key=fernet_key,
+    )  # fmt: skip
+
+
+def server_conf(kind: str, node: str, ip: str, port: int) -> str:
+    assert kind in STORAGE_KINDS
+    return _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
+
+
+def _pointer(kind: str) -> str:
+    return _POINTER.format(kind=kind)
