@@ -1,0 +1,25 @@
+"""swift and rclone against a cluster; the long tier kills a storage node in mid-upload."""
+
+import pytest
+
+from tests.clients.scenario import FULL, SMALL, run
+from tests.clients.tools import ToolsMissing, install
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def tools():
+    try:
+        return install()
+    except ToolsMissing as error:
+        pytest.skip(str(error))
+
+
+def test_swift_and_rclone_keep_every_byte_and_every_name(tools, tmp_path):
+    run(tools, tmp_path, SMALL, print)
+
+
+@pytest.mark.long
+def test_swift_and_rclone_keep_3000_files_and_1_gib_with_a_node_down(tools, tmp_path):
+    run(tools, tmp_path, FULL, print)
