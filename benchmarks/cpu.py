@@ -1,0 +1,21 @@
+"""User plus system CPU time of running processes, from /proc/<pid>/stat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds a process has used so far, all its threads together. FileNotFoundError when it is gone."""
+    # The second field is the name in parentheses, which may hold blanks: count from the last parenthesis.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def by_role(pids: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """CPU seconds by role, for pids by role."""
+    return {role: sum(cpu_s(pid) for pid in each) for role, each in pids.items()}
