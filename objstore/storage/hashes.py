@@ -87,11 +87,18 @@ class PartitionHashes:
                 if suffix in hashes or os.path.isdir(f"{self._directory}/{suffix}"):
                     hashes[suffix] = None
             for suffix in sorted(suffix for suffix, value in hashes.items() if value is None):
-                hashes[suffix] = hash_suffix(self._fs, f"{self._directory}/{suffix}", rules, set_aside)
+                hashes[suffix] = hash_suffix(
+                    self._fs, f"{self._directory}/{suffix}", rules, set_aside, self._remove_empty
+                )
             hashes = {suffix: value for suffix, value in hashes.items() if value is not None}
             if (is_valid and hashes == stored) or self._store(stored, is_valid, hashes, rules.now):
                 break
         return {suffix: value for suffix, value in hashes.items() if value is not None}
+
+    def _remove_empty(self, directory: str) -> None:
+        """Under the lock: a writer that finds its directory gone makes it again and names its file under one hold."""
+        with self._locked():
+            self._fs.remove_directory(directory)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -164,7 +171,13 @@ class PartitionHashes:
         self._fs.replace_file(f"{self._directory}/{PICKLE}", pickles.dumps(value), mode=0o600)
 
 
-def hash_suffix(fs: Fs, directory: str, rules: CleaningRules, set_aside: Callable[[str], object]) -> str | None:
+def hash_suffix(
+    fs: Fs,
+    directory: str,
+    rules: CleaningRules,
+    set_aside: Callable[[str], object],
+    remove_empty: Callable[[str], object],
+) -> str | None:
     """The hash of one suffix directory after cleaning it; None when nothing is left, and then it is removed."""
     digest, is_empty = hashlib.md5(usedforsecurity=False), True
     for name in sorted(_listed(directory)):
@@ -180,13 +193,13 @@ def hash_suffix(fs: Fs, directory: str, rules: CleaningRules, set_aside: Callabl
         except FileNotFoundError:
             continue
         if not live.names:
-            fs.remove_directory(path)
+            remove_empty(path)
             continue
         is_empty = False
         for part in hash_parts(live):
             digest.update(part.encode())
     if is_empty:
-        fs.remove_directory(directory)
+        remove_empty(directory)
         return None
     return digest.hexdigest()
 

@@ -152,7 +152,12 @@ class NamedLater:
         for attempt in range(MAX_LINK_ATTEMPTS):
             try:
                 with PartitionHashes(self.fs, partition).changing(self.address.suffix):
-                    self._link_or_replace(f"{self.directory}/{name}")
+                    try:
+                        self._link_or_replace(f"{self.directory}/{name}")
+                    except FileNotFoundError:
+                        # The hasher removed the empty directory; it cannot again while the lock is held.
+                        self._unsynced += self.fs.create_directories(self.directory)
+                        self._link_or_replace(f"{self.directory}/{name}")
                 return
             except FileNotFoundError:
                 if attempt == MAX_LINK_ATTEMPTS - 1:
