@@ -1,0 +1,1 @@
+"""Background work: its contract, the runner that times it, and what it reports."""
