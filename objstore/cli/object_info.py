@@ -157,8 +157,13 @@ def _sorted_out(headers: Mapping[str, str]) -> dict[str, dict[str, str]]:
     for name, value in headers.items():
         if name not in _OWN:
             prefix = next((each for each in prefixes if name.startswith(each)), "")
-            kinds[prefixes.get(prefix, "other")][name.removeprefix(prefix)] = value
+            kinds[prefixes.get(prefix, "other")][_readable(name.removeprefix(prefix))] = _readable(value)
     return kinds
+
+
+def _readable(wsgi_text: str) -> str:
+    """Header text for a person: UTF-8 as what it means, anything else marked."""
+    return wsgi_text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _as_json(found: Found) -> dict[str, object]:

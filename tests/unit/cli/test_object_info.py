@@ -18,7 +18,13 @@ SWIFT_CONF = "[swift-hash]\nswift_hash_path_prefix = vector-prefix\nswift_hash_p
 
 @pytest.fixture
 def data(tmp_path):
-    put(make_disk_engine(tmp_path), ADDRESS, x_object_meta_colour="blue", x_object_sysmeta_a="1", content_encoding="x")
+    put(
+        make_disk_engine(tmp_path),
+        ADDRESS,
+        x_object_meta_colour="bl\xc3\xbc",
+        x_object_sysmeta_a="1",
+        content_encoding="x",
+    )
     (name,) = names_of(tmp_path, ADDRESS)
     return directory_of(tmp_path, ADDRESS) / name
 
@@ -41,7 +47,7 @@ def test_a_whole_file(data):
     code, output, _ = run(data, "--json")
     found = json.loads(output)
     assert (code, found["name"], found["etag"], found["body_md5"]) == (0, "/AUTH_v/c/o o", MD5_OF_HELLO, MD5_OF_HELLO)
-    assert found["metadata"]["user"] == {"colour": "blue"}
+    assert found["metadata"]["user"] == {"colour": "bl\N{LATIN SMALL LETTER U WITH DIAERESIS}"}
     assert found["metadata"]["system"]["a"] == "1"
     assert found["metadata"]["other"] == {"content-encoding": "x"}
     assert found["problems"] == []
@@ -50,7 +56,7 @@ def test_a_whole_file(data):
 def test_for_a_person(data):
     code, output, _ = run(data)
     assert code == 0
-    assert "  Object       o o\n" in output and "  colour: blue\n" in output
+    assert "  Object       o o\n" in output and "  colour: bl\N{LATIN SMALL LETTER U WITH DIAERESIS}\n" in output
     assert "2023-11-14T22:13:20" in output, "times can be read"
 
 
