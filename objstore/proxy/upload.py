@@ -226,6 +226,7 @@ class Upload:
 
     def _stand_in(self) -> None:
         for exchange in list(self._active):
+            self._faults.silent(exchange.node)
             node = next(self._handoffs, None)
             if node is not None:
                 self._start(exchange.slot, node)

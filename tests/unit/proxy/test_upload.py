@@ -8,13 +8,12 @@ import pytest
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.http.subrequest import BytesInput
 from objstore.peers.exchange import BackendRequest, Caller
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.upload import BLOCK_BYTES, Upload
 from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
-from objstore.runtime.clock import SystemClock
+from tests.support.limits import Frozen, limiter
 from tests.support.peers import REFUSES, SILENT, Says
 from tests.support.rings import make_ring
 
@@ -33,7 +32,7 @@ def takes(status=201, offered=OURS, **more):
 
 @pytest.fixture
 def errors():
-    return ErrorLimiter(10, 60, SystemClock())
+    return limiter()
 
 
 def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
@@ -119,6 +118,14 @@ def test_a_frozen_node_is_not_waited_for_once_its_handoff_is_ready(peers, errors
     before = green.monotonic()
     assert upload_to(peers, errors)[1]
     assert green.monotonic() - before < 1.8 * TIMES.lend_s
+
+
+@pytest.mark.parametrize("trouble", [SILENT, takes(stuck=True), takes(0)], ids=["opening", "body", "final answer"])
+def test_a_node_that_says_nothing_is_left_alone_by_the_next_upload(peers, trouble):
+    errors = limiter(answers=Frozen())
+    peers.otherwise(takes()).on(PRIMARIES[1], trouble)
+    assert uploaded(peers, errors) == 201
+    assert [errors.is_limited(node) for node in PRIMARIES] == [False, True, False]
 
 
 def test_two_full_nodes_of_three_refuse_the_upload_with_503(peers, errors):
