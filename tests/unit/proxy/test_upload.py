@@ -145,6 +145,13 @@ def test_one_refusal_by_precondition_stops_the_upload(peers, errors, status):
     assert peers.open_count == 0
 
 
+def test_servers_that_had_no_time_to_answer_before_a_refusal_are_not_blamed(peers):
+    errors = limiter(0, answers=Frozen())
+    peers.otherwise(takes(after_s=1)).on(PRIMARIES[2], Says(412)).on(PRIMARIES[0], SILENT)
+    upload_to(peers, errors)
+    assert not any(map(errors.is_limited, PRIMARIES))
+
+
 def test_a_sink_that_stops_draining_is_dropped_while_the_quorum_stands(peers, errors):
     peers.otherwise(takes()).on(PRIMARIES[2], takes(stuck=True))
     before = green.monotonic()
