@@ -25,11 +25,11 @@ from typing import Self
 from objstore.core.errors import InsufficientStorage
 from objstore.core.hashing import partition_of
 from objstore.core.timestamp import Timestamp
-from objstore.runtime.checksum import EMPTY, crc32c, crc_text
+from objstore.runtime.checksum import EMPTY, crc32c
 from objstore.runtime.fs import Fs
 from objstore.storage import metadata
 from objstore.storage.cleanup import CleaningRules, clean
-from objstore.storage.engine import CONTENT_LENGTH, CRC_HEADER, TIMESTAMP
+from objstore.storage.engine import data_headers
 from objstore.storage.hashes import PartitionHashes
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.metadata import Metadata
@@ -261,12 +261,7 @@ class DiskWriter:
         fs.write(fd, data)
 
     def commit(self, timestamp: Timestamp, headers: Mapping[str, str], *, next_part_power: int | None = None) -> None:
-        kept = {
-            TIMESTAMP: timestamp.internal,
-            **headers,
-            CONTENT_LENGTH: str(self._size),
-            CRC_HEADER: crc_text(self._crc),
-        }
+        kept = data_headers(timestamp, headers, self._size, self._crc)
         with disk_errors(self._file.address.device):
             self._file.publish(
                 data_name(timestamp), Metadata(self._file.address.name, kept), next_part_power, self._rules()
