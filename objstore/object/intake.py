@@ -145,9 +145,7 @@ class Intake:
             self._run_to_its_end(self._commit_writer, self._writer, timestamp, headers, next_part_power)
         else:
             assert self._whole is not None, "nothing was copied"
-            self._threads.run_short(
-                self._address.device, self._store, self._whole, timestamp, headers, next_part_power
-            )
+            self._threads.run_short(self._address.device, self._store, self._whole, timestamp, headers, next_part_power)
 
     def __enter__(self) -> Self:
         return self

@@ -80,7 +80,8 @@ class NamedLater:
         self.fs = fs
         self.layout = layout
         self.address = address
-        self.directory = layout.object(address)
+        self.partition = layout.partition(address.policy_index, address.partition)
+        self.directory = f"{self.partition}/{address.suffix}/{address.hash_hex}"
         self.fd = -1
         self._temporary: str | None = None
         self._unsynced: list[str] = []
@@ -148,16 +149,16 @@ class NamedLater:
         self.fs.sync_directory(self.directory)
 
     def _give_name(self, name: str) -> None:
-        partition = self.layout.partition(self.address.policy_index, self.address.partition)
+        path = f"{self.directory}/{name}"
         for attempt in range(MAX_LINK_ATTEMPTS):
             try:
-                with PartitionHashes(self.fs, partition).changing(self.address.suffix):
+                with PartitionHashes(self.fs, self.partition).changing(self.address.suffix):
                     try:
-                        self._link_or_replace(f"{self.directory}/{name}")
+                        self._link_or_replace(path)
                     except FileNotFoundError:
                         # The hasher removed the empty directory; it cannot again while the lock is held.
                         self._unsynced += self.fs.create_directories(self.directory)
-                        self._link_or_replace(f"{self.directory}/{name}")
+                        self._link_or_replace(path)
                 return
             except FileNotFoundError:
                 if attempt == MAX_LINK_ATTEMPTS - 1:
