@@ -253,12 +253,14 @@ class Fs:
         """
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
         try:
-            self._acquire(fd, path, timeout_s)
+            self.acquire(fd, path, timeout_s)
             yield
         finally:
             os.close(fd)
 
-    def _acquire(self, fd: int, path: str, timeout_s: float) -> None:
+    def acquire(self, fd: int, path: str, timeout_s: float) -> None:
+        """Take flock(LOCK_EX) on a lock file that is open already; release() or closing it ends that. Raises
+        LockTimeout."""
         waited, attempt = 0.0, 0
         while True:
             try:
@@ -270,3 +272,7 @@ class Fs:
             pause = _LOCK_POLL_S[min(attempt, len(_LOCK_POLL_S) - 1)]
             self._sleep(pause)
             waited, attempt = waited + pause, attempt + 1
+
+    def release(self, fd: int) -> None:
+        """Give up what acquire() took."""
+        fcntl.flock(fd, fcntl.LOCK_UN)

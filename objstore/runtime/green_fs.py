@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from objstore.core.errors import LockTimeout
 from objstore.runtime import green
 from objstore.runtime.fs import Fs
+from objstore.runtime.gates import Gates
 from objstore.runtime.sync import sync_all
 
 
@@ -24,7 +23,7 @@ class GreenFs(Fs):
     def __init__(self) -> None:
         super().__init__(self._pause)
         self._hub_thread = threading.get_ident()
-        self._queues: dict[str, deque[green.Future]] = {}
+        self._gates = Gates()
 
     def _pause(self, seconds: float) -> None:
         (green.sleep if self._is_in_hub_thread else time.sleep)(seconds)
@@ -70,38 +69,5 @@ class GreenFs(Fs):
             with super().lock(path, timeout_s):
                 yield
             return
-        with self._gate(path, timeout_s), super().lock(path, timeout_s):
+        with self._gates.held(path, timeout_s), super().lock(path, timeout_s):
             yield
-
-    @contextmanager
-    def _gate(self, path: str, timeout_s: float) -> Iterator[None]:
-        """Green threads of this process queue up here, so that they never poll for a lock that one of them holds."""
-        queue = self._queues.get(path)
-        if queue is None:
-            queue = self._queues[path] = deque()
-        else:
-            self._wait_in_line(queue, path, timeout_s)
-        try:
-            yield
-        finally:
-            self._hand_over(queue, path)
-
-    def _wait_in_line(self, queue: deque[green.Future], path: str, timeout_s: float) -> None:
-        turn = green.Future()
-        queue.append(turn)
-        try:
-            turn.wait(timeout_s)
-        except BaseException as error:
-            if turn.is_set:
-                self._hand_over(queue, path)
-            else:
-                queue.remove(turn)
-            if isinstance(error, green.TimedOut):
-                raise LockTimeout(path, timeout_s) from None
-            raise
-
-    def _hand_over(self, queue: deque[green.Future], path: str) -> None:
-        if queue:
-            queue.popleft().set()
-        else:
-            del self._queues[path]
