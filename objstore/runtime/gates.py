@@ -18,6 +18,10 @@ class Gates:
     def __init__(self) -> None:
         self._lines: dict[str, deque[Future]] = {}
 
+    def __len__(self) -> int:
+        """Keys that somebody is alone for."""
+        return len(self._lines)
+
     def held(self, key: str, timeout_s: float) -> Held:
         """with gates.held(path, 10.0): alone for that key. Raises LockTimeout."""
         return Held(self, key, timeout_s)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from objstore.runtime import green
 from objstore.runtime.fs import Fs
@@ -63,11 +63,30 @@ class GreenFs(Fs):
             for fd in fds:
                 os.close(fd)
 
-    @contextmanager
-    def lock(self, path: str, timeout_s: float) -> Iterator[None]:
-        if not self._is_in_hub_thread:
-            with super().lock(path, timeout_s):
-                yield
-            return
-        with self._gates.held(path, timeout_s), super().lock(path, timeout_s):
-            yield
+    def lock(self, path: str, timeout_s: float) -> AbstractContextManager[None]:
+        lock = super().lock(path, timeout_s)
+        return _GatedLock(self._gates, lock, path, timeout_s) if self._is_in_hub_thread else lock
+
+
+class _GatedLock:
+    __slots__ = ("_gates", "_lock", "_path", "_timeout_s")
+
+    def __init__(self, gates: Gates, lock: AbstractContextManager[None], path: str, timeout_s: float) -> None:
+        self._gates = gates
+        self._lock = lock
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> None:
+        self._gates.enter(self._path, self._timeout_s)
+        try:
+            self._lock.__enter__()
+        except BaseException:
+            self._gates.leave(self._path)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._lock.__exit__(None, None, None)
+        finally:
+            self._gates.leave(self._path)

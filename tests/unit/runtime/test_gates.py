@@ -20,6 +20,7 @@ def test_green_threads_pass_one_after_the_other_in_order():
     for task in tasks:
         task.join()
     assert "".join(passed) == "aabbcc"
+    assert len(gates) == 0
 
 
 def test_other_keys_do_not_wait():
