@@ -9,7 +9,7 @@ import pytest
 from objstore.http.environ import ACL, AUTHORIZE, OWNER
 from objstore.http.response import page
 from objstore.runtime import green
-from tests.support.storage_nodes import StorageNodes
+from tests.support.storage_nodes import StorageNodes, eventually
 
 _NUMBERS = itertools.count()
 BIG = bytes(range(251)) * 5000
@@ -444,6 +444,48 @@ def test_reads_and_writes_go_on_in_time_with_a_frozen_node(fragile, size):
     assert proxy.get("/v1/AUTH_a/c/missing").status == 404
     assert proxy.delete("/v1/AUTH_a/c/o").status == 204
     assert green.monotonic() - before < 5
+
+
+def puts(nodes, kind, name):
+    """The nodes whose server of that kind got a PUT of this name, one for each time."""
+    return [
+        node for seen, node, method, path, _ in nodes.seen if (seen, method) == (kind, "PUT") and path.endswith(name)
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_frozen_node_is_left_alone_until_it_goes_on_and_then_used_again(tmp_path, count):
+    with StorageNodes(tmp_path, nodes=count) as nodes:
+        proxy = nodes.proxy()
+        proxy.put("/v1/AUTH_a/c")
+        services = proxy.app._services
+        primaries = services.object_place(0, "AUTH_a", "c", "o").primaries
+        away = primaries[0]
+        nodes.stop(away.id)
+        for number in range(10):
+            assert proxy.put("/v1/AUTH_a/c/o", body=b"%d" % number).status == 201
+            assert proxy.get("/v1/AUTH_a/c/o").body == b"%d" % number
+        nodes.start(away.id)
+        for node in primaries:
+            eventually(lambda node=node: not services._errors.is_limited(node), f"{node} is trusted")
+        # One, unless this machine is so busy that another node was silent too: then the frozen one is the last resort.
+        assert puts(nodes, "object", "/c/o").count(away.id) <= 5
+        nodes.seen.clear()
+        assert proxy.put("/v1/AUTH_a/c/o", body=b"back").status == 201
+        assert away.id in puts(nodes, "object", "/c/o")
+
+
+def test_a_large_upload_that_loses_a_server_on_the_way_tells_every_container_server(fragile):
+    proxy = fragile.proxy()
+    lost = primaries_of(fragile, proxy, "AUTH_a", "c", "o")[0]
+
+    def body():
+        yield BIG
+        fragile.cut(lost, "object")
+        yield BIG
+
+    assert proxy.put("/v1/AUTH_a/c/o", chunks=body()).status == 201
+    assert len(set(puts(fragile, "container", "/c/o"))) == 3
 
 
 @pytest.mark.parametrize("size", [5, len(BIG)], ids=["small", "large"])
