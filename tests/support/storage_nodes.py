@@ -117,7 +117,9 @@ class StorageNodes:
     def cut(self, node, kind, *, restart=False):
         """Close the server's connections in the middle of whatever they carry, as a killed process does."""
         service = self._services[node, kind]
+        server = service.server
         self.stop(node, (kind,))
+        eventually(lambda: not server.connection_count, "the connections are closed")
         if restart:
             self.start(node)
         else:
@@ -144,6 +146,14 @@ class StorageNodes:
 
     def proxy(self, **settings):
         return ProxyClient(proxy_factory({"swift_dir": str(self.directory)}, **self.proxy_settings | settings))
+
+
+def eventually(condition, what, patience_s=20.0):
+    """Let others run until condition() holds; AssertionError after patience_s."""
+    deadline_s = green.monotonic() + patience_s
+    while not condition():
+        assert green.monotonic() < deadline_s, f"not within {patience_s:g} s: {what}"
+        green.sleep(0.001)
 
 
 @dataclass
