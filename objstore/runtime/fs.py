@@ -23,6 +23,8 @@ _LOCK_POLL_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _NO_ATTRIBUTE = frozenset({errno.ENODATA})
 _libc = ctypes.CDLL(None, use_errno=True)
 _KEEP_SIZE = 1
+_LOCK_ATTEMPTS = 10
+"""How often a lock is taken again because its file was removed meanwhile."""
 _MAKE_ATTEMPTS = 10
 """How often a directory above is made again because a cleaner removed it as empty."""
 
@@ -249,14 +251,27 @@ class Fs:
     def lock(self, path: str, timeout_s: float) -> Iterator[None]:
         """Hold flock(LOCK_EX) on a file, created when missing (its directory must exist). Raises LockTimeout.
 
-        The file stays: whoever else shares the disk locks the same inode (formats 4.10), so it is never replaced.
+        Whoever shares the disk locks the same inode (formats 4.10), so the file is never replaced. It may go together
+        with its directory: who has waited for a file that has no name any more locks the one that stands there now.
         """
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
+        fd = self._open_locked(path, timeout_s)
         try:
-            self._acquire(fd, path, timeout_s)
             yield
         finally:
             os.close(fd)
+
+    def _open_locked(self, path: str, timeout_s: float) -> int:
+        for _ in range(_LOCK_ATTEMPTS):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
+            try:
+                self._acquire(fd, path, timeout_s)
+                if os.fstat(fd).st_nlink:
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        raise LockTimeout(path, timeout_s)
 
     def _acquire(self, fd: int, path: str, timeout_s: float) -> None:
         waited, attempt = 0.0, 0
