@@ -95,7 +95,10 @@ class Copies:
 
     def primaries(self, name: str) -> list[int]:
         """Numbers of the nodes the ring names."""
-        return [node.id for node in self.ring.primaries(self.partition(name))]
+        return self.primaries_of(self.partition(name))
+
+    def primaries_of(self, partition: int) -> list[int]:
+        return [node.id for node in self.ring.primaries(partition)]
 
     def handoff(self, name: str) -> int:
         return next(self.ring.handoffs(self.partition(name))).id

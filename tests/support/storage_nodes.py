@@ -101,9 +101,19 @@ class StorageNodes:
                 conf = {"devices": str(self.device_root(node)), "mount_check": "no"}
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
+                    conf["replication_lock_timeout"] = "0.2"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
+        green.sleep(0)  # Until they serve: one that is stopped before would close the listener.
+
+    def replace(self, node, kind, app):
+        """Have another application answer in place of a server."""
+        self.stop(node, (kind,))
+        service = self._services[node, kind]
+        service.server = Server(service.listener, app, logger=logging.getLogger("test"))
+        service.task = green.spawn(service.server.serve)
+        green.sleep(0)
 
     def stop(self, node, kinds=tuple(KINDS)):
         """Stop serving; connections that come meanwhile wait unanswered, as with a frozen process."""
