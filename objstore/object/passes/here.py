@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from objstore.core.policy import Policies
 from objstore.ring.fileformat import RingFileError
-from objstore.ring.model import Node, Ring
+from objstore.ring.model import Device, Node, Ring
 from objstore.ring.reload import ReloadingRing
 
 _log = logging.getLogger("objstore.object-replicator")
@@ -25,16 +25,23 @@ class Here:
 
     def is_device(self, node: Node, device: str) -> bool:
         """Whether a node of a ring is the device of that name on this node."""
-        ip, port = node.replication_address
-        return node.name == device and port == self.port and ip in self.addresses
+        return node.name == device and self._is_mine(node.device)
 
     def has_any_of(self, ring: Ring) -> bool:
         """Whether the ring names this node at all. One that does not may be another machine's, or the address is not
         known for ours: then no partition can be told to be a handoff."""
-        return any(
-            device is not None and device.replication_port == self.port and device.replication_ip in self.addresses
-            for device in ring.devices
-        )
+        return any(device is not None and self._is_mine(device) for device in ring.devices)
+
+    def region(self, rings: Iterable[Ring]) -> int | None:
+        """Of this node's devices; None when no ring names it."""
+        for ring in rings:
+            for device in ring.devices:
+                if device is not None and self._is_mine(device):
+                    return device.region
+        return None
+
+    def _is_mine(self, device: Device) -> bool:
+        return device.replication_port == self.port and device.replication_ip in self.addresses
 
     def __str__(self) -> str:
         return f"{', '.join(sorted(self.addresses))} port {self.port}"

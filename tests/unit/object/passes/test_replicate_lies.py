@@ -145,4 +145,3 @@ def test_a_node_that_no_ring_names_replicates_nothing(nodes, copies):
     here = copies.primaries(NAME)[0]
     copies.put(here, NAME)
     assert list(make_replicator(nodes, here, port=1).jobs(EVERYTHING)) == []
-
