@@ -14,7 +14,7 @@ from objstore.runtime.devices import NO_RESERVE, Devices, Reserve, Room
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules
 from objstore.storage.engine import CONTENT_TYPE_TIMESTAMP, TIMESTAMP, Absent, StoredObject, Writer, data_headers
-from objstore.storage.hashes import PartitionHashes
+from objstore.storage.hashes import PartitionHashes, reclaimable_suffixes
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.metadata import Metadata
 from objstore.storage.pending import DeferredUpdate, keep
@@ -129,17 +129,27 @@ class DiskEngine:
             return self._set_aside(layout, address.policy_index, directory)
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
         layout = self._layout(device)
         directory = layout.partition(policy_index, partition)
         if not _is_partition(partition) or not os.path.isdir(directory):
             return {}
+        rules = self._rules()
         with disk_errors(device):
+            if relist:
+                recalculate = {*recalculate, *reclaimable_suffixes(directory, rules)}
             return PartitionHashes(self._fs, directory).current(
-                self._rules(),
+                rules,
                 lambda path: self._set_aside(layout, policy_index, path),
                 recalculate=recalculate,
+                list_all=relist,
             )
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:

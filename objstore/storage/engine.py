@@ -176,9 +176,16 @@ class Engine(Protocol):
         """Set the object aside; where it went, None when it was gone."""
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
-        """Suffix → hash of a partition, {} when it is not there."""
+        """Suffix → hash of a partition, {} when it is not there. relist: look at every directory of it for what the
+        list of changes does not tell: strangers' suffixes, and tombstones that have become old enough to go."""
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:
         """Have these suffixes hashed again; nothing when the partition is not there."""

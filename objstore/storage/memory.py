@@ -140,7 +140,13 @@ class MemoryEngine:
         return address.hash_hex
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
         self._check(device)
         digests: dict[str, hashlib._Hash] = {}
