@@ -90,13 +90,16 @@ mount_check = no
 recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
-pipeline = healthcheck {kind}-server
+pipeline = healthcheck recon {kind}-server
 
 [app:{kind}-server]
 use = egg:objstore#{kind}
 
 [filter:healthcheck]
 use = egg:objstore#healthcheck
+
+[filter:recon]
+use = egg:objstore#recon
 """
 
 # Intervals for a machine whose owner watches: what failed is repaired within seconds, and an idle pass costs next to
