@@ -81,9 +81,9 @@ class StorageNodes:
         return self.directory / f"node{node}"
 
     def _ring(self, kind, replicas):
+        ports = [self._services[node, kind].listener.getsockname()[1] for node in range(self.node_count)]
         devices = [
-            make_device(node, zone=node + 1, port=self._services[node, kind].listener.getsockname()[1])
-            for node in range(self.node_count)
+            make_device(node, zone=node + 1, port=port, replication_port=port) for node, port in enumerate(ports)
         ]
         rows = [
             array("H", ((partition + replica) % self.node_count for partition in range(1 << PART_POWER)))
@@ -98,6 +98,8 @@ class StorageNodes:
                 conf = {"devices": str(self.device_root(node)), "mount_check": "no"}
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
+                if kind == "container":
+                    conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
