@@ -102,6 +102,8 @@ class StorageNodes:
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
                     conf["replication_lock_timeout"] = "0.2"
+                if kind == "container":
+                    conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
