@@ -142,6 +142,7 @@ def _resolve(names: Iterable[str]) -> LiveSet:
     return _decide(kinds, overflow, unexpected)
 
 
+@lru_cache(maxsize=1024)
 def _parse(name: str) -> tuple[str, File | None]:
     matched = _FILE.match(name)
     if matched is None:
