@@ -21,8 +21,9 @@ from objstore.core.names import quoted
 from objstore.http.client import ConnectFailed, ConnectionPool, PeerError, PeerTimedOut, request
 from objstore.http.status import HTTPStatus, is_success
 from objstore.object.rows import ContainerRow
+from objstore.object.waiting import Ticket, WaitingRoom
 from objstore.runtime.clock import Clock
-from objstore.runtime.green import Future, TimedOut, spawn
+from objstore.runtime.green import spawn
 
 SILENCE_S = 5.0
 """How long a peer that let a deadline pass is not asked again."""
@@ -92,11 +93,11 @@ class HttpPeers:
         return head.status
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     row: ContainerRow
     deadline: float
-    outcome: Future = field(default_factory=Future)
+    ticket: Ticket = field(default_factory=Ticket)
 
 
 _LEAD = object()
@@ -110,6 +111,7 @@ class RowDelivery:
         self._call = call
         self._clock = clock
         self._timeout_s = timeout_s
+        self._room = WaitingRoom(timeout_s)
         self._waiting: dict[Target, list[_Waiting]] = {}
         self._silent_until: dict[tuple[str, int], float] = {}
         self._refused_until: dict[tuple[str, int], float] = {}
@@ -137,17 +139,19 @@ class RowDelivery:
         mine = _Waiting(row, deadline)
         queue.append(mine)
         try:
-            outcome = mine.outcome.wait(self._timeout_s)
-        except TimedOut:
-            if mine in queue:
+            outcome = self._room.wait(mine.ticket)
+        except BaseException:
+            if mine.ticket.outcome is _LEAD:
+                self._hand_over(target)
+            elif mine in queue:
                 queue.remove(mine)
-                return False
-            if not mine.outcome.is_set:
-                return False  # On its way with somebody else's request; kept as well, which is harmless.
-            outcome = mine.outcome.wait()
-        if outcome is not _LEAD:
-            return bool(outcome)
-        return self._lead(target, queue, mine)
+            raise
+        if outcome is _LEAD:
+            return self._lead(target, queue, mine)
+        if outcome is None and mine in queue:
+            queue.remove(mine)
+        # None and not in line: on its way with somebody else's request; kept as well, which is harmless.
+        return bool(outcome)
 
     def _lead(self, target: Target, queue: list[_Waiting], mine: _Waiting) -> bool:
         """Send this row and all that wait behind it."""
@@ -158,7 +162,7 @@ class RowDelivery:
             accepted = self._send_rows(target, [mine.row, *(each.row for each in others)], mine.deadline)
         finally:
             for each, is_accepted in zip(others, accepted[1:], strict=True):
-                each.outcome.set(is_accepted)
+                self._room.tell(each.ticket, is_accepted)
             self._hand_over(target)
         return accepted[0]
 
@@ -166,7 +170,7 @@ class RowDelivery:
         """The next in line leads; without one the line is closed."""
         queue = self._waiting[target]
         if queue:
-            queue.pop(0).outcome.set(_LEAD)
+            self._room.tell(queue.pop(0).ticket, _LEAD)
         else:
             del self._waiting[target]
 
