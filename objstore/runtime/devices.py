@@ -52,6 +52,11 @@ class Devices:
         self._root = str(root)
         self._mount_check = mount_check
 
+    @property
+    def root(self) -> str:
+        """The directory that has a directory per device."""
+        return self._root
+
     def path(self, device: str) -> str:
         """The directory of a device. Raises DeviceUnavailable: missing, not mounted, or a name that leaves the root."""
         if not is_safe_name(device):
@@ -74,6 +79,11 @@ class Devices:
                 continue
             usable.append(name)
         return usable
+
+    def all_names(self) -> list[str]:
+        """Names of all directories that may be devices, sorted, usable or not (see path()). Raises OSError."""
+        with os.scandir(self._root) as entries:
+            return sorted(entry.name for entry in entries if is_safe_name(entry.name) and _may_be_directory(entry))
 
     @staticmethod
     def check_reserve(device_path: str, incoming_bytes: int, reserve: Reserve) -> None:
@@ -137,6 +147,14 @@ def _refuse_below(reserve: Reserve, device_path: str, free_bytes: int, size_byte
             os.path.basename(device_path),
             f"{left:.10g}{unit} would be free, fallocate_reserve keeps {reserve.amount:.10g}{unit}",
         )
+
+
+def _may_be_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is, or cannot be told: a disk that fails is a device as well."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 @lru_cache(maxsize=1024)
