@@ -54,7 +54,7 @@ class Fs:
         """As make_directories, without syncing: the directories that got a new entry, innermost first, for the caller
         to sync once everything else it writes is in place."""
         changed: list[str] = []
-        parent = os.path.dirname(path)
+        parent = path.rpartition("/")[0]
         for _ in range(_MAKE_ATTEMPTS):
             try:
                 os.mkdir(path)

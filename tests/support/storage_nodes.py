@@ -82,14 +82,17 @@ class StorageNodes:
 
     def _ring(self, kind, replicas):
         devices = [
-            make_device(node, zone=node + 1, port=self._services[node, kind].listener.getsockname()[1])
-            for node in range(self.node_count)
+            make_device(node, zone=node + 1, port=port, replication_port=port)
+            for node, port in enumerate(self._port(node, kind) for node in range(self.node_count))
         ]
         rows = [
             array("H", ((partition + replica) % self.node_count for partition in range(1 << PART_POWER)))
             for replica in range(min(replicas, self.node_count))
         ]
         return Ring(RingHeader(HASH_BITS - PART_POWER), rows, devices)
+
+    def _port(self, node, kind):
+        return self._services[node, kind].listener.getsockname()[1]
 
     def start(self, node):
         for kind, factory in KINDS.items():
