@@ -38,7 +38,7 @@ def put_container(service: ContainerService, request: Request, path: BackendPath
 def post(service: ContainerService, request: Request) -> Response:
     path = request.backend_path(4, 4)
     timestamp = request.timestamp()
-    service.check_room(path)
+    service.node.check_room(path)
     put_timestamp = None if is_true(request.header("x-backend-no-timestamp-update")) else timestamp
     broker = service.broker(path)
     try:
@@ -85,6 +85,6 @@ def _put(
     if not broker.exists:
         index = fallback if policy_index is None else policy_index
         assert path.account is not None and path.container is not None
-        if broker.create(path.account, path.container, timestamp, service.clock.now(), index, items):
+        if broker.create(path.account, path.container, timestamp, service.node.clock.now(), index, items):
             return PutResult(broker.info(), is_created=True)
     return broker.put(timestamp, items, service.check_metadata, policy_index, fallback)

@@ -60,7 +60,7 @@ def update(service: ContainerService, request: Request) -> Response:
     timestamp = request.timestamp()
     index = service.row_policy(request)
     rows = [object_row_of(item, index) for item in json_list(request)]
-    service.check_room(path)
+    service.node.check_room(path)
     broker = service.broker(path)
     if not _added(service, request, path, broker, timestamp, lambda: broker.add_many(rows)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
@@ -93,7 +93,7 @@ def _store(
     status: HTTPStatus,
 ) -> Response:
     if not row.deleted:
-        service.check_room(path)
+        service.node.check_room(path)
     broker = service.broker(path)
     redirect = _redirect(request, row.name, broker)
     if redirect is not None:
@@ -118,7 +118,7 @@ def _added(
         assert path.account is not None and path.container is not None
         if not service.may_create(request, path.account):
             return False
-        broker.create(path.account, path.container, timestamp, service.clock.now(), service.row_policy(request))
+        broker.create(path.account, path.container, timestamp, service.node.clock.now(), service.row_policy(request))
         add()
     service.note_change(path, broker)
     return True
