@@ -52,7 +52,14 @@ class DatabaseNode:
 
     def check_room(self, path: BackendPath) -> None:
         """Raises InsufficientStorage when writes must stop, DeviceUnavailable."""
-        self.devices.check_reserve(self.devices.path(path.device), 0, self.settings.fallocate_reserve)
+        self._check_reserve(self.devices.path(path.device))
+
+    def check_room_for(self, database: Database) -> None:
+        """As check_room, for a database of this node: its device has been found to be there."""
+        self._check_reserve(database.location.device_path)
+
+    def _check_reserve(self, device_path: str) -> None:
+        self.devices.check_reserve(device_path, 0, self.settings.fallocate_reserve)
 
     def is_auto_created(self, account: str) -> bool:
         return account.startswith(self.settings.auto_create_account_prefix)

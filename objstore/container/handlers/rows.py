@@ -60,8 +60,8 @@ def update(service: ContainerService, request: Request) -> Response:
     timestamp = request.timestamp()
     index = service.row_policy(request)
     rows = [object_row_of(item, index) for item in json_list(request)]
-    service.node.check_room(path)
     broker = service.broker(path)
+    service.node.check_room_for(broker.database)
     if not _added(service, request, path, broker, timestamp, lambda: broker.add_many(rows)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     return plain(HTTPStatus.ACCEPTED)
@@ -92,9 +92,9 @@ def _store(
     times: tuple[str | None, str | None],
     status: HTTPStatus,
 ) -> Response:
-    if not row.deleted:
-        service.node.check_room(path)
     broker = service.broker(path)
+    if not row.deleted:
+        service.node.check_room_for(broker.database)
     redirect = _redirect(request, row.name, broker)
     if redirect is not None:
         return redirect
