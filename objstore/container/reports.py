@@ -36,14 +36,14 @@ class Reports:
         self._nodes_of = nodes_of
         self._interval_s = interval_s
         self._logger = logger
-        self._noted: dict[ContainerBroker, BackendPath] = {}
+        self._noted: dict[str, tuple[BackendPath, ContainerBroker]] = {}
         self._is_running = False
 
     def note(self, path: BackendPath, broker: ContainerBroker) -> None:
         """A container's rows have changed. Never waits."""
         if not self._interval_s or len(self._noted) >= NOTED_MAX:
             return
-        self._noted[broker] = path
+        self._noted[broker.database.location.directory] = path, broker
         if not self._is_running:
             self._is_running = True
             green.spawn(self._run)
@@ -73,7 +73,7 @@ class Reports:
             while self._noted:
                 green.sleep(self._interval_s)
                 noted, self._noted = self._noted, {}
-                for broker, path in noted.items():
+                for path, broker in noted.values():
                     self._report_one(path, broker)
         finally:
             self._is_running = False
