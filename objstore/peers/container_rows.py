@@ -90,11 +90,10 @@ class ContainerRows:
         node: Node,
         partition: int,
         container_path: str,
-        items: Sequence[Mapping[str, object]],
+        body: bytes,
         headers: Mapping[str, str],
     ) -> Answer | None:
-        """Rows of one container, all or none. None: this node does not know how; send them one by one."""
-        body = json.dumps(items).encode()
+        """Rows of one container (body_of), all or none. None: this node does not know how; send them one by one."""
         asked = {**headers, "content-type": "application/json"}
         head = self._exchange(node, "UPDATE", f"/{node.name}/{partition}/{container_path}", asked, body)
         if head is None:
@@ -143,6 +142,11 @@ class ContainerRows:
                 yield title(name), value
         yield "User-Agent", f"{self._user_agent} {os.getpid()}"
         yield "Content-Length", str(length)
+
+
+def body_of(items: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as the body of one UPDATE."""
+    return json.dumps(items).encode()
 
 
 def _redirect(head: ResponseHead) -> Redirect | None:

@@ -16,6 +16,8 @@ from objstore.storage.pending import DeferredUpdate, decode
 
 READ_AT_ONCE = 4096
 FILE_BYTES_MAX = 1 << 20
+# A large buffer costs more than the file: nearly all are below this.
+_USUAL_BYTES = 8192
 _SUFFIX = re.compile(r"[0-9a-f]{3}")
 _HASH = re.compile(r"[0-9a-f]{32}")
 
@@ -107,7 +109,9 @@ def _read(path: str, timestamp: Timestamp, window: Window) -> None:
     except FileNotFoundError:
         return
     try:
-        content = os.read(fd, FILE_BYTES_MAX + 1)
+        content = os.read(fd, _USUAL_BYTES)
+        if len(content) == _USUAL_BYTES:
+            content += os.read(fd, FILE_BYTES_MAX)
     finally:
         os.close(fd)
     if len(content) > FILE_BYTES_MAX:

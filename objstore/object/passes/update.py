@@ -22,7 +22,8 @@ from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.surroundings import Surroundings
 from objstore.object.passes.oldest import OldestPending
-from objstore.object.passes.update_plan import Verdict, container_of, groups, row_for_many, verdict
+from objstore.object.passes.update_batch import Batch
+from objstore.object.passes.update_plan import Verdict, container_of, groups, verdict
 from objstore.object.passes.update_settings import ObjectUpdaterSettings
 from objstore.peers.container_rows import Answer, ContainerRows, Redirect, Timeouts
 from objstore.ring.model import Node, Ring
@@ -204,9 +205,11 @@ class ObjectUpdater:
         ring = self.ring()
         partition = self._partition(ring, path)
         nodes = ring.primaries(partition)
-        tasks = [green.spawn(self._send_to_node, node, partition, path, job.policy_index, rows) for node in nodes]
+        batch = Batch(job.policy_index, rows)
+        tasks = [green.spawn(self._send_to_node, node, partition, path, batch) for node in nodes]
         answers: list[list[Answer | None]] = [task.join() for task in tasks]
-        verdicts = [self._verdict(row, nodes, [each[number] for each in answers]) for number, row in enumerate(rows)]
+        ids = [node.id for node in nodes]
+        verdicts = [self._verdict(row, ids, [each[number] for each in answers]) for number, row in enumerate(rows)]
         self._threads.run(job.device, self._settle, job, rows, verdicts)
         redirected = []
         for row, judged in zip(rows, verdicts, strict=True):
@@ -221,42 +224,34 @@ class ObjectUpdater:
                 self.oldest.note(row.timestamp, row.update.account, row.update.container)
         return redirected
 
-    def _send_to_node(
-        self, node: Node, partition: int, path: str, policy_index: int, rows: Sequence[Waiting]
-    ) -> list[Answer | None]:
+    def _send_to_node(self, node: Node, partition: int, path: str, batch: Batch) -> list[Answer | None]:
         """The node's answer for each row; None for a row it has already."""
+        rows = batch.rows
         answers: list[Answer | None] = [None] * len(rows)
         missing = [number for number, row in enumerate(rows) if node.id not in row.update.successes]
-        together = []
-        for number in missing:
-            row = row_for_many(rows[number].update, policy_index) if self.peers.may_take_many(node) else None
-            if row is not None:
-                together.append((number, row))
+        together = batch.that_may_go_together(missing) if self.peers.may_take_many(node) else ()
         if len(together) > 1:
-            headers = {
-                "x-timestamp": max(row.timestamp for _, row in together).internal,
-                "x-trans-id": together[0][1].transaction_id,
-                "x-backend-storage-policy-index": str(together[0][1].policy_index),
-            }
-            answer = self.peers.send_many(node, partition, path, [row.item() for _, row in together], headers)
+            body, headers = batch.update(together)
+            answer = self.peers.send_many(node, partition, path, body, headers)
             if answer is not None:
-                for number, _ in together:
+                for number in together:
                     answers[number] = answer
         for number in missing:
             if answers[number] is None:
                 update = rows[number].update
-                headers = {"x-backend-storage-policy-index": str(policy_index), **update.headers}
+                headers = {"x-backend-storage-policy-index": str(batch.policy_index), **update.headers}
                 answers[number] = self.peers.send(node, partition, update.op, f"{path}/{update.obj}", headers)
         return answers
 
-    def _verdict(self, row: Waiting, nodes: Sequence[Node], answers: Sequence[Answer | None]) -> Verdict:
-        accepted = [node.id for node, answer in zip(nodes, answers, strict=True) if answer and answer.is_success]
-        redirects: dict[int, Redirect] = {
-            node.id: answer.redirect
-            for node, answer in zip(nodes, answers, strict=True)
-            if answer and answer.redirect is not None
-        }
-        return verdict(row.update, [node.id for node in nodes], accepted, redirects)
+    def _verdict(self, row: Waiting, ids: Sequence[int], answers: Sequence[Answer | None]) -> Verdict:
+        accepted: list[int] = []
+        redirects: dict[int, Redirect] = {}
+        for node_id, answer in zip(ids, answers, strict=True):
+            if answer is not None and answer.is_success:
+                accepted.append(node_id)
+            elif answer is not None and answer.redirect is not None:
+                redirects[node_id] = answer.redirect
+        return verdict(row.update, ids, accepted, redirects)
 
     def _partition(self, ring: Ring, path: str) -> int:
         return ring.partition(self.secrets.digest(*path.split("/")))

@@ -1,5 +1,6 @@
 """object/passes/update.py on a real disk, over scripted container servers."""
 
+import json
 import os
 
 import pytest
@@ -40,10 +41,10 @@ class ScriptedRows:
         answer = self.answers.get(node.id, DONE)
         return answer(path) if callable(answer) else answer
 
-    def send_many(self, node, partition, container_path, items, headers):
+    def send_many(self, node, partition, container_path, body, headers):
         if node.id not in self.knows_many:
             return None
-        self.together.append((node.id, container_path, [item["name"] for item in items]))
+        self.together.append((node.id, container_path, [item["name"] for item in json.loads(body)]))
         return self.answers.get(node.id, MANY)
 
 
