@@ -9,6 +9,7 @@ good. Source: formats 4.14, 6.4, 6.5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -60,9 +61,10 @@ class ContainerUpdates:
             return
         alone = replicas.container_path is not None or (replicas.db_state or "") not in UNSHARDED
         others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
-        accepted = [self._delivery.deliver(target, row, alone=alone) for target in replicas.targets[:1]]
-        accepted += [bool(task.join()) for task in others]
-        if replicas.is_broken or not all(accepted):
+        is_accepted = not replicas.is_broken and self._delivery.deliver(replicas.targets[0], row, alone=alone)
+        for task in others:
+            is_accepted = bool(task.join()) and is_accepted
+        if not is_accepted:
             self.keep(device, policy_index, row, replicas)
 
     def keep(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas = NOBODY) -> None:
@@ -89,9 +91,24 @@ def expiry_replicas(request: Request, account: str, container: str) -> Replicas:
 def _replicas(
     request: Request, prefix: str, account: str, container: str, db_state: str | None, path: str | None
 ) -> Replicas:
-    hosts = _listed(request.header(prefix + "host"))
-    devices = _listed(request.header(prefix + "device"))
-    partition = request.header(prefix + "partition")
+    host, device = request.header(prefix + "host"), request.header(prefix + "device")
+    if host is None and device is None:
+        return NOBODY
+    return _parsed(host, device, request.header(prefix + "partition"), account, container, db_state, path)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(
+    host: str | None,
+    device: str | None,
+    partition: str | None,
+    account: str,
+    container: str,
+    db_state: str | None,
+    path: str | None,
+) -> Replicas:
+    """The requests of one container say the same again and again."""
+    hosts, devices = _listed(host), _listed(device)
     if not hosts and not devices:
         return NOBODY
     addresses = [_address(text) for text in hosts]

@@ -53,7 +53,7 @@ class Fs:
         """As make_directories, without syncing: the directories that got a new entry, innermost first, for the caller
         to sync once everything else it writes is in place."""
         changed: list[str] = []
-        parent = os.path.dirname(path)
+        parent = path.rpartition("/")[0]
         for _ in range(_MAKE_ATTEMPTS):
             try:
                 os.mkdir(path)
@@ -266,7 +266,7 @@ class Fs:
         return _Lock(self, path, timeout_s)
 
     def acquire(self, fd: int, path: str, timeout_s: float) -> None:
-        """flock(LOCK_EX) on an open file. Raises LockTimeout."""
+        """flock(LOCK_EX) on an open file; release() or closing it ends that. Raises LockTimeout."""
         waited, attempt = 0.0, 0
         while True:
             try:
@@ -278,6 +278,10 @@ class Fs:
             pause = _LOCK_POLL_S[min(attempt, len(_LOCK_POLL_S) - 1)]
             self._sleep(pause)
             waited, attempt = waited + pause, attempt + 1
+
+    def release(self, fd: int) -> None:
+        """Give up what acquire() took."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 class _Lock:
