@@ -25,7 +25,8 @@ from objstore.object.passes.oldest import OldestPending
 from objstore.object.passes.update_batch import Batch
 from objstore.object.passes.update_plan import Verdict, container_of, groups, verdict
 from objstore.object.passes.update_settings import ObjectUpdaterSettings
-from objstore.peers.container_rows import Answer, ContainerRows, Redirect, Timeouts
+from objstore.peers.container_rows import Answer, ContainerRows, Redirect
+from objstore.peers.node_calls import NodeCalls, Timeouts
 from objstore.ring.model import Node, Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -293,12 +294,13 @@ EMPTY_AGE_S = 60.0
 def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    calls = NodeCalls("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout))
     return ObjectUpdater(
         surroundings.devices,
         cluster.policies,
         cluster.secrets,
         lambda: ring.current,
-        ContainerRows("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout), clock.monotonic),
+        ContainerRows(calls, clock.monotonic),
         clock,
         Limits(
             settings.max_objects_per_container_per_second,
