@@ -109,7 +109,10 @@ _DAEMONS = {
 [object-updater]
 interval = 10
 """,
-    "container": "",
+    "container": """
+[container-updater]
+interval = 30
+""",
     "account": "",
 }
 
