@@ -225,6 +225,16 @@ def test_a_container_goes_no_faster_than_its_limit_and_the_others_at_full_speed(
     assert run(the_pass).counts["success"] == 4
 
 
+def test_deferred_rows_do_not_hold_up_the_next_pass(disk):
+    for number in range(6):
+        disk.keep(f"o{number}")
+    clock = SimClock()
+    the_pass = updater(disk, ScriptedRows(), clock, rows_per_s=2.0, deferred_s=0.0)
+    report = run(the_pass)
+    assert (report.counts["success"], report.counts["left"]) == (1, 5)
+    assert the_pass.finished(report)["async_pending"] == 5
+
+
 def test_deferred_rows_go_at_the_end_of_the_pass_when_their_turn_has_come(disk):
     for number in range(4):
         disk.keep(f"o{number}")
