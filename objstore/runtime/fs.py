@@ -24,6 +24,8 @@ _NO_ATTRIBUTE = frozenset({errno.ENODATA})
 _libc = ctypes.CDLL(None, use_errno=True)
 _KEEP_SIZE = 1
 _READ_BYTES = 1 << 14
+_LOCK_ATTEMPTS = 10
+"""How often a lock is taken again because its file was removed meanwhile."""
 _MAKE_ATTEMPTS = 10
 """How often a directory above is made again because a cleaner removed it as empty."""
 
@@ -261,7 +263,8 @@ class Fs:
     def lock(self, path: str, timeout_s: float) -> AbstractContextManager[None]:
         """Hold flock(LOCK_EX) on a file, created when missing (its directory must exist). Raises LockTimeout.
 
-        The file stays: whoever else shares the disk locks the same inode (formats 4.10), so it is never replaced.
+        Whoever shares the disk locks the same inode (formats 4.10), so the file is never replaced. It may go together
+        with its directory: who has waited for a file that has no name any more locks the one that stands there now.
         """
         return _Lock(self, path, timeout_s)
 
@@ -294,13 +297,18 @@ class _Lock:
         self._fd = -1
 
     def __enter__(self) -> None:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o755)
-        try:
-            self._fs.acquire(fd, self._path, self._timeout_s)
-        except BaseException:
+        for _ in range(_LOCK_ATTEMPTS):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o755)
+            try:
+                self._fs.acquire(fd, self._path, self._timeout_s)
+                if os.fstat(fd).st_nlink:
+                    self._fd = fd
+                    return
+            except BaseException:
+                os.close(fd)
+                raise
             os.close(fd)
-            raise
-        self._fd = fd
+        raise LockTimeout(self._path, self._timeout_s)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)

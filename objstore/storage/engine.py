@@ -172,13 +172,21 @@ class Engine(Protocol):
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
         """Write a tombstone, whether there is an object or not. Works on a device whose reserve is used up."""
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
-        """Set the object aside; where it went, None when it was gone."""
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        """Set the object aside; where it went, None when it was gone. seen: data timestamp of what was found damaged;
+        when something else is there by now, that stays."""
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
-        """Suffix → hash of a partition, {} when it is not there."""
+        """Suffix → hash of a partition, {} when it is not there. relist: look at every directory of it for what the
+        list of changes does not tell: strangers' suffixes, and tombstones that have become old enough to go."""
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:
         """Have these suffixes hashed again; nothing when the partition is not there."""
