@@ -247,16 +247,21 @@ class Fs:
 
     @contextmanager
     def lock(self, path: str, timeout_s: float) -> Iterator[None]:
-        """Hold flock(LOCK_EX) on a file, created when missing (its directory must exist). Raises LockTimeout.
+        """Hold flock(LOCK_EX) on a file, created when missing. Raises LockTimeout, FileNotFoundError (no directory).
 
-        The file stays: whoever else shares the disk locks the same inode (formats 4.10), so it is never replaced.
+        The file is never replaced, for whoever else shares the disk locks the same inode (formats 4.10); but it goes
+        with its directory. One that has gone while this waited protects nothing: the path is locked anew.
         """
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
-        try:
-            self._acquire(fd, path, timeout_s)
-            yield
-        finally:
-            os.close(fd)
+        while True:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
+            try:
+                self._acquire(fd, path, timeout_s)
+                if not _is_still(path, fd):
+                    continue
+                yield
+                return
+            finally:
+                os.close(fd)
 
     def _acquire(self, fd: int, path: str, timeout_s: float) -> None:
         waited, attempt = 0.0, 0
@@ -270,3 +275,11 @@ class Fs:
             pause = _LOCK_POLL_S[min(attempt, len(_LOCK_POLL_S) - 1)]
             self._sleep(pause)
             waited, attempt = waited + pause, attempt + 1
+
+
+def _is_still(path: str, fd: int) -> bool:
+    """Whether a path still names the file of a descriptor."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False

@@ -1,5 +1,6 @@
 """runtime/fs.py on the real file system."""
 
+import fcntl
 import os
 
 import pytest
@@ -73,3 +74,17 @@ def test_remove_directory_keeps_one_that_is_not_empty(fs, tmp_path):
     assert fs.unlink(str(tmp_path / "d" / "f")) is True
     assert fs.unlink(str(tmp_path / "d" / "f")) is False
     assert fs.remove_directory(str(tmp_path / "d")) is True
+
+
+def test_a_lock_whose_file_went_away_meanwhile_is_taken_anew(tmp_path):
+    path = str(tmp_path / ".lock")
+    holder = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+
+    def directory_is_cleared(seconds):
+        os.unlink(path)
+        os.close(holder)
+
+    with Fs(directory_is_cleared).lock(path, 1):
+        with pytest.raises(LockTimeout), Fs().lock(path, 0):
+            pass
