@@ -77,13 +77,16 @@ class StorageNodes:
             self.stop(node)
         self._stack.close()
 
+    def port(self, node, kind):
+        return self._services[node, kind].listener.getsockname()[1]
+
     def device_root(self, node):
         return self.directory / f"node{node}"
 
     def _ring(self, kind, replicas):
+        ports = [self._services[node, kind].listener.getsockname()[1] for node in range(self.node_count)]
         devices = [
-            make_device(node, zone=node + 1, port=self._services[node, kind].listener.getsockname()[1])
-            for node in range(self.node_count)
+            make_device(node, zone=node + 1, port=port, replication_port=port) for node, port in enumerate(ports)
         ]
         rows = [
             array("H", ((partition + replica) % self.node_count for partition in range(1 << PART_POWER)))
