@@ -89,13 +89,16 @@ devices = %(here)s/../../nodes/{node}
 mount_check = no
 
 [pipeline:main]
-pipeline = healthcheck {kind}-server
+pipeline = healthcheck recon {kind}-server
 
 [app:{kind}-server]
 use = egg:objstore#{kind}
 
 [filter:healthcheck]
 use = egg:objstore#healthcheck
+
+[filter:recon]
+use = egg:objstore#recon
 """
 
 

@@ -31,13 +31,13 @@ _PROXY_FILTERS = (
     ("copy", "copy"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check"})
-_HEALTHCHECK = (("healthcheck", "healthcheck"),)
+_STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
 # The name of a server's sample: its application's factory, and its filters as (name in the pipeline, factory).
 _SERVERS = {
     "proxy-server": ("proxy", _PROXY_FILTERS),
-    "account-server": ("account", _HEALTHCHECK),
-    "container-server": ("container", _HEALTHCHECK),
-    "object-server": ("object", _HEALTHCHECK),
+    "account-server": ("account", _STORAGE_FILTERS),
+    "container-server": ("container", _STORAGE_FILTERS),
+    "object-server": ("object", _STORAGE_FILTERS),
 }
 _HEAD = """\
 # {title}

@@ -38,6 +38,7 @@ __all__ = [
     "PIECES_AT_MOST",
     "BadResponse",
     "ConnectFailed",
+    "ConnectTimedOut",
     "Connection",
     "ConnectionPool",
     "PeerBroken",
@@ -63,6 +64,10 @@ class PeerError(Exception):
 
 class ConnectFailed(PeerError):
     """No connection: refused, unreachable, or not in time."""
+
+
+class ConnectTimedOut(ConnectFailed):
+    """No connection in time: nobody has said no."""
 
 
 class PeerTimedOut(PeerError):
@@ -531,7 +536,7 @@ def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
             raise ConnectFailed(f"{host}:{port}: {os.strerror(code)}")
     except TimedOut:
         stream.close()
-        raise ConnectFailed(f"{host}:{port}: no connection within {timeout_s:g} s") from None
+        raise ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s") from None
     except BaseException:
         stream.close()
         raise

@@ -18,6 +18,7 @@ from objstore.object.handlers.read import ReadHandler
 from objstore.object.handlers.replicate import ReplicateHandler
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
 from objstore.runtime.devices import Devices
@@ -47,7 +48,9 @@ def build(
     """The app over given parts; tests pass their own clock, engine or delivery."""
     clock = clock or SystemClock()
     engine = engine or disk_engine(settings, cluster, clock)
-    delivery = delivery or RowDelivery(HttpPeers(settings.conn_timeout), clock, settings.container_update_timeout)
+    delivery = delivery or RowDelivery(
+        HttpPeers(settings.conn_timeout), clock, settings.container_update_timeout, Silences()
+    )
     threads = DeviceThreads(settings.threads_per_disk)
     context = ObjectContext(
         engine=engine,

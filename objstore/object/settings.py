@@ -27,7 +27,9 @@ class ObjectServerSettings(Settings):
         "1%", _reserve, "Space that uploads may not take: bytes, or percent. Deletes still work below it."
     )
     container_update_timeout: float = setting(
-        "1", decimal(0), "How long a PUT waits for its container row before the row is left to the updater."
+        "0.5",
+        decimal(0),
+        "How long a PUT waits for its container row before the row is left to the updater (Swift: 1).",
     )
     conn_timeout: float = setting("0.5", decimal(0), "How long to wait for a connection to a container server.")
     allowed_headers: tuple[str, ...] = setting(

@@ -247,8 +247,9 @@ class ObjectWrites:
             boundary,
             use_replication=uses_replication(request.environ),
         )
+        doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.writing(place.ring, place.partition)
-        if not upload.open(slots, handoffs, place.order.doubtful(place.ring, place.partition)):
+        if not upload.open(slots, handoffs, doubtful):
             return _refusal(upload, stamp)
         if not upload.relay(request.body, services.cluster.limits.max_file_size):
             upload.abandon()

@@ -130,7 +130,10 @@ class Upload:
                 has_lent = True
                 lend_at_s = now_s + self._times.post_quorum_s if self._has_quorum_ready else give_up_s
         for exchange in self._active:
-            self._lost(exchange, PeerTimedOut("no 100 Continue"))
+            if self._is_refused:
+                exchange.discard()
+            else:
+                self._lost(exchange, PeerTimedOut("no 100 Continue"))
         self._active.clear()
         if self._is_refused or not self._has_quorum_ready:
             self.abandon()
@@ -226,6 +229,7 @@ class Upload:
 
     def _stand_in(self) -> None:
         for exchange in list(self._active):
+            self._faults.silent(exchange.node)
             node = next(self._handoffs, None)
             if node is not None:
                 self._start(exchange.slot, node)

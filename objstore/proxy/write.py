@@ -204,6 +204,7 @@ class Write:
             if exchange.slot in self._lent or exchange.slot >= self._voters:
                 continue
             self._lent.add(exchange.slot)
+            self._faults.silent(exchange.node)
             node = next(self._handoffs, None)
             if node is not None:
                 self._start(exchange.slot, node)

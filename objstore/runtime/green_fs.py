@@ -9,8 +9,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from objstore.core.errors import LockTimeout
 from objstore.runtime import green
@@ -64,27 +64,25 @@ class GreenFs(Fs):
             for fd in fds:
                 os.close(fd)
 
-    @contextmanager
-    def lock(self, path: str, timeout_s: float) -> Iterator[None]:
-        if not self._is_in_hub_thread:
-            with super().lock(path, timeout_s):
-                yield
-            return
-        with self._gate(path, timeout_s), super().lock(path, timeout_s):
-            yield
+    def lock(self, path: str, timeout_s: float) -> AbstractContextManager[None]:
+        lock = super().lock(path, timeout_s)
+        return _GatedLock(self, lock, path, timeout_s) if self._is_in_hub_thread else lock
 
-    @contextmanager
-    def _gate(self, path: str, timeout_s: float) -> Iterator[None]:
-        """Green threads of this process queue up here, so that they never poll for a lock that one of them holds."""
+    def enter_gate(self, path: str, timeout_s: float) -> None:
+        """Green threads of this process queue up here, so that they never poll for a lock that one of them holds.
+        Raises LockTimeout."""
         queue = self._queues.get(path)
         if queue is None:
-            queue = self._queues[path] = deque()
+            self._queues[path] = deque()
         else:
             self._wait_in_line(queue, path, timeout_s)
-        try:
-            yield
-        finally:
-            self._hand_over(queue, path)
+
+    def leave_gate(self, path: str) -> None:
+        queue = self._queues[path]
+        if queue:
+            queue.popleft().set()
+        else:
+            del self._queues[path]
 
     def _wait_in_line(self, queue: deque[green.Future], path: str, timeout_s: float) -> None:
         turn = green.Future()
@@ -93,15 +91,33 @@ class GreenFs(Fs):
             turn.wait(timeout_s)
         except BaseException as error:
             if turn.is_set:
-                self._hand_over(queue, path)
+                self.leave_gate(path)
             else:
                 queue.remove(turn)
             if isinstance(error, green.TimedOut):
                 raise LockTimeout(path, timeout_s) from None
             raise
 
-    def _hand_over(self, queue: deque[green.Future], path: str) -> None:
-        if queue:
-            queue.popleft().set()
-        else:
-            del self._queues[path]
+
+class _GatedLock:
+    __slots__ = ("_fs", "_lock", "_path", "_timeout_s")
+
+    def __init__(self, fs: GreenFs, lock: AbstractContextManager[None], path: str, timeout_s: float) -> None:
+        self._fs = fs
+        self._lock = lock
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> None:
+        self._fs.enter_gate(self._path, self._timeout_s)
+        try:
+            self._lock.__enter__()
+        except BaseException:
+            self._fs.leave_gate(self._path)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._lock.__exit__(None, None, None)
+        finally:
+            self._fs.leave_gate(self._path)

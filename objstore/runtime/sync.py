@@ -35,7 +35,10 @@ _BLOCK = struct.Struct("<QIiHhIQQqQII")
 _EVENT = struct.Struct("<QQqq")
 """struct io_event: data, iocb, result, second result."""
 _log = logging.getLogger("objstore.sync")
-_libc = ctypes.CDLL(None, use_errno=True)
+# The calls below never wait: giving the interpreter's lock away for one would cost more than the call.
+_libc = ctypes.PyDLL(None)
+_NOW = ctypes.c_long(0)
+_COUNTS = [ctypes.c_long(count) for count in range(_AT_ONCE + 1)]
 _threads = green.ThreadPool(8)
 
 
@@ -61,12 +64,11 @@ class _Batch:
 
 
 class _Kernel:
-    """The context of this process: what is under way, by number."""
+    """The context of this process: what is under way, by the number of its batch."""
 
     _instance: _Kernel | None = None
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._context = ctypes.c_ulong(0)
         self._setup, self._submit, self._get = (
             ctypes.c_long(call) for call in _CALLS.get(platform.machine(), (0,) * 3)
@@ -84,9 +86,15 @@ class _Kernel:
 
     @classmethod
     def of_this_process(cls) -> _Kernel:
-        if cls._instance is None or cls._instance.pid != os.getpid():
-            cls._instance = cls()
-        return cls._instance
+        instance = cls._instance
+        if instance is None:
+            instance = cls._instance = cls()
+        return instance
+
+    @classmethod
+    def forget(cls) -> None:
+        """A child has no part in its parent's context."""
+        cls._instance = None
 
     def _set_up(self) -> bool:
         return bool(_libc.syscall(self._setup, ctypes.c_long(_UNDER_WAY), ctypes.byref(self._context)) == 0)
@@ -96,19 +104,16 @@ class _Kernel:
         if not self.is_usable:
             return 0
         operation = _FDATASYNC if data_only else _FSYNC
-        numbers = []
+        number = next(self._numbers)
         for index, fd in enumerate(fds):
-            number = next(self._numbers)
-            numbers.append(number)
             _BLOCK.pack_into(
                 self._blocks, index * _BLOCK.size,
                 number, 0, 0, operation, 0, fd, 0, 0, 0, 0, _NOTIFY_EVENTFD, self._eventfd,
             )  # fmt: skip
-        taken = _libc.syscall(self._submit, self._context, ctypes.c_long(len(fds)), self._pointers)
+        taken = _libc.syscall(self._submit, self._context, _COUNTS[len(fds)], self._pointers)
         if taken <= 0:
             return 0
-        batch = _Batch(green.current(), taken)
-        self._batches.update(dict.fromkeys(numbers[:taken], batch))
+        batch = self._batches[number] = _Batch(green.current(), taken)
         try:
             green.park()
         finally:
@@ -126,20 +131,22 @@ class _Kernel:
             return
         count = _AT_ONCE
         while count == _AT_ONCE:
-            count = _libc.syscall(
-                self._get, self._context, ctypes.c_long(0), ctypes.c_long(_AT_ONCE), self._events, None
-            )
-            # Waking runs other code, which may well come back here for more.
-            for number, _, result, _ in [
-                _EVENT.unpack_from(self._events, index * _EVENT.size) for index in range(max(count, 0))
-            ]:
-                self._finished(self._batches.pop(number), int(result))
+            count = _libc.syscall(self._get, self._context, _NOW, _COUNTS[_AT_ONCE], self._events, None)
+            # Waking runs other code, which may well come back here for more: all is taken out before.
+            for number, _, result, _ in list(
+                _EVENT.iter_unpack(ctypes.string_at(self._events, _EVENT.size * max(count, 0)))
+            ):
+                self._finished(number, result)
 
-    def _finished(self, batch: _Batch, result: int) -> None:
+    def _finished(self, number: int, result: int) -> None:
+        batch = self._batches[number]
         batch.left -= 1
         if result < 0:
             batch.code = -result
-        if batch.left or batch.waiter is None:
+        if batch.left:
+            return
+        del self._batches[number]
+        if batch.waiter is None:
             return
         try:
             batch.waiter.switch()
@@ -148,3 +155,6 @@ class _Kernel:
         except BaseException as error:
             # A spawned waiter that ends with an error raises it here, in its parent. Its Task has it for whoever joins.
             _log.debug("a task ended with %r", error)
+
+
+os.register_at_fork(after_in_child=_Kernel.forget)

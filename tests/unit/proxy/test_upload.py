@@ -8,13 +8,12 @@ import pytest
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.http.subrequest import BytesInput
 from objstore.peers.exchange import BackendRequest, Caller
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.upload import BLOCK_BYTES, Upload
 from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
-from objstore.runtime.clock import SystemClock
+from tests.support.limits import Frozen, limiter
 from tests.support.peers import REFUSES, SILENT, Says
 from tests.support.rings import make_ring
 
@@ -33,7 +32,7 @@ def takes(status=201, offered=OURS, **more):
 
 @pytest.fixture
 def errors():
-    return ErrorLimiter(10, 60, SystemClock())
+    return limiter()
 
 
 def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
@@ -121,6 +120,14 @@ def test_a_frozen_node_is_not_waited_for_once_its_handoff_is_ready(peers, errors
     assert green.monotonic() - before < 1.8 * TIMES.lend_s
 
 
+@pytest.mark.parametrize("trouble", [SILENT, takes(stuck=True), takes(0)], ids=["opening", "body", "final answer"])
+def test_a_node_that_says_nothing_is_left_alone_by_the_next_upload(peers, trouble):
+    errors = limiter(answers=Frozen())
+    peers.otherwise(takes()).on(PRIMARIES[1], trouble)
+    assert uploaded(peers, errors) == 201
+    assert [errors.is_limited(node) for node in PRIMARIES] == [False, True, False]
+
+
 def test_two_full_nodes_of_three_refuse_the_upload_with_503(peers, errors):
     peers.otherwise(Says(507)).on(PRIMARIES[0], takes())
     upload, is_open = upload_to(peers, errors, handoffs=())
@@ -136,6 +143,13 @@ def test_one_refusal_by_precondition_stops_the_upload(peers, errors, status):
     assert not is_open
     assert [reply.status for reply in upload.replies] == [status]
     assert peers.open_count == 0
+
+
+def test_servers_that_had_no_time_to_answer_before_a_refusal_are_not_blamed(peers):
+    errors = limiter(0, answers=Frozen())
+    peers.otherwise(takes(after_s=1)).on(PRIMARIES[2], Says(412)).on(PRIMARIES[0], SILENT)
+    upload_to(peers, errors)
+    assert not any(map(errors.is_limited, PRIMARIES))
 
 
 def test_a_sink_that_stops_draining_is_dropped_while_the_quorum_stands(peers, errors):
