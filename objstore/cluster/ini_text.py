@@ -87,6 +87,7 @@ workers = 1
 swift_dir = %(here)s/..
 devices = %(here)s/../../nodes/{node}
 mount_check = no
+recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
 pipeline = healthcheck recon {kind}-server
@@ -100,6 +101,17 @@ use = egg:objstore#healthcheck
 [filter:recon]
 use = egg:objstore#recon
 """
+
+# Intervals for a machine whose owner watches: what failed is repaired within seconds, and an idle pass costs next to
+# nothing. Large clusters have Swift's defaults, which hold where a section or key is missing.
+_DAEMONS = {
+    "object": """
+[object-updater]
+interval = 10
+""",
+    "container": "",
+    "account": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,8 @@ def proxy_conf(ip: str, port: int, workers: str, admin: Admin, fernet_key: str) 
 
 def server_conf(kind: str, node: str, ip: str, port: int) -> str:
     assert kind in STORAGE_KINDS
-    return _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
+    text = _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
+    return text + _DAEMONS[kind]
 
 
 def _pointer(kind: str) -> str:

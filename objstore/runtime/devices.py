@@ -71,6 +71,11 @@ class Devices:
             usable.append(name)
         return usable
 
+    def all_names(self) -> list[str]:
+        """Names of all directories that may be devices, sorted, usable or not (see path()). Raises OSError."""
+        with os.scandir(self._root) as entries:
+            return sorted(entry.name for entry in entries if is_safe_name(entry.name) and _may_be_directory(entry))
+
     @staticmethod
     def check_reserve(device_path: str, incoming_bytes: int, reserve: Reserve) -> None:
         """Raises InsufficientStorage when the device would hold less than its reserve after incoming_bytes more.
@@ -91,6 +96,14 @@ class Devices:
                 os.path.basename(device_path),
                 f"{left:.10g}{unit} would be free, fallocate_reserve keeps {reserve.amount:.10g}{unit}",
             )
+
+
+def _may_be_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is, or cannot be told: a disk that fails is a device as well."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 @lru_cache(maxsize=1024)
