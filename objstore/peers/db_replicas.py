@@ -9,7 +9,8 @@ formats 6.8.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from objstore.db.replica import RemoteState
 from objstore.db.shards import ShardRange, shard_range_of
 from objstore.http.client import ConnectionPool, PeerError, request
 from objstore.http.status import HTTPStatus, is_success
+from objstore.peers.recently_silent import RecentlySilent
 from objstore.ring.model import Node
 
 REPLY_BYTES_MAX = 16 * 1024 * 1024
@@ -80,10 +82,19 @@ class Replica:
 
 
 class DatabasePeers:
-    """Calls over a pool of connections. names of settings: conn_timeout and node_timeout of a replicator."""
+    """Calls over a pool of connections. A node that let a deadline pass is not asked again for a while."""
 
-    def __init__(self, pool: ConnectionPool, *, conn_timeout_s: float, node_timeout_s: float) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        *,
+        conn_timeout_s: float,
+        node_timeout_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = pool
+        self._monotonic = monotonic
+        self._silent = RecentlySilent(monotonic)
         self._conn_timeout_s = conn_timeout_s
         self._node_timeout_s = node_timeout_s
 
@@ -162,7 +173,10 @@ class DatabasePeers:
         target: str | None = None,
     ) -> bytes | Missing | Failed:
         """The body of a 2xx."""
-        host, port = place.node.replication_address
+        address = host, port = place.node.replication_address
+        if address in self._silent:
+            return Failed("it let a deadline pass a moment ago")
+        started_s = self._monotonic()
         framed = [
             ("Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
             ("Accept-Encoding", "identity"),
@@ -183,6 +197,7 @@ class DatabasePeers:
                 max_body_bytes=reply_bytes_max,
             )
         except PeerError as error:
+            self._silent.failed(address, error, started_s)
             return Failed(str(error))
         if is_success(head.status):
             return answer

@@ -37,6 +37,9 @@ from objstore.ring.model import Device, Node, Ring
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
 
+_STATS = ("success", "diff", "no_change", "rsync", "remove", "empty", "rows")
+"""What recon shows of a pass, by Swift's names: rows sent to a peer, nothing to send, a whole file sent (by whatever
+means), databases removed, directories cleared."""
 STAND_INS_MAX = 1
 """Handoffs that are given a database in the place of one primary whose disk is away, in one pass."""
 
@@ -44,6 +47,13 @@ STAND_INS_MAX = 1
 @dataclass(frozen=True, slots=True)
 class DatabaseJob(Job):
     location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class CannotRead(Job):
+    """A device that is away."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +95,15 @@ class DatabaseReplicator:
     logger: logging.Logger
     options: Options = field(default_factory=Options)
 
-    def jobs(self, scope: Scope) -> Iterator[DatabaseJob]:
+    def jobs(self, scope: Scope) -> Iterator[DatabaseJob | CannotRead]:
         ring, datadir = self.ring(), self.databases.kind.datadir
         for name, device in sorted(local_devices(ring, self.addresses, self.port).items()):
             if not scope.has_device(name):
                 continue
             try:
                 path = self.devices.path(name)
-            except DeviceUnavailable:
+            except DeviceUnavailable as error:
+                yield CannotRead(f"{name}/{datadir}", name, str(error))
                 continue
             found = [partition for partition in on_disk.partitions(path, datadir) if scope.has_partition(partition)]
             # What does not belong here first: it takes room, and may be the only copy of what came meanwhile.
@@ -103,14 +114,19 @@ class DatabaseReplicator:
                 for location in on_disk.locations(path, datadir, partition):
                     yield DatabaseJob(f"{name}/{datadir}/{partition}/{location.hash}", name, location)
 
-    def run(self, job: DatabaseJob) -> Counts:
+    def run(self, job: DatabaseJob | CannotRead) -> Counts:
+        if isinstance(job, CannotRead):
+            self.logger.error("device=%s problem=%r: its databases are not replicated", job.device, job.reason)
+            return {FAILURES: 1}
         return self.replicate(job.location)
 
     def finished(self, report: PassReport) -> Mapping[str, object]:
+        counts = report.counts
+        stats = {"attempted": report.job_count, "start": report.started_s, "failure": counts.get(FAILURES, 0)}
         return {
             "replication_time": report.elapsed_s,
             "replication_last": report.started_s + report.elapsed_s,
-            "replication_stats": {**report.counts, "attempted": report.job_count},
+            "replication_stats": {**stats, **{name: counts.get(name, 0) for name in _STATS}},
         }
 
     def replicate(self, location: Location) -> Counts:
@@ -135,7 +151,7 @@ class DatabaseReplicator:
         self.databases.threads.run(location.device_path, remove_old_copies, self.databases.fs, location, before.seconds)
         if not database.exists:
             if remove_empty(database):
-                counts["cleared"] += 1
+                counts["empty"] += 1
             return
         counts["rows_reclaimed"] += reclaim(database, self.clock.now(), self.options.reclaim_age_s)
         state = self._state(database)
@@ -175,7 +191,7 @@ class DatabaseReplicator:
         is_handed_back = not is_home and may_remove_handoff(fates, len(others), self.options.handoff_delete)
         if is_reclaimed or is_handed_back:
             # Only as it was when the others were asked: what they told us, or a client, since then keeps it.
-            counts["removed"] += remove_unchanged(database, state.fingerprint)
+            counts["remove"] += remove_unchanged(database, state.fingerprint)
 
     def _send_to_stand_in(
         self, database: Database, state: LocalState, stand_ins: Iterator[Node], place: Place, counts: Counter[str]
@@ -186,7 +202,9 @@ class DatabaseReplicator:
 
     def _count(self, report: Report, place: Place, counts: Counter[str]) -> None:
         counts["rows"] += report.rows
-        counts["files"] += report.files
+        counts["rsync"] += report.files
+        counts["diff"] += bool(report.rows)
+        counts["no_change"] += report.fate is Fate.CONFIRMED and not report.rows
         if report.fate in (Fate.FAILED, Fate.UNMOUNTED):
             counts[FAILURES] += 1
             self.logger.warning("hash=%s peer=%s problem=%r: not replicated", place.hash, place, report.reason)

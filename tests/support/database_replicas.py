@@ -44,7 +44,12 @@ class Replicas:
         self.clock = clock or SystemClock()
         self.cluster = load_cluster(nodes.directory)
         self.ring = load(nodes.directory / f"{kind}.ring.gz")
+        self.pool = ConnectionPool()
         self.databases = Databases(account.KIND if kind == "account" else container.KIND, LOGGER)
+
+    def close(self):
+        self.pool.close()
+        self.databases.handles.close()
 
     def names(self, name):
         return (ACCOUNT,) if self.kind == "account" else (ACCOUNT, name)
@@ -84,7 +89,7 @@ class Replicas:
         return [found for (found,) in database.read(lambda connection: connection.execute(query).fetchall())]
 
     def replicator(self, node, *, rsync=None, per_diff=1000, max_diffs=100, node_timeout_s=20, **options):
-        peers = DatabasePeers(ConnectionPool(), conn_timeout_s=2, node_timeout_s=node_timeout_s)
+        peers = DatabasePeers(self.pool, conn_timeout_s=2, node_timeout_s=node_timeout_s)
         files = Files(peers, rsync)
         sender = Sender(peers, files, self.cluster.policies, self.clock, Limits(per_diff, max_diffs))
         rings = lambda: self.ring  # noqa: E731

@@ -19,6 +19,15 @@ class Asked:
     path: str
     headers: dict
     body: bytes
+    query: str = ""
+
+    @property
+    def target(self):
+        return self.path + (f"?{self.query}" if self.query else "")
+
+    @property
+    def header_lines(self):
+        return [(name, value) for name, value in self.headers.items() if value is not None]
 
     @property
     def call(self):
@@ -38,7 +47,9 @@ class ReplicaServer:
             key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")
         }
         headers["content-type"] = environ.get("CONTENT_TYPE")
-        self.asked.append(Asked(environ["REQUEST_METHOD"], environ["PATH_INFO"], headers, body))
+        self.asked.append(
+            Asked(environ["REQUEST_METHOD"], environ["PATH_INFO"], headers, body, environ["QUERY_STRING"])
+        )
         status, answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         start_response(f"{status} x", [("Content-Length", str(len(data)))])

@@ -104,6 +104,7 @@ class StorageNodes:
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
+        green.sleep(0)  # A server that never ran would not close its listener when it is killed.
 
     def stop(self, node, kinds=tuple(KINDS)):
         """Stop serving; connections that come meanwhile wait unanswered, as with a frozen process."""

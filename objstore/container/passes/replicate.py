@@ -12,12 +12,16 @@ from dataclasses import dataclass
 
 from objstore.core.errors import InvalidTimestamp
 from objstore.core.hashing import HashSecrets
+from objstore.daemon.surroundings import Surroundings
 from objstore.db import misplaced
-from objstore.db.container import ContainerBroker, read_info
+from objstore.db.container import KIND, ContainerBroker, read_info
 from objstore.db.database import Database
 from objstore.db.location import Location
 from objstore.db.merge import ObjectRow
 from objstore.db.outbound import LocalState
+from objstore.replication.db_factory import make_replicator
+from objstore.replication.db_replicator import DatabaseReplicator
+from objstore.replication.db_settings import ContainerReplicatorSettings
 from objstore.ring.model import Ring
 from objstore.runtime.clock import Clock
 
@@ -75,3 +79,11 @@ class Containers:
             broker.create(account, queue, now, now, misplaced.QUEUE_POLICY)
         broker.add_many(rows)
         return broker.database.location
+
+
+def factory(surroundings: Surroundings[ContainerReplicatorSettings]) -> DatabaseReplicator:
+    secrets, clock = surroundings.cluster.secrets, surroundings.clock
+    return make_replicator(surroundings, KIND, lambda ring: Containers(secrets, ring, clock))
+
+
+factory.settings_class = ContainerReplicatorSettings  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Replicators of databases against real servers: one pass at a time, on four nodes in this process."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -21,12 +22,14 @@ def nodes(tmp_path):
 
 @pytest.fixture
 def containers(nodes):
-    return Replicas(nodes, "container")
+    with contextlib.closing(Replicas(nodes, "container")) as replicas:
+        yield replicas
 
 
 @pytest.fixture
 def accounts(nodes):
-    return Replicas(nodes, "account")
+    with contextlib.closing(Replicas(nodes, "account")) as replicas:
+        yield replicas
 
 
 def directory(broker):
@@ -90,7 +93,7 @@ def test_a_missing_database_is_brought_whole(containers):
     for broker in (first, second):
         broker.add_many(rows("a", "b"))
     counts = containers.replicate(0)
-    assert counts["files"] == 1
+    assert counts["rsync"] == 1
     assert containers.names_in(2) == ["a", "b"]
     assert containers.state(2).id != containers.state(0).id
     assert containers.replicate(0)["rows"] == 0
@@ -108,7 +111,7 @@ def test_one_far_behind_gets_the_file_and_keeps_its_own_rows(containers):
     first, _, third = containers.make_all()
     first.add_many(rows(*(f"o{number:02}" for number in range(20))))
     third.add_many(rows("own"))
-    assert containers.replicate(0, per_diff=5)["files"] == 2
+    assert containers.replicate(0, per_diff=5)["rsync"] == 2
     assert len(containers.names_in(2)) == 21
 
 
@@ -130,7 +133,7 @@ def test_a_handoff_goes_home_and_is_removed(containers, nodes):
     handoff = containers.make(3)
     handoff.add_many(rows("parked"))
     first = containers.replicate(3)
-    assert first["removed"] == 1
+    assert first["remove"] == 1
     assert all(containers.names_in(position) == ["parked"] for position in range(3))
     assert not directory(handoff).exists()
     assert list((nodes.device_root(containers.order()[0][3].id)).rglob("*.db")) == []
@@ -142,17 +145,17 @@ def test_a_handoff_stays_while_a_primary_is_away(containers, nodes):
     handoff.add_many(rows("parked"))
     nodes.unplug(containers.order()[0][2].id)
     counts = containers.replicate(3)
-    assert (counts["removed"], counts[FAILURES]) == (0, 1)
+    assert (counts["remove"], counts[FAILURES]) == (0, 1)
     assert containers.names_in(3) == ["parked"]
-    assert containers.replicate(3, handoff_delete=2)["removed"] == 1
+    assert containers.replicate(3, handoff_delete=2)["remove"] == 1
 
 
 def test_a_handoff_that_brings_whole_files_is_removed_only_after_they_are_seen_there(containers):
     handoff = containers.make(3)
     handoff.add_many(rows("only copy"))
     first = containers.replicate(3)
-    assert (first["files"], first["removed"]) == (3, 0)
-    assert containers.replicate(3)["removed"] == 1
+    assert (first["rsync"], first["remove"]) == (3, 0)
+    assert containers.replicate(3)["remove"] == 1
     assert containers.names_in(0) == ["only copy"]
 
 
@@ -171,7 +174,7 @@ def test_a_row_that_arrives_during_the_exchange_keeps_the_handoff(containers):
 
     replicator.sender = Late()
     (job,) = replicator.jobs(EVERYTHING)
-    assert not replicator.run(job).get("removed")
+    assert not replicator.run(job).get("remove")
     assert containers.names_in(3) == ["late", "parked"]
 
 
@@ -249,12 +252,12 @@ def test_a_long_deleted_container_goes_when_all_replicas_say_so(containers):
         info = broker.info()
         broker.reported(info.put_timestamp, info.delete_timestamp, 0, 0)
     containers.clock = SimClock(at(1000).seconds)
-    assert containers.replicate(0, reclaim_age_s=10_000)["removed"] == 0
-    assert containers.replicate(0, reclaim_age_s=100)["removed"] == 1
+    assert containers.replicate(0, reclaim_age_s=10_000)["remove"] == 0
+    assert containers.replicate(0, reclaim_age_s=100)["remove"] == 1
     # The others do not bring it back to who has forgotten it.
-    assert containers.replicate(1, reclaim_age_s=100)["removed"] == 1
+    assert containers.replicate(1, reclaim_age_s=100)["remove"] == 1
     assert not containers.broker(0).exists
-    assert containers.replicate(2, reclaim_age_s=100)["removed"] == 1
+    assert containers.replicate(2, reclaim_age_s=100)["remove"] == 1
 
 
 def test_a_long_deleted_container_stays_while_one_replica_cannot_be_asked(containers, nodes):
@@ -264,7 +267,7 @@ def test_a_long_deleted_container_stays_while_one_replica_cannot_be_asked(contai
         broker.reported(info.put_timestamp, info.delete_timestamp, 0, 0)
     containers.clock = SimClock(at(1000).seconds)
     nodes.unplug(containers.order()[0][2].id)
-    assert containers.replicate(0, reclaim_age_s=100)["removed"] == 0
+    assert containers.replicate(0, reclaim_age_s=100)["remove"] == 0
     assert containers.broker(0).exists
 
 
@@ -276,7 +279,7 @@ def test_a_long_deleted_container_that_lives_elsewhere_comes_back(containers):
         broker.reported(info.put_timestamp, info.delete_timestamp, 0, 0)
     brokers[2].put(at(9), {}, lambda metadata: None, None, 0)
     containers.clock = SimClock(at(1000).seconds)
-    assert containers.replicate(0, reclaim_age_s=100)["removed"] == 0
+    assert containers.replicate(0, reclaim_age_s=100)["remove"] == 0
     assert not containers.state(0).is_deleted
 
 
@@ -311,3 +314,10 @@ def test_scope_narrows_the_jobs(containers):
 def test_handoffs_only_leaves_what_is_at_home_alone(containers):
     containers.make_all()
     assert not list(containers.replicator(containers.order()[0][0].id, handoffs_only=True).jobs(EVERYTHING))
+
+
+def test_a_disk_that_is_away_is_a_failure_of_the_pass(containers, nodes):
+    node = containers.order()[0][0].id
+    nodes.unplug(node)
+    replicator = containers.replicator(node)
+    assert [replicator.run(job) for job in replicator.jobs(EVERYTHING)] == [{FAILURES: 1}]
