@@ -109,8 +109,20 @@ _DAEMONS = {
 [object-updater]
 interval = 10
 """,
-    "container": "",
-    "account": "",
+    "container": """
+# Whole databases are sent in band; rsync_module would need an rsync daemon with a module for every node.
+[container-replicator]
+interval = 15
+rsync_module =
+""",
+    "account": """
+[account-replicator]
+interval = 15
+rsync_module =
+
+[account-reaper]
+interval = 60
+""",
 }
 
 
