@@ -13,9 +13,10 @@ from objstore.http.client import ConnectionPool
 from objstore.peers.db_replicas import DatabasePeers
 from objstore.replication.db_file import Files
 from objstore.replication.db_replicator import DatabaseReplicator, Kindred, Options
-from objstore.replication.db_rsync import Rsync, is_installed
+from objstore.replication.db_rsync import Rsync
 from objstore.replication.db_sender import Limits, Sender
 from objstore.replication.db_settings import AccountReplicatorSettings, ContainerReplicatorSettings
+from objstore.replication.rsync_module import is_installed
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime.netinfo import local_addresses

@@ -55,8 +55,10 @@ class Files:
         run = database.shared.threads.run
         device = database.location.device_path
         if self.rsync is not None:
-            command = self.rsync.command(copy, place.node, name, is_far=is_far)
-            problem = run(device, self.rsync.push, command)
+            try:
+                problem = run(device, self.rsync.push, self.rsync.command(copy, place.node, name, is_far=is_far))
+            except ValueError as error:
+                problem = str(error)
             if not problem:
                 return Done()
             database.shared.logger.info(

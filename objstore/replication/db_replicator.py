@@ -32,7 +32,7 @@ from objstore.peers.db_replicas import Place
 from objstore.replication.db_plan import Fate, may_reclaim, may_remove_handoff
 from objstore.replication.db_removal import remove_empty, remove_old_copies, remove_unchanged
 from objstore.replication.db_sender import Report, Sender
-from objstore.ring.local import local_devices
+from objstore.ring.local import is_named_here, local_devices
 from objstore.ring.model import Device, Node, Ring
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
@@ -97,22 +97,32 @@ class DatabaseReplicator:
 
     def jobs(self, scope: Scope) -> Iterator[DatabaseJob | CannotRead]:
         ring, datadir = self.ring(), self.databases.kind.datadir
-        for name, device in sorted(local_devices(ring, self.addresses, self.port).items()):
+        for name in self._device_names(ring):
             if not scope.has_device(name):
                 continue
             try:
-                path = self.devices.path(name)
-            except DeviceUnavailable as error:
+                yield from self._jobs_of(ring, name, self.devices.path(name), scope)
+            except (OSError, DeviceUnavailable) as error:
                 yield CannotRead(f"{name}/{datadir}", name, str(error))
-                continue
-            found = [partition for partition in on_disk.partitions(path, datadir) if scope.has_partition(partition)]
-            # What does not belong here first: it takes room, and may be the only copy of what came meanwhile.
-            found.sort(key=lambda partition: _is_home(ring, partition, device.id))  # noqa: B023 - called at once
-            for partition in found:
-                if self.options.handoffs_only and _is_home(ring, partition, device.id):
-                    break
-                for location in on_disk.locations(path, datadir, partition):
-                    yield DatabaseJob(f"{name}/{datadir}/{partition}/{location.hash}", name, location)
+
+    def _device_names(self, ring: Ring) -> list[str]:
+        """Of this node's devices: those that the ring names, and those on disk that it names no more (their databases
+        have to move). None at all where the ring does not know this node: it may be another cluster's."""
+        named = local_devices(ring, self.addresses, self.port)
+        if not named:
+            return []
+        left = [name for name in self.devices.all_names() if not is_named_here(ring, self.addresses, name)]
+        return sorted({*named, *left})
+
+    def _jobs_of(self, ring: Ring, device: str, path: str, scope: Scope) -> Iterator[DatabaseJob]:
+        datadir, here = self.databases.kind.datadir, local_devices(ring, self.addresses, self.port).get(device)
+        found = [partition for partition in on_disk.partitions(path, datadir) if scope.has_partition(partition)]
+        homes = {partition for partition in found if here is not None and _is_home(ring, partition, here.id)}
+        # What does not belong here first: it takes room, and may be the only copy of what came meanwhile.
+        strays = [partition for partition in found if partition not in homes]
+        for partition in strays if self.options.handoffs_only else [*strays, *sorted(homes)]:
+            for location in on_disk.locations(path, datadir, partition):
+                yield DatabaseJob(f"{device}/{datadir}/{partition}/{location.hash}", device, location)
 
     def run(self, job: DatabaseJob | CannotRead) -> Counts:
         if isinstance(job, CannotRead):
@@ -153,7 +163,7 @@ class DatabaseReplicator:
             if remove_empty(database):
                 counts["empty"] += 1
             return
-        counts["rows_reclaimed"] += reclaim(database, self.clock.now(), self.options.reclaim_age_s)
+        counts["rows_reclaimed"] += reclaim(database, Cutoffs.of(self.clock.now(), self.options.reclaim_age_s)).rows
         state = self._state(database)
         more = self.kindred.prepare(database, state)
         if more:

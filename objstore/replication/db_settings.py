@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from objstore.config.settings import Kind, boolean, decimal, number, setting
 from objstore.daemon.settings import DaemonSettings, Rate
-from objstore.replication.db_rsync import checked_module
+from objstore.replication.rsync_module import checked_module
 
 
 def _handoff_delete(value: str) -> int:
@@ -19,7 +19,7 @@ def _handoff_delete(value: str) -> int:
     return count
 
 
-module = Kind(checked_module, "HOST::MODULE of an rsync daemon, or nothing")
+module = Kind(lambda value: checked_module(value) if value else "", "HOST::MODULE of an rsync daemon, or nothing")
 handoff_delete = Kind(_handoff_delete, "auto, or a whole number")
 
 

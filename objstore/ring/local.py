@@ -21,6 +21,16 @@ def local_devices(ring: Ring, addresses: Collection[str], port: int) -> dict[str
     }
 
 
+def is_named_here(ring: Ring, addresses: Collection[str], device: str) -> bool:
+    """Whether a device of that name is one of this machine's, under whatever port: a server of another port may share
+    the directory of devices, and what lies there is that server's to keep."""
+    mine = set(addresses)
+    return any(
+        known is not None and known.device == device and {_short(known.ip), _short(known.replication_ip)} & mine
+        for known in ring.devices
+    )
+
+
 def _short(ip: str) -> str:
     """Host names stay as they are."""
     try:

@@ -23,7 +23,7 @@ from objstore.db import on_disk
 from objstore.db.location import ACCOUNTS, Location
 from objstore.db.marked_deleted import Unreadable, containers_of, deleted_account
 from objstore.http.status import HTTPStatus, is_success
-from objstore.peers.direct import DirectClient, Page
+from objstore.peers.deletions import DirectClient, Page
 from objstore.ring.local import local_devices
 from objstore.ring.model import Node, Ring
 from objstore.ring.reload import ReloadingRing

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import shutil
+from array import array
 from pathlib import Path
 
 import pytest
 
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Scope
 from objstore.db.merge import ContainerRow
+from objstore.ring.model import Ring
 from tests.support.clock import SimClock
 from tests.support.database_replicas import Replicas, at, rows
 from tests.support.storage_nodes import StorageNodes
@@ -321,3 +323,41 @@ def test_a_disk_that_is_away_is_a_failure_of_the_pass(containers, nodes):
     nodes.unplug(node)
     replicator = containers.replicator(node)
     assert [replicator.run(job) for job in replicator.jobs(EVERYTHING)] == [{FAILURES: 1}]
+
+
+def without_device(ring, device_id):
+    """The ring after a device was removed, its partitions given to the next one."""
+    rows = [array("H", ((each + 1) % 4 if each == device_id else each for each in row)) for row in ring.rows]
+    return Ring(ring.header, rows, [None if device.id == device_id else device for device in ring.devices])
+
+
+def test_databases_of_a_device_that_left_the_ring_move(containers, nodes):
+    """The node has another device in the ring, so that it is known to be one of this cluster."""
+    order, _ = containers.order()
+    leaving, other = order[0].id, order[3].id
+    containers.make(0).add_many(rows("only here"))
+    root, old = nodes.device_root(other), nodes.device_root(leaving)
+    (old / f"sd{leaving}").rename(root / f"sd{leaving}")
+    containers.ring = without_device(containers.ring, leaving)
+    replicator = containers.replicator(other)
+    for _ in range(2):
+        for job in replicator.jobs(Scope(devices=frozenset({f"sd{leaving}"}))):
+            replicator.run(job)
+    assert containers.names_in(0) == containers.names_in(1) == ["only here"]
+    assert list((root / f"sd{leaving}").rglob("*.db")) == []
+
+
+def test_a_device_of_another_server_of_this_machine_is_left_alone(containers, nodes):
+    """With a server per port several share the directory of devices; none may take another's for strays."""
+    order, _ = containers.order()
+    containers.make_all()
+    first, other = order[0].id, order[3].id
+    (nodes.device_root(first) / f"sd{first}").rename(nodes.device_root(other) / f"sd{first}")
+    assert {job.device for job in containers.replicator(other).jobs(EVERYTHING)} <= {f"sd{other}"}
+
+
+def test_a_node_that_the_ring_does_not_know_touches_nothing(containers):
+    containers.make_all()
+    replicator = containers.replicator(containers.order()[0][0].id)
+    replicator.addresses = frozenset({"192.0.2.1"})
+    assert list(replicator.jobs(EVERYTHING)) == []

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from objstore.replication.db_rsync import Rsync, checked_module, is_installed, module_of
+from objstore.replication.db_rsync import Rsync
+from objstore.replication.rsync_module import is_installed
 from objstore.ring.model import Node
 from tests.support.rings import make_device
 
@@ -26,21 +27,6 @@ def test_compression_is_for_other_regions():
     rsync = Rsync("h::m", is_compressed=True)
     assert "--compress" in rsync.command("s", NODE, "n", is_far=True)
     assert "--compress" not in rsync.command("s", NODE, "n")
-
-
-def test_modules_have_fields():
-    assert module_of("{ip}::account_{device}_{region}_{zone}_{port}_{meta}", NODE) == "10.0.0.1::account_sd3_1_2_6200_m"
-
-
-@pytest.mark.parametrize(
-    "template", ["{replication_ip}:container", "/srv/node", "host:path", "{nobody}::m", "{::m", ""]
-)
-def test_a_template_that_is_no_module_is_refused(template):
-    if template:
-        with pytest.raises(ValueError):
-            checked_module(template)
-    else:
-        assert checked_module(template) == ""
 
 
 def test_nobody_listening_is_a_problem_in_words(tmp_path):

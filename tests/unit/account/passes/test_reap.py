@@ -14,7 +14,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Scope
 from objstore.db.merge import ContainerRow
 from objstore.http.client import request
-from objstore.peers.direct import DirectClient
+from objstore.peers.deletions import DirectClient
 from objstore.ring.fileformat import load
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices

@@ -6,7 +6,7 @@ import re
 from array import array
 
 from objstore.account.passes.reap import AccountReaper, Reap
-from objstore.peers.direct import DirectClient
+from objstore.peers.deletions import DirectClient
 from objstore.ring.model import Ring, RingHeader
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
