@@ -52,6 +52,11 @@ class Devices:
         self._root = str(root)
         self._mount_check = mount_check
 
+    @property
+    def root(self) -> str:
+        """The directory that has a directory per device."""
+        return self._root
+
     def path(self, device: str) -> str:
         """The directory of a device. Raises DeviceUnavailable: missing, not mounted, or a name that leaves the root."""
         if not is_safe_name(device):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from objstore.core.errors import Corrupt, NameCollision
 from objstore.core.hashing import HashSecrets
@@ -20,7 +20,7 @@ from objstore.storage.metadata import Metadata
 from objstore.storage.pending import DeferredUpdate, keep
 from objstore.storage.quarantine import set_aside
 from objstore.storage.reader import DamagedObject, OtherName, open_object
-from objstore.storage.resolve import data_name, meta_name, tombstone_name
+from objstore.storage.resolve import data_name, meta_name, resolve, tombstone_name
 from objstore.storage.writer import PREALLOCATE_FROM_BYTES, DiskWriter, NamedLater, WriteSettings, disk_errors
 
 RECLAIM_AGE_S = 604_800.0
@@ -57,12 +57,12 @@ class DiskEngine:
             with disk_errors(address.device):
                 return open_object(self._fs, directory, address)
         except DamagedObject as error:
-            self.quarantine(address)
+            self._quarantine_if(address, lambda: self._is_damaged(address))
             raise Corrupt(directory, error.reason) from None
         except OtherName as error:
             if self._hash_of(error.name) == address.hash_hex:
                 raise NameCollision(address.name) from None
-            self.quarantine(address)
+            self._quarantine_if(address, lambda: self._is_damaged(address))
             raise Corrupt(directory, f"holds {error.name!r}, which belongs elsewhere") from None
 
     def check_room(self, device: str, incoming_bytes: int) -> None:
@@ -119,14 +119,23 @@ class DiskEngine:
         kept = Metadata(address.name, {TIMESTAMP: timestamp.internal})
         self._write(self._layout(address.device), address, b"", tombstone_name(timestamp), kept, next_part_power)
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        if seen is None:
+            return self._quarantine_if(address, lambda: True)
+        return self._quarantine_if(address, lambda: self._data_timestamp(address) == seen)
+
+    def _quarantine_if(self, address: ObjectAddress, still: Callable[[], bool]) -> str | None:
+        """Set aside what is there, if still() says, under the partition's lock, that it is what was found damaged.
+
+        No file gets its name without that lock: a write that came after the damage was seen is not set aside with it.
+        """
         layout = self._layout(address.device)
         directory = layout.object(address)
         if not os.path.lexists(directory):
             return None
         partition = layout.partition(address.policy_index, address.partition)
         with disk_errors(address.device), PartitionHashes(self._fs, partition).changing(address.suffix):
-            return self._set_aside(layout, address.policy_index, directory)
+            return self._set_aside(layout, address.policy_index, directory) if still() else None
 
     def hashes(
         self,
@@ -183,6 +192,22 @@ class DiskEngine:
                 file.publish(name, kept, next_part_power, self._rules())
             finally:
                 file.close()
+
+    def _data_timestamp(self, address: ObjectAddress) -> Timestamp | None:
+        try:
+            live = resolve(os.listdir(self._layout(address.device).object(address)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return live.data.timestamp if live.data else None
+
+    def _is_damaged(self, address: ObjectAddress) -> bool:
+        try:
+            found = open_object(self._fs, self._layout(address.device).object(address), address)
+        except (DamagedObject, OtherName):
+            return True
+        if not isinstance(found, Absent):
+            found.close()
+        return False
 
     def _set_aside(self, layout: DeviceLayout, policy_index: int, path: str) -> str | None:
         return set_aside(self._fs, path, layout.quarantine(policy_index), lambda: uuid.uuid4().hex)

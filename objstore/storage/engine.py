@@ -172,8 +172,9 @@ class Engine(Protocol):
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
         """Write a tombstone, whether there is an object or not. Works on a device whose reserve is used up."""
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
-        """Set the object aside; where it went, None when it was gone."""
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        """Set the object aside; where it went, None when it was gone. seen: data timestamp of what was found damaged;
+        when something else is there by now, that stays."""
 
     def hashes(
         self,

@@ -132,10 +132,14 @@ class MemoryEngine:
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
         self.put_file(address, tombstone_name(timestamp), MemoryFile({TIMESTAMP: timestamp.internal}))
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
-        files = self.directories.pop(_place(address), None)
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        files = self.directories.get(_place(address))
         if files is None:
             return None
+        data = resolve(files).data
+        if seen is not None and (data is None or data.timestamp != seen):
+            return None
+        del self.directories[_place(address)]
         self.quarantined.append(files)
         return address.hash_hex
 

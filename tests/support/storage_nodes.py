@@ -102,6 +102,8 @@ class StorageNodes:
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
                     conf["replication_lock_timeout"] = "0.2"
+                if kind == "container":
+                    conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
@@ -127,7 +129,9 @@ class StorageNodes:
     def cut(self, node, kind, *, restart=False):
         """Close the server's connections in the middle of whatever they carry, as a killed process does."""
         service = self._services[node, kind]
+        server = service.server
         self.stop(node, (kind,))
+        eventually(lambda: not server.connection_count, "the connections are closed")
         if restart:
             self.start(node)
         else:
@@ -154,6 +158,14 @@ class StorageNodes:
 
     def proxy(self, **settings):
         return ProxyClient(proxy_factory({"swift_dir": str(self.directory)}, **self.proxy_settings | settings))
+
+
+def eventually(condition, what, patience_s=20.0):
+    """Let others run until condition() holds; AssertionError after patience_s."""
+    deadline_s = green.monotonic() + patience_s
+    while not condition():
+        assert green.monotonic() < deadline_s, f"not within {patience_s:g} s: {what}"
+        green.sleep(0.001)
 
 
 @dataclass

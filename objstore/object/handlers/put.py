@@ -3,6 +3,7 @@
 The body is hashed with MD5 on the way in, unless the sender is our own proxy and offers to say the ETag itself
 (X-Backend-Objstore-Crc: yes). Then this server answers X-Objstore-Crc: yes in its 100 Continue, counts only the CRC32C
 of the body, and expects both in the footers: ETag, and X-Objstore-Body-Crc32c, which must be equal to its own count.
+X-Objstore-Targets: yes says that the footers may name more container servers to tell (object/update.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from objstore.storage.layout import ObjectAddress
 
 _FOOTER_OFFER = ("X-Obj-Metadata-Footer", "yes")
 _COMMIT_OFFER = ("X-Obj-Multiphase-Commit", "yes")
-_CRC_OFFER = ("X-Objstore-Crc", "yes")
+_OUR_OFFERS = (("X-Objstore-Crc", "yes"), ("X-Objstore-Targets", "yes"))
 _CRC_FOOTER = "x-objstore-body-crc32c"
 _OVERRIDE = "x-backend-container-update-override-"
 _STORED_OVERRIDE = "x-object-sysmeta-container-update-override-"
@@ -134,7 +135,7 @@ class PutHandler:
         """Rows for the expiry queue and the container."""
         path = upload.path
         self._expiries.changed(
-            request, path, upload.address, upload.timestamp, size, upload.delete_at_s, old_delete_at_s
+            request, path, upload.address, upload.timestamp, size, upload.delete_at_s, old_delete_at_s, footers
         )
         override = _Override(request, footers, headers)
         assert path.account is not None and path.container is not None and path.obj is not None
@@ -144,7 +145,7 @@ class PutHandler:
             override.text("etag", headers[ETAG]),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        replicas = container_replicas(request, path.account, path.container)
+        replicas = container_replicas(request, path.account, path.container, footers)
         self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
 
 
@@ -197,7 +198,7 @@ class _Body:
         offers = [_COMMIT_OFFER] if self._has_commit else []
         offers.append(_FOOTER_OFFER)
         if self._trusts_sender:
-            offers.append(_CRC_OFFER)
+            offers.extend(_OUR_OFFERS)
         self._request.body.continue_with(offers)
         return FooterBody(self._request.body, boundary, _stated_length(self._request))
 
