@@ -1,5 +1,4 @@
 """object/handlers/ssync.py: what a receiver takes and refuses. What was recorded is in test_ssync_vectors.py."""
-test_ssync_vectors.py."""
 
 import fcntl
 import hashlib
