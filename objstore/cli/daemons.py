@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from objstore.cli.assembly import internal_pipeline
 from objstore.cli.serve import open_log
 from objstore.cluster.servers import PROXY_NODE, ServerFile
 from objstore.config.cluster import Cluster, load_cluster
@@ -121,6 +122,8 @@ def runner(plan: DaemonPlan) -> Runner[Any]:
                 Devices(section.devices, section.mount_check),
                 (section.bind_ip, section.bind_port or ROLE_PORTS[plan.server.role]),
                 clock,
+                plan.server.ini.own_pairs_only,
+                partial(internal_pipeline, plan.server.ini, Path(section.swift_dir)),
             )
         )
     except ConfigError as error:

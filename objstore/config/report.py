@@ -30,6 +30,8 @@ _DAEMONS = frozenset(
 )
 # Read, and checked, by the proxy's factory.
 _POLICY_SECTIONS = "proxy-server:policy:"
+# Read, and checked, by the plug-in they belong to.
+_WATCHER_SECTIONS = "object-auditor:watcher:"
 _UNKNOWN = "a known setting"
 S = TypeVar("S", bound=Settings)
 
@@ -189,7 +191,11 @@ def _default_names(classes: Iterable[type[Settings]]) -> frozenset[str]:
 def _section_names(ini: IniFile) -> Iterator[ConfigProblem]:
     for section in ini.sections:
         kind, colon, _ = section.partition(":")
-        if (colon and kind in _KINDS) or section in _DAEMONS or section.startswith(_POLICY_SECTIONS):
+        if (
+            (colon and kind in _KINDS)
+            or section in _DAEMONS
+            or section.startswith((_POLICY_SECTIONS, _WATCHER_SECTIONS))
+        ):
             continue
         hint = _did_you_mean(kind, _KINDS) if colon else _did_you_mean(section, _DAEMONS)
         yield ConfigProblem(str(ini.path), section, "", "", "[DEFAULT], [pipeline:main], [app:…] or [filter:…]", hint)

@@ -9,11 +9,13 @@ and of the command. Its settings class is a DaemonSettings. It opens nothing tha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from objstore.config.cluster import Cluster
 from objstore.daemon.settings import DaemonSettings
+from objstore.http.environ import WSGIApp
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
 
@@ -24,7 +26,10 @@ S = TypeVar("S", bound=DaemonSettings)
 class Surroundings(Generic[S]):
     """name: of the daemon. cluster: swift.conf, and where the rings are. devices: the node's. address: ip and port of
     the server whose ini file this is; rings name that server's devices by it (an ip of 0.0.0.0 is every one of this
-    machine)."""
+    machine). section(name): the keys of another section of that file, {} when there is none.
+    pipeline(path): a proxy in this process for daemons that act as a client (http/internal.py): of an
+    internal-client.conf, or with "" of the daemon's own file if that has one, else the proxy alone; raises
+    ConfigError."""
 
     name: str
     settings: S
@@ -32,3 +37,5 @@ class Surroundings(Generic[S]):
     devices: Devices
     address: tuple[str, int]
     clock: Clock
+    section: Callable[[str], Mapping[str, str]]
+    pipeline: Callable[[str], WSGIApp]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import unquote
@@ -71,9 +72,12 @@ class ContainerUpdates:
             return
         alone = replicas.container_path is not None or (replicas.db_state or "") not in UNSHARDED
         others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
-        accepted = [self._delivery.deliver(target, row, alone=alone) for target in replicas.targets[:1]]
-        accepted += [bool(task.join()) for task in others]
-        if replicas.is_broken or not all(accepted):
+        is_accepted = not replicas.is_broken
+        if replicas.targets:
+            is_accepted = self._delivery.deliver(replicas.targets[0], row, alone=alone) and is_accepted
+        for task in others:
+            is_accepted = bool(task.join()) and is_accepted
+        if not is_accepted:
             self.keep(device, policy_index, row, replicas)
 
     def keep(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas = NOBODY) -> None:
@@ -107,9 +111,16 @@ def expiry_replicas(
 
 
 def _replicas(header: _Header, prefix: str, account: str, container: str) -> Replicas:
-    hosts = _listed(header(prefix + "host"))
-    devices = _listed(header(prefix + "device"))
-    partition = header(prefix + "partition")
+    host, device = header(prefix + "host"), header(prefix + "device")
+    if host is None and device is None:
+        return NOBODY
+    return _parsed(host, device, header(prefix + "partition"), account, container)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(host: str | None, device: str | None, partition: str | None, account: str, container: str) -> Replicas:
+    """The requests of one container say the same again and again."""
+    hosts, devices = _listed(host), _listed(device)
     if not hosts and not devices:
         return NOBODY
     addresses = [_address(text) for text in hosts]

@@ -45,6 +45,7 @@ from objstore.ring.model import Node, Ring
 SMALL_PUT_BYTES = 65536
 _DEFAULT_TYPE = "application/octet-stream"
 _TEXT = "text/plain"
+_CLEANS = "X-Backend-Clean-Expiring-Object-Queue"
 _QUEUE_CLEANERS = 2
 """Requests that enqueue the removal of an old expiry entry (formats 6.4)."""
 
@@ -177,10 +178,13 @@ class ObjectWrites:
         rows = services.container_place(account, container)
         queue = None if expires is None else self._queue.container(expires, account, container, obj)
 
+        # The expirer says that nobody is to clean up: it does that itself.
+        is_said = any(name == _CLEANS for name, _ in common)
+
         def requests(servers: Servers) -> list[BackendRequest]:
             cleaners = serving(servers)[: max(_QUEUE_CLEANERS, quorum_size(len(servers)))]
             found = [
-                [*common, *told, ("X-Backend-Clean-Expiring-Object-Queue", "t" if slot in cleaners else "f")]
+                [*common, *told] if is_said else [*common, *told, (_CLEANS, "t" if slot in cleaners else "f")]
                 for slot, told in enumerate(_row_headers(rows.ring, rows.partition, tuple(servers), replicated))
             ]
             if queue is not None:

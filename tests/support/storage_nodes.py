@@ -77,22 +77,22 @@ class StorageNodes:
             self.stop(node)
         self._stack.close()
 
+    def port(self, node, kind):
+        return self._services[node, kind].listener.getsockname()[1]
+
     def device_root(self, node):
         return self.directory / f"node{node}"
 
     def _ring(self, kind, replicas):
+        ports = [self.port(node, kind) for node in range(self.node_count)]
         devices = [
-            make_device(node, zone=node + 1, port=port, replication_port=port)
-            for node, port in enumerate(self._port(node, kind) for node in range(self.node_count))
+            make_device(node, zone=node + 1, port=port, replication_port=port) for node, port in enumerate(ports)
         ]
         rows = [
             array("H", ((partition + replica) % self.node_count for partition in range(1 << PART_POWER)))
             for replica in range(min(replicas, self.node_count))
         ]
         return Ring(RingHeader(HASH_BITS - PART_POWER), rows, devices)
-
-    def _port(self, node, kind):
-        return self._services[node, kind].listener.getsockname()[1]
 
     def start(self, node):
         for kind, factory in KINDS.items():
@@ -101,9 +101,21 @@ class StorageNodes:
                 conf = {"devices": str(self.device_root(node)), "mount_check": "no"}
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
+                    conf["replication_lock_timeout"] = "0.2"
+                if kind == "container":
+                    conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
+        green.sleep(0)  # Until they serve: one that is stopped before would close the listener.
+
+    def replace(self, node, kind, app):
+        """Have another application answer in place of a server."""
+        self.stop(node, (kind,))
+        service = self._services[node, kind]
+        service.server = Server(service.listener, app, logger=logging.getLogger("test"))
+        service.task = green.spawn(service.server.serve)
+        green.sleep(0)
 
     def stop(self, node, kinds=tuple(KINDS)):
         """Stop serving; connections that come meanwhile wait unanswered, as with a frozen process."""
