@@ -59,13 +59,15 @@ class Expiry:
         return total
 
     def wait_for_queue(self, count=1):
-        """Until the account lists containers with so many entries in all."""
+        """Until every replica of the account lists containers with so many entries in all."""
+        ring = load(self.nodes.directory / "account.ring.gz")
+        partition = ring.partition(self.secrets.digest(".expiring_objects"))
+        path = f"/{partition}/.expiring_objects?format=json"
 
-        def entries():
-            answer = self.proxy.get("/v1/.expiring_objects", query="format=json")
-            return sum(row["count"] for row in json.loads(answer.body)) if answer.status == 200 else 0
+        def is_listed(reply):
+            return reply.status == 200 and sum(row["count"] for row in json.loads(reply.body)) >= count
 
-        self.until(lambda: entries() >= count)
+        self.until(lambda: all(map(is_listed, DirectCalls().ask(ring.primaries(partition), "GET", path))))
 
     @staticmethod
     def until(condition):
