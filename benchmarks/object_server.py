@@ -54,6 +54,10 @@ class Input:
     def __init__(self, body: memoryview) -> None:
         self._body = body
 
+    def read_some(self, size: int) -> bytes:
+        piece, self._body = bytes(self._body[:size]), self._body[size:]
+        return piece
+
     def readinto(self, buffer: memoryview) -> int:
         count = min(len(buffer), len(self._body))
         buffer[:count] = self._body[:count]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from objstore.cli import daemons, init
+from objstore.cli import daemons, init, rsync_daemon
 from objstore.cli.banner import banner
 from objstore.cli.checks import checked
 from objstore.cli.place import add_directory, directory_of
@@ -129,7 +129,8 @@ def supervise(
             _log.warning("%s", note)
         try:
             background = daemons.node_programs(servers, directory.log) if has_daemons else []
-            return [*programs(servers, directory.log), *background]
+            rsync = rsync_daemon.program(directory, servers) if has_daemons else None
+            return [*programs(servers, directory.log), *background, *([rsync] if rsync else [])]
         except ConfigError as error:
             raise CannotStart([str(problem) for problem in error.problems]) from None
 

@@ -106,6 +106,10 @@ use = egg:objstore#recon
 # nothing. Large clusters have Swift's defaults, which hold where a section or key is missing.
 _DAEMONS = {
     "object": """
+[object-replicator]
+interval = 30
+rsync_module = {rsync}/object_{{replication_port}}
+
 [object-updater]
 interval = 10
 """,
@@ -138,10 +142,11 @@ def proxy_conf(ip: str, port: int, workers: str, admin: Admin, fernet_key: str) 
     )  # fmt: skip
 
 
-def server_conf(kind: str, node: str, ip: str, port: int) -> str:
+def server_conf(kind: str, node: str, ip: str, port: int, rsync_port: int) -> str:
+    """rsync_port: where the rsync daemon of the whole directory listens (cluster/rsyncd.py)."""
     assert kind in STORAGE_KINDS
     text = _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
-    return text + _DAEMONS[kind]
+    return text + _DAEMONS[kind].format(rsync=f"rsync://{ip}:{rsync_port}")
 
 
 def _pointer(kind: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
-from objstore.http.dispatch import BackendApp
+from objstore.http.dispatch import BackendApp, Handler
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
@@ -16,6 +16,8 @@ from objstore.object.handlers.post import PostHandler
 from objstore.object.handlers.put import PutHandler
 from objstore.object.handlers.read import ReadHandler
 from objstore.object.handlers.replicate import ReplicateHandler
+from objstore.object.handlers.ssync import SsyncHandler
+from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
 from objstore.peers.silence import Silences
@@ -25,6 +27,7 @@ from objstore.runtime.devices import Devices
 from objstore.runtime.green_fs import GreenFs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.engine import Engine
+from objstore.storage.partitions import PartitionPlaces
 from objstore.storage.writer import WriteSettings
 
 
@@ -66,16 +69,17 @@ def build(
         logger=logging.getLogger("objstore.object"),
     )
     read = ReadHandler(context)
+    writes: dict[str, Handler] = {
+        "PUT": PutHandler(context),
+        "POST": PostHandler(context),
+        "DELETE": DeleteHandler(context),
+    }
+    places = PartitionPlaces(Devices(settings.devices, settings.mount_check), GreenFs())
+    placement = Placement(cluster.swift_dir, cluster.policies)
     return BackendApp(
         "object",
-        {
-            "GET": read,
-            "HEAD": read,
-            "PUT": PutHandler(context),
-            "POST": PostHandler(context),
-            "DELETE": DeleteHandler(context),
-        },
-        {"REPLICATE": ReplicateHandler(context)},
+        {"GET": read, "HEAD": read, **writes},
+        {"REPLICATE": ReplicateHandler(context, places), "SSYNC": SsyncHandler(context, places, placement, writes)},
         replication_server=settings.replication_server,
         logger=context.logger,
     )

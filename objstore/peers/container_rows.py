@@ -1,7 +1,8 @@
 """What a daemon says to a container server: one row, or many of one container. Failures are values.
 
 Every call is one exchange over pooled connections with the node's replication address. A node that let a deadline pass
-is not asked again for a while: whoever has a hundred thousand rows cannot wait for each. Source: formats 6.3, 6.5.
+is not asked again until it answers (silence.py): whoever has a hundred thousand rows cannot wait for each.
+Source: formats 6.3, 6.5.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from objstore.core.errors import InvalidName, InvalidTimestamp
 from objstore.core.headers import is_true, title
 from objstore.core.names import quoted, text_of
 from objstore.core.timestamp import Timestamp
-from objstore.http.client import ConnectFailed, ConnectionPool, PeerError, PeerTimedOut, ResponseHead, request
+from objstore.http.client import ConnectionPool, ConnectTimedOut, PeerError, PeerTimedOut, ResponseHead, request
 from objstore.http.status import HTTPStatus
+from objstore.peers.silence import Silences
 from objstore.ring.model import Node
 
-SILENCE_S = 10.0
-REFUSAL_S = 0.1
-"""A connection that fails sooner was refused by a machine that is there."""
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE is sent single rows."""
 ANSWER_BYTES_MAX = 65_536
@@ -63,21 +62,20 @@ class Timeouts:
 class ContainerRows:
     """The calls. user_agent: as in "object-updater". One per process; fine for many green threads."""
 
-    def __init__(self, user_agent: str, timeouts: Timeouts, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, user_agent: str, timeouts: Timeouts, monotonic: Callable[[], float], silences: Silences | None = None
+    ) -> None:
         self._user_agent = user_agent
         self._timeouts = timeouts
         self._monotonic = monotonic
         self._pool = ConnectionPool()
-        self._silent_until: dict[tuple[str, int], float] = {}
+        self._silences = silences or Silences()
         self._refused_until: dict[tuple[str, int], float] = {}
         self._takes_many: set[tuple[str, int]] = set()
 
     def may_take_many(self, node: Node) -> bool:
         """Whether UPDATE is worth trying with this node."""
         return self._refused_until.get(node.replication_address, 0.0) <= self._monotonic()
-
-    def is_silent(self, node: Node) -> bool:
-        return self._silent_until.get(node.replication_address, 0.0) > self._monotonic()
 
     def send(self, node: Node, partition: int, op: str, path: str, headers: Mapping[str, str]) -> Answer:
         """One row. path: account/container/object as text. headers: those of the row, lower-case names."""
@@ -114,10 +112,9 @@ class ContainerRows:
     def _exchange(
         self, node: Node, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> ResponseHead | None:
-        if self.is_silent(node):
-            return None
         host, port = node.replication_address
-        started = self._monotonic()
+        if self._silences.is_silent((host, port)):
+            return None
         try:
             head, _ = request(
                 self._pool,
@@ -131,19 +128,13 @@ class ContainerRows:
                 timeout_s=self._timeouts.answer_s,
                 max_body_bytes=ANSWER_BYTES_MAX,
             )
-        except PeerTimedOut:
-            self._silence(node)
-        except ConnectFailed:
-            if self._monotonic() - started >= REFUSAL_S:
-                self._silence(node)
+        except (PeerTimedOut, ConnectTimedOut):
+            self._silences.heard_nothing((host, port))
         except PeerError:
             pass
         else:
             return head
         return None
-
-    def _silence(self, node: Node) -> None:
-        self._silent_until[node.replication_address] = self._monotonic() + SILENCE_S
 
     def _lines(self, host: str, port: int, headers: Mapping[str, str], length: int) -> Iterable[tuple[str, str]]:
         yield "Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

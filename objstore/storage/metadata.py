@@ -65,7 +65,7 @@ def encode(metadata: Metadata) -> bytes:
     """The blob. The order of headers is kept; the name is last."""
     pairs = {_key(name): value.encode("utf-8", "surrogateescape") for name, value in metadata.headers.items()}
     pairs[b"name"] = metadata.name.encode("utf-8", "surrogateescape")
-    return pickles.dumps(pairs)
+    return pickles.dumps_bytes(pairs)
 
 
 def decode(blob: bytes) -> Metadata:

@@ -77,11 +77,14 @@ class StorageNodes:
             self.stop(node)
         self._stack.close()
 
+    def port(self, node, kind):
+        return self._services[node, kind].listener.getsockname()[1]
+
     def device_root(self, node):
         return self.directory / f"node{node}"
 
     def _ring(self, kind, replicas):
-        ports = [self._services[node, kind].listener.getsockname()[1] for node in range(self.node_count)]
+        ports = [self.port(node, kind) for node in range(self.node_count)]
         devices = [
             make_device(node, zone=node + 1, port=port, replication_port=port) for node, port in enumerate(ports)
         ]
@@ -98,11 +101,21 @@ class StorageNodes:
                 conf = {"devices": str(self.device_root(node)), "mount_check": "no"}
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
+                    conf["replication_lock_timeout"] = "0.2"
                 if kind == "container":
                     conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
+        green.sleep(0)  # Until they serve: one that is stopped before would close the listener.
+
+    def replace(self, node, kind, app):
+        """Have another application answer in place of a server."""
+        self.stop(node, (kind,))
+        service = self._services[node, kind]
+        service.server = Server(service.listener, app, logger=logging.getLogger("test"))
+        service.task = green.spawn(service.server.serve)
+        green.sleep(0)
 
     def stop(self, node, kinds=tuple(KINDS)):
         """Stop serving; connections that come meanwhile wait unanswered, as with a frozen process."""
@@ -116,7 +129,9 @@ class StorageNodes:
     def cut(self, node, kind, *, restart=False):
         """Close the server's connections in the middle of whatever they carry, as a killed process does."""
         service = self._services[node, kind]
+        server = service.server
         self.stop(node, (kind,))
+        eventually(lambda: not server.connection_count, "the connections are closed")
         if restart:
             self.start(node)
         else:
@@ -143,6 +158,14 @@ class StorageNodes:
 
     def proxy(self, **settings):
         return ProxyClient(proxy_factory({"swift_dir": str(self.directory)}, **self.proxy_settings | settings))
+
+
+def eventually(condition, what, patience_s=20.0):
+    """Let others run until condition() holds; AssertionError after patience_s."""
+    deadline_s = green.monotonic() + patience_s
+    while not condition():
+        assert green.monotonic() < deadline_s, f"not within {patience_s:g} s: {what}"
+        green.sleep(0.001)
 
 
 @dataclass

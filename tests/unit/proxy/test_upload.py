@@ -14,14 +14,15 @@ from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
 from tests.support.limits import Frozen, limiter
-from tests.support.peers import REFUSES, SILENT, Says
+from tests.support.peers import REFUSES, SILENT, Breaks, Says
 from tests.support.rings import make_ring
 
 RING = make_ring(devices=5, replicas=3)
 PRIMARIES = RING.primaries(0)
 HANDOFFS = list(RING.handoffs(0))
 TIMES = WriteTimes(answer_s=0.4, lend_s=0.05, post_quorum_s=0.04)
-OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
+OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes", "x-objstore-targets": "yes"}
+OLDER = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
 THEIRS = {"x-obj-metadata-footer": "yes"}
 BODY = bytes(range(256)) * 3000
 
@@ -35,9 +36,17 @@ def errors():
     return limiter()
 
 
+def targets(slot):
+    return [
+        ("X-Container-Partition", "7"),
+        ("X-Container-Host", f"10.0.0.{slot}:6201"),
+        ("X-Container-Device", f"c{slot}"),
+    ]
+
+
 def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
     def plan(servers):
-        return [BackendRequest("PUT", f"/0/a/c/o{slot}", []) for slot in range(len(servers))]
+        return [BackendRequest("PUT", f"/0/a/c/o{slot}", targets(slot)) for slot in range(len(servers))]
 
     faults = FaultLog(errors, logging.getLogger("test"))
     upload = Upload(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, "boundary")
@@ -169,6 +178,55 @@ def test_an_upload_without_a_quorum_of_draining_sinks_fails(peers, errors):
 def test_a_server_that_dies_in_mid_body_is_left_behind(peers, errors):
     peers.otherwise(takes()).on(PRIMARIES[1], takes(breaks_after=BLOCK_BYTES))
     assert uploaded(peers, errors) == 201
+
+
+MISSED = {
+    "X-Objstore-Container-Partition": "7",
+    "X-Objstore-Container-Host": "10.0.0.1:6201",
+    "X-Objstore-Container-Device": "c1",
+}
+
+
+def told_of(peers, node):
+    _, footers = documents(peers.asked(node)[0])
+    return {name: value for name, value in footers.items() if "Container" in name}
+
+
+@pytest.mark.parametrize(
+    "loss", [takes(breaks_after=BLOCK_BYTES), takes(stuck=True)], ids=["dies in mid-body", "freezes in mid-body"]
+)
+def test_the_container_server_of_a_lost_object_server_is_told_by_another(peers, errors, loss):
+    peers.otherwise(takes()).on(PRIMARIES[1], loss)
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+@pytest.mark.parametrize("early", [Breaks(), Says(507)], ids=["closes", "refuses"])
+def test_a_server_that_ends_the_exchange_before_the_footers_is_found_in_time_for_them(peers, errors, early):
+    """Its socket still takes the last blocks: that alone says nothing."""
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(ends_early=early))
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+def test_the_container_server_of_a_node_that_nobody_stood_in_for_is_told_by_another(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], SILENT)
+    assert uploaded(peers, errors, handoffs=()) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+def test_while_everybody_lives_nobody_is_told_of_more_targets(peers, errors):
+    peers.otherwise(takes())
+    uploaded(peers, errors)
+    assert [told_of(peers, node) for node in PRIMARIES] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
+def test_a_server_without_the_offer_is_told_of_no_targets(peers, errors, offered):
+    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], takes(breaks_after=BLOCK_BYTES))
+    peers.on(PRIMARIES[2], takes())
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [{}, MISSED]
 
 
 def test_two_servers_that_die_in_mid_body_fail_the_upload(peers, errors):
