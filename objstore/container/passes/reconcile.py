@@ -38,7 +38,7 @@ from objstore.core.hashing import HashSecrets
 from objstore.core.names import quoted
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
-from objstore.daemon.share import TAKEOVER_S, belongs, rank_on
+from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.http.status import HTTPStatus, is_success
@@ -259,8 +259,8 @@ def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> Containe
     calls = DirectCalls()
     policies = ContainerPolicies(calls, lambda: ring.current, cluster.secrets, clock)
     queue = QueueRows(calls, lambda: ring.current, cluster.secrets)
-    rank = rank_on(lambda: ring.current, surroundings.address)
-    return ContainerReconciler(settings, client, queue, policies.of, rank, clock)
+    shares = Shares(lambda: ring.current, surroundings.address, clock.monotonic, can_connect)
+    return ContainerReconciler(settings, client, queue, policies.of, shares.rank, clock)
 
 
 factory.settings_class = ContainerReconcilerSettings  # type: ignore[attr-defined]

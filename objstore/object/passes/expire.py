@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from objstore.config.errors import ConfigError, ConfigProblem
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
-from objstore.daemon.share import TAKEOVER_S, belongs, rank_on
+from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.object.passes.expire_plan import Task, Verdict, delete_verdict, look_verdict, task_of
@@ -211,9 +211,9 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
     queue = QueueRows(DirectCalls(), lambda: containers.current, cluster.secrets)
-    rank = rank_on(lambda: objects.current, surroundings.address)
+    shares = Shares(lambda: objects.current, surroundings.address, surroundings.clock.monotonic, can_connect)
     try:
-        return ObjectExpirer(settings, client, queue, rank, surroundings.clock)
+        return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock)
     except ValueError as error:
         place = str(cluster.swift_dir)
         raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None
