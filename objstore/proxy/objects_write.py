@@ -250,7 +250,7 @@ class ObjectWrites:
         slots, handoffs = place.order.writing(place.ring, place.partition)
         if not upload.open(slots, handoffs, place.order.doubtful(place.ring, place.partition)):
             return _refusal(upload, stamp)
-        if not upload.relay(request.body, services.cluster.limits.max_file_size):
+        if not upload.relay(request.body, services.cluster.limits.max_file_size, length):
             upload.abandon()
             return failure(HTTPStatus.SERVICE_UNAVAILABLE)
         etag = upload.digest.etag

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from objstore.core.errors import BodyTooLarge
+from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.core.headers import is_true
 from objstore.http.body import RequestBody
 from objstore.http.client import PeerBroken, PeerError, PeerTimedOut
@@ -31,11 +31,12 @@ from objstore.ring.model import Node
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
 FINAL_PATIENCE_S = 60.0
 """How long the last answers are awaited while the quorum is missing: the body is gone, and fsync of it may be slow."""
 _FILL_S = 1.0
 _END = b"0\r\n\r\n"
+_CRLF = b"\r\n"
 _REFUSALS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 
@@ -233,28 +234,42 @@ class Upload:
 
     # Relay
 
-    def relay(self, body: RequestBody, limit_bytes: int) -> bool:
+    def relay(self, body: RequestBody, limit_bytes: int, length: int | None = None) -> bool:
         """The whole body to the sinks; False when the quorum was lost. Raises what reading the body raises, and
-        BodyTooLarge, after the servers were told by a broken connection."""
+        BodyTooLarge, after the servers were told by a broken connection.
+
+        length: bytes that the body has, None when only its end will tell. A body of known length travels as one chunk:
+        its bytes reach the servers' buffers without a chunk's head in between.
+        """
         sinks = self._sinks = self._open_sinks()
         with_crc = any(sink.takes_crc for sink in sinks.live)
         opening = self._chunk(b"--" + self._boundary + b"\r\nX-Document: object body\r\n\r\n")
-        sinks.push(lambda sink: opening if sink.is_framed else ())
-        block = memoryview(bytearray(BLOCK_BYTES))
+        head = (b"%x\r\n" % length,) if length else ()
+        sinks.push(lambda sink: (*opening, *head) if sink.is_framed else head)
+        block = memoryview(bytearray(BLOCK_BYTES if length is None else min(BLOCK_BYTES, max(length, 1))))
+        most = limit_bytes if length is None else min(length, limit_bytes)
         try:
             while sinks.is_enough:
                 size = _fill(body, block)
                 if not size:
-                    return True
-                if self.digest.size + size > limit_bytes:
-                    raise BodyTooLarge(limit_bytes)
+                    return self._end_of_body(sinks, length)
+                if self.digest.size + size > most:
+                    raise BodyTooLarge(most)
                 filled = block[:size]
                 self.digest.update(filled, with_crc=with_crc)
-                sinks.push_to_all((b"%x\r\n" % size, filled, b"\r\n"))
+                sinks.push_to_all((filled,) if length is not None else (b"%x\r\n" % size, filled, _CRLF))
         except BaseException:
             self.abandon()
             raise
         return False
+
+    def _end_of_body(self, sinks: Sinks, length: int | None) -> bool:
+        if length:
+            if self.digest.size < length:
+                # Whatever came next would be taken for the rest of the body.
+                raise ClientDisconnected(f"{self.digest.size} bytes of {length} came")
+            sinks.push_to_all((_CRLF,))
+        return True
 
     def _open_sinks(self) -> Sinks:
         sinks = []
