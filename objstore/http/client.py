@@ -1,8 +1,9 @@
 """The HTTP/1.1 client of the servers among themselves: pooled keep-alive connections, green or without waiting.
 
 A Connection belongs to one green thread at a time and carries one exchange: send_request (and send, for a body),
-read_head, then the body, then release(). The try_ calls never wait: one green thread can feed and read many peers with
-green.wait_any over their descriptors. Nothing is added to a request but what the caller gives.
+read_head, then the body, then release(). The try_ calls never wait: one green thread can feed many peers with
+green.wait_any over their descriptors, and wait for the first of many answers with wait_for_head. Nothing is added to a
+request but what the caller gives.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from objstore.http.status import HTTPStatus
 from objstore.http.stream import PlainStream, prepare
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
+from objstore.runtime.watch import wait_any_readable
 
 __all__ = [
     "LAST_CHUNK",
@@ -198,6 +200,7 @@ class Connection:
         "_method",
         "_keeps_alive",
         "_unsent",
+        "_is_drained",
         "_is_closed",
     )
 
@@ -214,6 +217,8 @@ class Connection:
         self._method = ""
         self._keeps_alive = False
         self._unsent: int | None = 0
+        # Nothing has come on a connection that was silent a moment ago; whatever comes from now on makes an edge.
+        self._is_drained = True
         self._is_closed = False
 
     # Sending
@@ -284,10 +289,16 @@ class Connection:
             if data:
                 self._held = b""
             else:
+                watch = self._stream.watch
+                if self._is_drained and watch.is_quiet:
+                    return None
+                watch.is_readable = False
                 try:
                     data = self._stream.try_recv(_RECEIVE_BYTES)
                 except OSError as error:
                     raise self._broken(error) from None
+                # A short read took all there was.
+                self._is_drained = data is None or len(data) < _RECEIVE_BYTES
                 if data is None:
                     return None
                 if not data:
@@ -307,22 +318,21 @@ class Connection:
             return head
         deadline = monotonic() + timeout_s
         while head is None:
-            try:
-                self._stream.wait_readable(deadline)
-            except TimedOut:
-                raise self._late("no response head", timeout_s) from None
+            if not self.wait_for_head(deadline):
+                raise self._late("no response head", timeout_s)
             head = self.try_read_head()
         return head
 
-    def wait_for_head(self, deadline_s: float) -> bool:
-        """Wait for more, after try_read_head() has found nothing; False at the deadline (of green.monotonic).
-
-        For one peer; cheaper than green.wait_any, which serves many.
-        """
+    def wait_for_head(self, deadline_s: float, others: Sequence[Connection] = ()) -> bool:
+        """Wait for more, here or on one of others, after try_read_head() has found nothing on any of them; False at the
+        deadline (of green.monotonic)."""
+        if others:
+            return wait_any_readable([self._stream.watch, *[other._stream.watch for other in others]], deadline_s)
         try:
             self._stream.wait_readable(deadline_s)
         except TimedOut:
             return False
+        self._is_drained = False
         return True
 
     def _begin(self, data: bytes, rest: bytes) -> ResponseHead:

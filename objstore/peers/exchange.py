@@ -215,22 +215,11 @@ class Exchange:
 
 def wait_for_some(exchanges: Sequence[Exchange], deadline_s: float) -> list[Exchange]:
     """Those that have settled, at least one; [] when the deadline (of green.monotonic) passed first."""
-    if len(exchanges) == 1:
-        return _wait_for_one(exchanges[0], deadline_s)
+    is_over = not exchanges
     while True:
         settled = [exchange for exchange in exchanges if exchange.poll()]
-        if settled:
+        # What came at the last moment counts.
+        if settled or is_over:
             return settled
-        remaining_s = deadline_s - green.monotonic()
-        if remaining_s <= 0 or not exchanges:
-            return []
-        green.wait_any([exchange.connection.fd for exchange in exchanges], (), remaining_s)
-
-
-def _wait_for_one(exchange: Exchange, deadline_s: float) -> list[Exchange]:
-    """Most reads ask one node."""
-    while not exchange.poll():
-        if green.monotonic() >= deadline_s or not exchange.connection.wait_for_head(deadline_s):
-            # What came at the last moment counts.
-            return [exchange] if exchange.poll() else []
-    return [exchange]
+        first, *others = [exchange.connection for exchange in exchanges]
+        is_over = green.monotonic() >= deadline_s or not first.wait_for_head(deadline_s, others)

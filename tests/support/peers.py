@@ -195,8 +195,9 @@ class ScriptedConnection:
             raise found
         return found
 
-    def wait_for_head(self, deadline_s):
-        return green.wait_any([self.fd], (), max(0.0, deadline_s - green.monotonic()))
+    def wait_for_head(self, deadline_s, others=()):
+        descriptors = [self.fd, *(other.fd for other in others)]
+        return green.wait_any(descriptors, (), max(0.0, deadline_s - green.monotonic()))
 
     def read_all(self, limit_bytes, timeout_s):
         return b"".join(iter(lambda: self.read_some(limit_bytes, timeout_s), b""))
