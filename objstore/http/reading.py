@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from objstore.http.framing import BodyDecoder, LengthDecoder
-from objstore.http.stream import Stream
+from objstore.http.stream import BodyStream
 
 __all__ = ["BodyReader"]
 
@@ -24,7 +24,7 @@ class BodyReader:
 
     __slots__ = ("_stream", "_decoder", "_pieces", "_start", "_held", "_receive_bytes", "received", "rest")
 
-    def __init__(self, stream: Stream, decoder: BodyDecoder, first: bytes) -> None:
+    def __init__(self, stream: BodyStream, decoder: BodyDecoder, first: bytes) -> None:
         """first: bytes that were received with the head."""
         self._stream = stream
         self._decoder = decoder

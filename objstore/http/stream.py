@@ -16,7 +16,7 @@ from typing import Protocol
 from objstore.runtime.green import TimedOut, monotonic
 from objstore.runtime.watch import Watch
 
-__all__ = ["PlainStream", "Stream", "prepare"]
+__all__ = ["BodyStream", "PlainStream", "Stream", "prepare"]
 
 MORE = _socket.MSG_MORE
 """The next send follows at once: the kernel may put both in one packet."""
@@ -67,6 +67,16 @@ class Stream(Protocol):
         """Make every wait and every call on it fail from now on."""
 
     def close(self) -> None: ...
+
+
+class BodyStream(Protocol):
+    """What reading a request body needs of a Stream, or of one with a pace (http/pace.py)."""
+
+    def recv(self, size: int, timeout_s: float) -> bytes: ...
+
+    def recv_into(self, view: memoryview, timeout_s: float) -> int: ...
+
+    def send(self, data: bytes | bytearray | memoryview, timeout_s: float) -> None: ...
 
 
 class PlainStream:
