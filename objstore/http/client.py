@@ -52,7 +52,7 @@ __all__ = [
 
 _RECEIVE_BYTES = 65536
 _INTERIM_AT_MOST = 8
-_FINAL = int(HTTPStatus.OK)
+_FINAL = HTTPStatus.OK
 PIECES_AT_MOST = 64
 """Far below what the kernel takes in one call (IOV_MAX, 1024)."""
 _FRAMING = FramingLimits()

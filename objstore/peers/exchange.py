@@ -20,8 +20,8 @@ from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
 from objstore.runtime import green
 
-_FINAL = int(HTTPStatus.OK)
-"""The lowest status that ends an exchange. A member of an enum costs a call at every use."""
+_FINAL = HTTPStatus.OK
+"""The lowest status that ends an exchange."""
 SMALL_BODY_BYTES = 65536
 """Answers that are read whole: error texts and the like."""
 

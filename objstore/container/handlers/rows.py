@@ -94,7 +94,7 @@ def _store(
     row: ObjectRow,
     timestamp: Timestamp,
     times: tuple[str | None, str | None],
-    status: HTTPStatus,
+    status: int,
 ) -> Response:
     if not row.deleted:
         service.check_room(path)
