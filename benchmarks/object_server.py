@@ -31,6 +31,7 @@ from objstore.object.app import build
 from objstore.object.delivery import Target
 from objstore.object.rows import ContainerRow
 from objstore.object.settings import ObjectServerSettings
+from objstore.object.update import Delivery
 
 SMALL, LARGE = 4096, 64 << 20
 PARTITIONS = 64
@@ -52,6 +53,10 @@ class TakeEverything:
 class Input:
     def __init__(self, body: memoryview) -> None:
         self._body = body
+
+    def read_some(self, size: int) -> bytes:
+        piece, self._body = bytes(self._body[:size]), self._body[size:]
+        return piece
 
     def readinto(self, buffer: memoryview) -> int:
         count = min(len(buffer), len(self._body))
@@ -89,13 +94,14 @@ class SocketSink:
 
 
 class Bench:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, delivery: Delivery | None) -> None:
+        """delivery: None for the real one."""
         (root / "sda").mkdir(parents=True)
         pairs = {"devices": str(root), "mount_check": "no", "fallocate_reserve": "1%"}
         settings, problems = ObjectServerSettings.from_pairs(pairs)
         assert not problems, problems
         cluster = Cluster(root, HashSecrets(b"", b"bench"), Policies.single(), Limits())
-        self.app: BackendApp = build(settings, cluster, delivery=TakeEverything())
+        self.app: BackendApp = build(settings, cluster, delivery=delivery)
         self.sink = SocketSink()
         self.count = 0
 
@@ -165,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(dir=options.dir))
     try:
-        for name, size, action in operations(Bench(root / "node")):
+        for name, size, action in operations(Bench(root / "node", TakeEverything())):
             if options.only not in name:
                 continue
             profile = cProfile.Profile() if options.profile else None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import objstore.middleware.pipeline as rules
 from objstore.config.errors import ConfigError, ConfigProblem
-from objstore.config.inifile import Entry, IniFile
+from objstore.config.factories import used
+from objstore.config.inifile import Entry, IniFile, read_ini
 from objstore.config.loader import load_app
-from objstore.config.report import pipeline
+from objstore.config.report import check, pipeline
+from objstore.proxy.app import app_factory
 
 _PIPELINE = "pipeline:main"
+_NOT_INSIDE = frozenset({"gatekeeper", "tempauth", "keystoneauth", "authtoken"})
+"""Filters that stop what a daemon has to say: the one takes its X-Backend-* headers away, the others ask who it is."""
 
 
 def completed(ini: IniFile) -> tuple[IniFile, list[str]]:
@@ -44,3 +49,31 @@ def build(ini: IniFile, role: str) -> tuple[Any, list[str]]:
         return load_app(ini), []
     full, notes = completed(ini)
     return load_app(full), notes
+
+
+def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "") -> Any:
+    """The proxy that a daemon uses inside its process: of the internal-client.conf at `path`; without one, of the
+    daemon's own file, where Swift's object-expirer.conf has it; without either, the proxy alone with its defaults.
+
+    Raises ConfigError: a file that cannot be used, or filters that are no good inside."""
+    ini = read_ini(Path(path)) if path else daemon_ini
+    if not path and not _has_proxy(ini):
+        return app_factory({"swift_dir": str(swift_dir)})
+    problems = list(check(ini).problems)
+    line = ini.entries(_PIPELINE).get("pipeline")
+    for name in pipeline(ini):
+        if rules.canonical(name) in _NOT_INSIDE:
+            place = f"{line.file}:{line.line}" if line is not None else str(ini.path)
+            problems.append(ConfigProblem(place, _PIPELINE, "pipeline", name, "an internal pipeline without it"))
+    if problems:
+        raise ConfigError(problems)
+    return load_app(ini)
+
+
+def _has_proxy(ini: IniFile) -> bool:
+    for section, entries in ini.sections.items():
+        if section.startswith("app:") and "use" in entries:
+            found = used(entries["use"].value)
+            if found.is_ours and found.name == "proxy":
+                return True
+    return False

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from objstore.cli.terminal import INTERRUPTED, OK, CommandError, Terminal
+from objstore.cli.terminal import INTERRUPTED, OK, CommandError, Terminal, stop_writing
 from objstore.config.errors import EX_CONFIG, ConfigError
 
 COMMANDS = {
@@ -71,8 +71,7 @@ def run_command(run: Callable[[], int], terminal: Terminal) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left; Python would complain again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop_writing()
         return OK
 
 

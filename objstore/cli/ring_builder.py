@@ -17,6 +17,7 @@ from objstore.cli import ring_builder_views as views
 from objstore.cli.ring_builder_files import RingFiles
 from objstore.cli.ring_builder_parser import DEFAULT_COMMAND, make_parser
 from objstore.cli.ring_builder_session import EXIT_ERROR, EXIT_OK, EXIT_WARNING, CommandError, Session
+from objstore.cli.terminal import stop_writing
 from objstore.core.errors import DomainError
 from objstore.ring.builder import RebalanceReport, RingBuilder
 from objstore.ring.fileformat import load
@@ -47,15 +48,24 @@ def main(
     files = RingFiles.of(arguments.builder_file, Fs(), SystemClock())
     session = Session(arguments, files, stdin, stdout, stderr)
     try:
-        if arguments.command in _LOOKING:
-            return _LOOKING[arguments.command](session)
-        with files.locked():
-            return _CHANGING[arguments.command](session)
+        code = _run(arguments.command, session, files)
+        stdout.flush()
+        return code
+    except BrokenPipeError:
+        stop_writing()
+        return EXIT_OK
     except (CommandError, DomainError) as error:
         session.warn(f"error: {error}")
     except OSError as error:
         session.warn(f"error: {error.filename or files.builder}: {error.strerror or error}")
     return EXIT_ERROR
+
+
+def _run(command: str, session: Session, files: RingFiles) -> int:
+    if command in _LOOKING:
+        return _LOOKING[command](session)
+    with files.locked():
+        return _CHANGING[command](session)
 
 
 def _plain_arguments(argv: Sequence[str]) -> list[str]:

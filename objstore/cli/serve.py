@@ -87,10 +87,11 @@ def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.
     )
 
 
-def open_log(server: ServerFile, log_directory: Path | None) -> None:
-    """Send this process' log where it belongs."""
+def open_log(server: ServerFile, log_directory: Path | None, role: str = "") -> None:
+    """Send this process' log where it belongs. role: what the process is, when it is not the server itself."""
     if log_directory is not None:
-        name = server.role if server.node == "-" else f"{server.role}-{server.node}"
+        role = role or server.role
+        name = role if server.node == "-" else f"{role}-{server.node}"
         logs.log_to_file(log_directory / f"{name}.log", server.settings.log_level)
     elif server.settings.log_file:
         logs.log_to_file(Path(server.settings.log_file), server.settings.log_level)

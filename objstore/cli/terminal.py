@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
@@ -12,7 +14,7 @@ OK = 0
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-__all__ = ["EX_CONFIG", "FAILED", "INTERRUPTED", "OK", "USAGE", "CommandError", "Terminal"]
+__all__ = ["EX_CONFIG", "FAILED", "INTERRUPTED", "OK", "USAGE", "CommandError", "Terminal", "stop_writing"]
 
 
 class CommandError(Exception):
@@ -22,6 +24,11 @@ class CommandError(Exception):
         super().__init__("\n".join(lines))
         self.lines = lines
         self.code = code
+
+
+def stop_writing() -> None:
+    """After BrokenPipeError: whoever read our output has left; Python would complain again while it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True, slots=True)

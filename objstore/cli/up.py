@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from objstore.cli import init
+from objstore.cli import daemons, init, rsync_daemon
 from objstore.cli.banner import banner
 from objstore.cli.checks import checked
 from objstore.cli.place import add_directory, directory_of
@@ -17,6 +17,7 @@ from objstore.cli.serve import programs
 from objstore.cli.terminal import EX_CONFIG, OK, CommandError, Terminal
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.init import InitError, check_directory
+from objstore.config.errors import ConfigError
 from objstore.runtime import detach, lock, logs, process
 from objstore.runtime.fs import Fs
 from objstore.runtime.supervisor import CannotStart, Options, Supervisor
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     parser.add_argument("--detach", action="store_true", help="go to the background as soon as everything serves")
     parser.add_argument("--show-key", action="store_true", help="print the user's key even if this is no terminal")
+    parser.add_argument("--no-daemons", action="store_true", help="servers only: nothing is repaired meanwhile")
     init.add_plan_arguments(parser)
 
 
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if lock.is_held(directory.run):
         terminal.say(f"{directory.root}: already running; see: objstore status {directory.root}")
         return OK
+    has_daemons = not arguments.no_daemons
     shows_key = arguments.show_key or terminal.shows_secrets
 
     def greet() -> None:
@@ -58,9 +61,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if not arguments.detach:
         hangup_stops = sys.stdin is not None and sys.stdin.isatty()
         outcome = _Foreground(terminal.say_if_heard, greet)
-        return supervise(directory, outcome, hangup_stops=hangup_stops)
+        return supervise(directory, outcome, hangup_stops=hangup_stops, has_daemons=has_daemons)
     code = detach.detach(
-        lambda voice: supervise(directory, _Background(voice)), terminal.complain, directory.log / "stderr.log"
+        lambda voice: supervise(directory, _Background(voice), has_daemons=has_daemons),
+        terminal.complain,
+        directory.log / "stderr.log",
     )
     if code == OK:
         greet()
@@ -102,8 +107,14 @@ class _Background:
         self.voice.hang_up()
 
 
-def supervise(directory: ClusterDirectory, outcome: _Foreground | _Background, hangup_stops: bool = False) -> int:
-    """Run every server of a directory until told to stop; returns an exit code."""
+def supervise(
+    directory: ClusterDirectory,
+    outcome: _Foreground | _Background,
+    *,
+    hangup_stops: bool = False,
+    has_daemons: bool = True,
+) -> int:
+    """Run every server of a directory, and its daemons, until told to stop; returns an exit code."""
     held = lock.take(directory.run)
     if held is None:
         return outcome.failed([f"{directory.root}: another supervisor has just started here"])
@@ -116,7 +127,12 @@ def supervise(directory: ClusterDirectory, outcome: _Foreground | _Background, h
             raise CannotStart(lines)
         for note in notes:
             _log.warning("%s", note)
-        return programs(servers, directory.log)
+        try:
+            background = daemons.node_programs(servers, directory.log) if has_daemons else []
+            rsync = rsync_daemon.program(directory, servers) if has_daemons else None
+            return [*programs(servers, directory.log), *background, *([rsync] if rsync else [])]
+        except ConfigError as error:
+            raise CannotStart([str(problem) for problem in error.problems]) from None
 
     def ready() -> None:
         _log.info("ready")

@@ -6,6 +6,7 @@
     DIR/etc/*.ring.gz, *.builder          rings, and what objstore-ring-builder edits them with
     DIR/nodes/<node>/<device>/            the data: what formats.md 1.4 says of a device
     DIR/log/<role>-<node>.log             rotated by size
+    DIR/cache/<node>/*.recon              what daemons say of their passes (formats 6.10)
     DIR/run/                              control socket and lock of the supervisor (0700)
 
 A cluster is there when DIR/etc is: init lays everything out beside it and renames it into place last.
@@ -41,6 +42,10 @@ class ClusterDirectory:
     @property
     def run(self) -> Path:
         return self.root / "run"
+
+    def cache(self, node: str) -> Path:
+        """The recon cache of a node."""
+        return self.root / "cache" / node
 
     @property
     def exists(self) -> bool:

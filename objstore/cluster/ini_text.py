@@ -87,16 +87,35 @@ workers = 1
 swift_dir = %(here)s/..
 devices = %(here)s/../../nodes/{node}
 mount_check = no
+recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
-pipeline = healthcheck {kind}-server
+pipeline = healthcheck recon {kind}-server
 
 [app:{kind}-server]
 use = egg:objstore#{kind}
 
 [filter:healthcheck]
 use = egg:objstore#healthcheck
+
+[filter:recon]
+use = egg:objstore#recon
 """
+
+# Intervals for a machine whose owner watches: what failed is repaired within seconds, and an idle pass costs next to
+# nothing. Large clusters have Swift's defaults, which hold where a section or key is missing.
+_DAEMONS = {
+    "object": """
+[object-replicator]
+interval = 30
+rsync_module = {rsync}/object_{{replication_port}}
+
+[object-updater]
+interval = 10
+""",
+    "container": "",
+    "account": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +142,11 @@ def proxy_conf(ip: str, port: int, workers: str, admin: Admin, fernet_key: str) 
     )  # fmt: skip
 
 
-def server_conf(kind: str, node: str, ip: str, port: int) -> str:
+def server_conf(kind: str, node: str, ip: str, port: int, rsync_port: int) -> str:
+    """rsync_port: where the rsync daemon of the whole directory listens (cluster/rsyncd.py)."""
     assert kind in STORAGE_KINDS
-    return _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
+    text = _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
+    return text + _DAEMONS[kind].format(rsync=f"rsync://{ip}:{rsync_port}")
 
 
 def _pointer(kind: str) -> str:

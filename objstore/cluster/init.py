@@ -76,8 +76,9 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, fs: Fs) -> Admin:
         nodes = list(_nodes(plan))
         _write_shared(draft, plan, admin)
         _check_written(draft)
+        rsync_port = _rsync_port(plan, nodes)
         for node in nodes:
-            _write_node(draft, node)
+            _write_node(draft, node, rsync_port)
         _write_rings(draft, plan, nodes)
         for node in nodes:
             fs.make_directories(str(directory.nodes / node.name / DEVICE))
@@ -163,10 +164,20 @@ def _what(problem: ConfigProblem) -> str:
     return f"{value}expected {problem.expected}" + (f" ({problem.hint})" if problem.hint else "")
 
 
-def _write_node(etc: Path, node: NewNode) -> None:
+def _rsync_port(plan: InitPlan, nodes: list[NewNode]) -> int:
+    """A free port for the rsync daemon that all nodes share: the first after theirs."""
+    port = max([node.first_port for node in nodes], default=plan.base_port) + _PORT_STEP
+    while not is_free((STORAGE_IP, port)):
+        port += _PORT_STEP
+        if port > _PORT_LAST:
+            raise InitError(f"no free port for rsync on {STORAGE_IP} from {plan.base_port} on")
+    return port
+
+
+def _write_node(etc: Path, node: NewNode, rsync_port: int) -> None:
     (etc / node.name).mkdir()
     for kind in STORAGE_KINDS:
-        text = ini_text.server_conf(kind, node.name, node.ip, node.port(kind))
+        text = ini_text.server_conf(kind, node.name, node.ip, node.port(kind), rsync_port)
         _write(etc / node.name / f"{kind}-server.conf", text, 0o644)
 
 

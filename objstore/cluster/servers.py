@@ -5,17 +5,19 @@ read_servers() is the only way from DIR/etc to what is started; everything wrong
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.config.errors import ConfigError, ConfigProblem
-from objstore.config.inifile import DEFAULT, IniFile, read_ini
+from objstore.config.inifile import DEFAULT, Entry, IniFile, read_ini
 from objstore.config.report import check
 from objstore.config.server import ROLE_PORTS, ServerSettings
 
 PROXY_NODE = "-"
+RECON_KEY = "recon_cache_path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,36 @@ def read_servers(directory: ClusterDirectory) -> list[ServerFile]:
     problems: list[ConfigProblem] = []
     for path, role, node in _files(directory):
         try:
-            servers.append(read_server(path, role, node))
+            server = read_server(path, role, node)
+            servers.append(server if node == PROXY_NODE else _with_cache(server, directory.cache(node)))
         except ConfigError as error:
             problems += error.problems
     problems += _clashes(servers)
     if problems:
         raise ConfigError(problems)
     return servers
+
+
+def recon_directories(directory: ClusterDirectory) -> dict[str, Path]:
+    """Node to its recon cache, as its object server's file says; where that cannot be read, the usual place."""
+    found = {}
+    for node in directory.node_names():
+        found[node] = directory.cache(node)
+        try:
+            value = read_ini(directory.server_conf(node, "object")).pairs(DEFAULT).get(RECON_KEY)
+        except ConfigError:
+            continue
+        if value:
+            found[node] = Path(value)
+    return found
+
+
+def _with_cache(server: ServerFile, cache: Path) -> ServerFile:
+    """A cluster directory has its recon caches in it, also one whose files were written before there were any."""
+    if RECON_KEY in server.ini.defaults:
+        return server
+    defaults = {**server.ini.defaults, RECON_KEY: Entry(RECON_KEY, str(cache), server.ini.path, 0)}
+    return dataclasses.replace(server, ini=dataclasses.replace(server.ini, defaults=defaults))
 
 
 def _files(directory: ClusterDirectory) -> Iterator[tuple[Path, str, str]]:

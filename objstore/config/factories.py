@@ -18,6 +18,8 @@ from objstore.config.settings import Settings
 DISTRIBUTION = "objstore"
 APP_GROUP = "paste.app_factory"
 FILTER_GROUP = "paste.filter_factory"
+DAEMON_GROUP = "objstore.daemon"
+"""Names are those of ini sections and commands: object-updater, …"""
 _EGG = re.compile(r"egg:(?P<distribution>[^#]+)(?:#(?P<name>.+))?")
 Factory = Callable[..., Any]
 
@@ -75,7 +77,7 @@ class Factories:
 def installed() -> Factories:
     """The factories of this distribution."""
     groups = {}
-    for group in (APP_GROUP, FILTER_GROUP):
+    for group in (APP_GROUP, FILTER_GROUP, DAEMON_GROUP):
         points = entry_points(group=group)
         groups[group] = {point.name: point for point in points if point.dist and point.dist.name == DISTRIBUTION}
     return Factories(groups)

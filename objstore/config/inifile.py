@@ -55,6 +55,17 @@ class IniFile:
                 values[key] = entry.value
         return {key: self._expanded(value, values) for key, value in values.items()}
 
+    def own_pairs(self, section: str) -> dict[str, str]:
+        """The same for a section that PasteDeploy never sees ([object-updater] and its like): its own keys always
+        win over those of [DEFAULT]."""
+        values = {key: entry.value for key, entry in {**self.defaults, **self.entries(section)}.items()}
+        return {key: self._expanded(value, values) for key, value in values.items()}
+
+    def own_pairs_only(self, section: str) -> dict[str, str]:
+        """The keys of a section that PasteDeploy never sees, without those of [DEFAULT]."""
+        known = self.own_pairs(section)
+        return {key: known[key] for key in self.entries(section)}
+
     def shadowed(self, section: str) -> Iterator[tuple[Entry, Entry]]:
         """(ignored entry of the section, entry of [DEFAULT] that wins) where the two differ."""
         for key, entry in self.entries(section).items():

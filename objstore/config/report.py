@@ -1,7 +1,8 @@
 """Everything that is wrong with a server's ini file, in one report, before anything is started.
 
 Checked: the pipeline (every name has a section, every section a known factory), every key and value of those sections
-against the settings of their factories, [DEFAULT] against all of them together, and the names of the other sections.
+against the settings of their factories, the sections of our daemons, [DEFAULT] against all of them together, and the
+names of the other sections.
 A filter that stands in no pipeline is not loaded and not checked.
 """
 
@@ -10,10 +11,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from objstore.config.boot import PASTE_KEYS
 from objstore.config.errors import ConfigProblem
-from objstore.config.factories import APP_GROUP, FILTER_GROUP, Factories, installed, used
+from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed, used
 from objstore.config.inifile import DEFAULT, Entry, IniFile
 from objstore.config.server import LEFT_ALONE, ServerSettings
 from objstore.config.settings import Problem, Settings
@@ -28,7 +30,10 @@ _DAEMONS = frozenset(
 )
 # Read, and checked, by the proxy's factory.
 _POLICY_SECTIONS = "proxy-server:policy:"
+# Read, and checked, by the plug-in they belong to.
+_WATCHER_SECTIONS = "object-auditor:watcher:"
 _UNKNOWN = "a known setting"
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +59,42 @@ def check(ini: IniFile, known: Factories | None = None) -> Report:
     """
     problems: list[ConfigProblem] = []
     notes: list[str] = []
-    stages = list(_stages(ini, known or installed(), problems))
+    factories = known or installed()
+    stages = list(_stages(ini, factories, problems))
     for stage in stages:
         if stage.settings_class is None:
             notes.append(f"[{stage.section}]: its factory is not part of objstore; its settings are not checked")
             continue
         problems += _section_problems(ini, stage.section, stage.settings_class)
         notes += [_shadow_note(stage.section, *pair) for pair in ini.shadowed(stage.section)]
-    classes = [stage.settings_class for stage in stages if stage.settings_class]
+    daemons = dict(_daemons(ini, factories))
+    for section, settings_class in daemons.items():
+        problems += daemon_settings(ini, section, settings_class)[1]
+    classes = [stage.settings_class for stage in stages if stage.settings_class] + list(daemons.values())
     problems += _default_problems(ini, classes)
     notes += _ineffective(ini, classes)
     problems += _section_names(ini)
     return Report(tuple(problems), tuple(notes))
+
+
+def daemon_settings(ini: IniFile, section: str, settings_class: type[S]) -> tuple[S, list[ConfigProblem]]:
+    """The settings of a daemon's section, which may be missing, and what is wrong in it. Keys of [DEFAULT] count where
+    the class knows them; what is wrong with those is reported with [DEFAULT]."""
+    mine, values = ini.entries(section), ini.own_pairs(section)
+    known = settings_class.keys()
+    settings, problems = settings_class.from_pairs(
+        {key: value for key, value in values.items() if key in mine or key in known},
+        ignore=LEFT_ALONE.union(ServerSettings.keys()),
+    )
+    return settings, [_located(section, mine[item.key], item) for item in problems if item.key in mine]
+
+
+def _daemons(ini: IniFile, factories: Factories) -> Iterator[tuple[str, type[Settings]]]:
+    """The sections of daemons that are there, with their settings classes."""
+    for name in factories.names(DAEMON_GROUP):
+        settings_class = factories.settings_class(DAEMON_GROUP, name)
+        if name in ini.sections and settings_class is not None:
+            yield name, settings_class
 
 
 def pipeline(ini: IniFile) -> tuple[str, ...]:
@@ -162,7 +191,11 @@ def _default_names(classes: Iterable[type[Settings]]) -> frozenset[str]:
 def _section_names(ini: IniFile) -> Iterator[ConfigProblem]:
     for section in ini.sections:
         kind, colon, _ = section.partition(":")
-        if (colon and kind in _KINDS) or section in _DAEMONS or section.startswith(_POLICY_SECTIONS):
+        if (
+            (colon and kind in _KINDS)
+            or section in _DAEMONS
+            or section.startswith((_POLICY_SECTIONS, _WATCHER_SECTIONS))
+        ):
             continue
         hint = _did_you_mean(kind, _KINDS) if colon else _did_you_mean(section, _DAEMONS)
         yield ConfigProblem(str(ini.path), section, "", "", "[DEFAULT], [pipeline:main], [app:…] or [filter:…]", hint)

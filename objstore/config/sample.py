@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from objstore.config.cluster import HashSettings, LimitSettings, PolicySettings
-from objstore.config.factories import APP_GROUP, FILTER_GROUP, Factories, installed
+from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed
 from objstore.config.server import ServerSettings
 from objstore.config.settings import Settings
 from objstore.config.settings import text as anything
@@ -30,14 +30,14 @@ _PROXY_FILTERS = (
     ("tempauth", "tempauth"),
     ("copy", "copy"),
 )
-_STORAGE_KEYS = frozenset({"devices", "mount_check"})
-_HEALTHCHECK = (("healthcheck", "healthcheck"),)
+_STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
+_STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
 # The name of a server's sample: its application's factory, and its filters as (name in the pipeline, factory).
 _SERVERS = {
     "proxy-server": ("proxy", _PROXY_FILTERS),
-    "account-server": ("account", _HEALTHCHECK),
-    "container-server": ("container", _HEALTHCHECK),
-    "object-server": ("object", _HEALTHCHECK),
+    "account-server": ("account", _STORAGE_FILTERS),
+    "container-server": ("container", _STORAGE_FILTERS),
+    "object-server": ("object", _STORAGE_FILTERS),
 }
 _HEAD = """\
 # {title}
@@ -76,6 +76,10 @@ def _server(name: str, factories: Factories) -> str:
     parts.append(_paste_section(f"app:{name}", app, factories.settings_class(APP_GROUP, app)))
     for item, factory in filters:
         parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
+    for daemon in factories.names(DAEMON_GROUP):
+        if daemon.partition("-")[0] == app:
+            settings = factories.settings_class(DAEMON_GROUP, daemon)
+            parts.append(_section(daemon, settings or Settings))
     return "\n".join(parts)
 
 

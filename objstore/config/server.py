@@ -18,7 +18,7 @@ LEFT_ALONE = frozenset(
     log_statsd_port log_statsd_default_sample_rate log_statsd_sample_rate_factor log_statsd_metric_prefix
     log_statsd_label_mode log_statsd_emit_legacy nice_priority ionice_class ionice_priority disable_fallocate
     servers_per_port db_preallocation db_query_logging network_chunk_size disk_chunk_size reclaim_age
-    swift_conf_file log_max_line_length log_address log_facility log_name log_headers recon_cache_path
+    swift_conf_file log_max_line_length log_address log_facility log_name log_headers
     trans_id_suffix expose_info admin_key disallowed_sections cors_allow_origin strict_cors_mode cors_expose_headers
     conn_timeout node_timeout http_timeout fallocate_reserve container_update_timeout auto_create_account_prefix
     """.split()
@@ -51,6 +51,9 @@ class ServerSettings(Settings):
     user: str = setting("", text, "The user to become after listening, when started as root.")
     devices: str = setting("/srv/node", text, "Storage servers: the directory that has a directory per device.")
     mount_check: bool = setting("yes", boolean, "Storage servers: refuse a device that is not a mount point.")
+    recon_cache_path: str = setting(
+        "/var/cache/swift", text, "Storage servers: where daemons leave, and recon finds, what they did."
+    )
     cert_file: str = setting("", text, "TLS certificate (chain) in PEM; needs key_file.")
     key_file: str = setting("", text, "The private key of cert_file.")
     log_level: str = setting(

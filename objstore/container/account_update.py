@@ -20,7 +20,7 @@ from objstore.http.request import Request
 from objstore.http.status import HTTPStatus
 from objstore.runtime import green
 
-WAIT_MAX_S = 1.0
+WAIT_MAX_S = 0.5
 """Longest a container request waits for an account server, whatever node_timeout says: the updater repairs."""
 
 PEERS_MAX = 32

@@ -73,7 +73,9 @@ class Timestamp:
             offset = int(offset_text, 16)
         fixed = _FIXED.match(seconds)
         if fixed is not None:
-            return cls(int(fixed[1]) * TICKS_PER_SECOND + int(fixed[2]), offset)
+            found = cls(int(fixed[1]) * TICKS_PER_SECOND + int(fixed[2]), offset)
+            found._normal = seconds
+            return found
         try:
             return cls.from_seconds(float(seconds), offset)
         except ValueError:

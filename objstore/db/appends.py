@@ -1,8 +1,11 @@
 """Natural group commit: rows that arrive for one database while a write is on its way share the next write.
 
-The first row of a quiet database starts a drain; the drain takes all that has queued, writes it with one fdatasync,
-wakes everybody whose row was in it, and goes on until nothing is queued. Under load the batches grow by themselves; a
-lone row waits for nobody. The drain is a green thread of its own, so that a caller that is killed takes nobody with it.
+Who finds a quiet database writes its own row at once, in its own green thread. Those who come meanwhile wait; when the
+write is done the first of them writes the rows of all, with one fdatasync, and wakes the others. Under load the groups
+grow by themselves; a lone row waits for nobody.
+
+A writer that is killed takes nobody with it: its group is written by the next in line. Rows may then stand twice in the
+file, which changes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from objstore.runtime.green import Future, spawn
+from objstore.runtime.green import Future
 
 Key = TypeVar("Key")
 
@@ -19,46 +22,83 @@ BATCH_RECORDS_MAX = 1000
 
 
 class AppendGroups(Generic[Key]):
-    """write(key, records) makes records durable, in a thread where it can stall; it raises for all of them together.
+    """write(key, records) makes records durable; it raises for all of them together."""
 
-    after(key) runs once the writers of a batch have been woken; it must not raise.
-    """
-
-    def __init__(self, write: Callable[[Key, Sequence[bytes]], None], after: Callable[[Key], None]) -> None:
+    def __init__(self, write: Callable[[Key, Sequence[bytes]], None]) -> None:
         self._write = write
-        self._after = after
-        self._queues: dict[Key, list[tuple[Sequence[bytes], Future]]] = {}
+        self._lines: dict[Key, list[_Waiting]] = {}
 
     def append(self, key: Key, records: Sequence[bytes]) -> None:
         """Return when the records are durable; raise what write() raised."""
-        done = Future()
-        queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = [(records, done)]
-            spawn(self._drain, key)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = []
+            self._lead(key, line, records, [])
+            return
+        mine = _Waiting(records)
+        line.append(mine)
+        try:
+            mine.outcome.wait()
+        except BaseException:
+            self._leave(key, line, mine)
+            raise
+        if mine.leads:
+            self._lead(key, line, records, _taken(line, BATCH_RECORDS_MAX - len(records)))
+
+    def _lead(self, key: Key, line: list[_Waiting], records: Sequence[bytes], others: list[_Waiting]) -> None:
+        """Write for oneself and others, then have the next in line go on."""
+        try:
+            self._write(key, [*records, *(record for each in others for record in each.records)] if others else records)
+        except Exception as error:  # Every writer of the group hears of it; the next group may fare better.
+            for each in others:
+                each.outcome.fail(error)
+            raise
+        except BaseException:
+            line[:0] = [each for each in others if not each.is_gone]
+            raise
         else:
-            queue.append((records, done))
-        done.wait()
+            for each in others:
+                each.outcome.set()
+        finally:
+            self._hand_over(key, line)
 
-    def _drain(self, key: Key) -> None:
-        while self._queues[key]:
-            batch = self._next_batch(key)
-            try:
-                self._write(key, [record for records, _ in batch for record in records])
-            except Exception as error:  # Every writer of the batch hears of it; the next batch may fare better.
-                for _, done in batch:
-                    done.fail(error)
-                continue
-            for _, done in batch:
-                done.set()
-            self._after(key)
-        del self._queues[key]
+    def _hand_over(self, key: Key, line: list[_Waiting]) -> None:
+        if line:
+            first = line.pop(0)
+            first.leads = True
+            first.outcome.set()
+        else:
+            del self._lines[key]
 
-    def _next_batch(self, key: Key) -> list[tuple[Sequence[bytes], Future]]:
-        queue, size, count = self._queues[key], 0, 0
-        for records, _ in queue:
-            size, count = size + len(records), count + 1
-            if size >= BATCH_RECORDS_MAX:
-                break
-        self._queues[key] = queue[count:]
-        return queue[:count]
+    def _leave(self, key: Key, line: list[_Waiting], mine: _Waiting) -> None:
+        """One was killed while it waited, or its group failed."""
+        mine.is_gone = True
+        if mine in line:
+            line.remove(mine)
+        elif mine.leads:
+            self._hand_over(key, line)
+
+
+class _Waiting:
+    """leads: it has been told to write itself. is_gone: nobody waits for the outcome any more."""
+
+    __slots__ = ("records", "outcome", "leads", "is_gone")
+
+    def __init__(self, records: Sequence[bytes]) -> None:
+        self.records = records
+        self.outcome = Future()
+        self.leads = False
+        self.is_gone = False
+
+
+def _taken(line: list[_Waiting], records_max: int) -> list[_Waiting]:
+    """The first of the line, as many as fit, taken out of it."""
+    count = 0
+    for each in line:
+        records_max -= len(each.records)
+        if records_max < 0:
+            break
+        count += 1
+    taken = line[:count]
+    del line[:count]
+    return taken

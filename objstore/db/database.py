@@ -4,8 +4,8 @@ Account and container brokers stand on this. The rules it keeps:
 
 - A change runs in a native thread of its device, under flock on the directory's `.lock`, and first merges what is
   pending, in the same transaction. It has returned only when the commit is durable.
-- Rows are appended to the pending file in groups (appends.py), one fdatasync a group, from the hub where the device
-  is quick.
+- Rows are appended to the pending file (tail.py) in groups (appends.py), one fdatasync a group, from the hub where the
+  device is quick.
 - A read runs in place, on a handle that is kept open. It merges pending rows first. Where somebody holds the lock it
   waits a tenth of a second and then reads what is committed (stale reads are legal, formats 5.6).
 - A database that SQLite or the stat row shows to be broken is quarantined at once, and Corrupt is raised.
@@ -17,8 +17,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from objstore.core.errors import Corrupt, InsufficientStorage, LockTimeout, NotFound
@@ -38,9 +37,11 @@ from objstore.db.connection import (
 from objstore.db.kind import Kind
 from objstore.db.location import Location
 from objstore.db.quarantine import quarantine
+from objstore.db.tail import Tail, Tails
 from objstore.runtime import green
 from objstore.runtime.device_threads import DeviceThreads
 from objstore.runtime.fs import Fs
+from objstore.runtime.gates import Gates
 from objstore.runtime.green_fs import GreenFs
 
 T = TypeVar("T")
@@ -48,6 +49,11 @@ T = TypeVar("T")
 LOCK_TIMEOUT_S = 10.0
 STALE_READ_WAIT_S = 0.1
 THREADS_PER_DEVICE = 4
+REOPENED_MAX = 3
+"""How often an append begins anew because the directory was replaced under it."""
+
+REMEMBERED = 4096
+"""Databases whose names a process keeps at hand."""
 
 
 class MissingStat(Exception):
@@ -63,42 +69,22 @@ class Databases:
         self.logger = logger
         self.fs = fs or GreenFs()
         self.handles = Handles()
-        self.appends = AppendGroups(_append, _after_append)
+        self.tails = Tails()
+        self.appends: AppendGroups[Database] = AppendGroups(_append)
         self.threads = DeviceThreads(THREADS_PER_DEVICE)
-        self._gates: dict[str, _Gate] = {}
+        self.gates = Gates()
+        self.merging: set[str] = set()
+        self._known: dict[tuple[str, str, str], Database] = {}
 
     def at(self, device_path: str, partition: str, hash_hex: str) -> Database:
-        return Database(self, Location(device_path, self.kind.datadir, partition, hash_hex))
-
-    @contextmanager
-    def gate(self, directory: str, timeout_s: float) -> Iterator[None]:
-        """One change of a database at a time within this process, so that its threads never poll for the flock.
-
-        Raises LockTimeout.
-        """
-        gate = self._gates.get(directory)
-        if gate is None:
-            gate = self._gates[directory] = _Gate()
-        gate.users += 1
-        try:
-            if not gate.semaphore.acquire(blocking=True, timeout=timeout_s):
-                raise LockTimeout(directory, timeout_s)
-            try:
-                yield
-            finally:
-                gate.semaphore.release()
-        finally:
-            gate.users -= 1
-            if not gate.users:
-                self._gates.pop(directory, None)
-
-
-class _Gate:
-    __slots__ = ("semaphore", "users")
-
-    def __init__(self) -> None:
-        self.semaphore = green.Semaphore(1)
-        self.users = 0
+        key = (device_path, partition, hash_hex)
+        database = self._known.get(key)
+        if database is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            location = Location(device_path, self.kind.datadir, partition, hash_hex)
+            database = self._known[key] = Database(self, location)
+        return database
 
 
 class Database:
@@ -111,10 +97,10 @@ class Database:
         self.location = location
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Database) and self.location == other.location
+        return isinstance(other, Database) and self.location.directory == other.location.directory
 
     def __hash__(self) -> int:
-        return hash(self.location)
+        return hash(self.location.directory)
 
     @property
     def exists(self) -> bool:
@@ -143,7 +129,7 @@ class Database:
         log or wait. What it raises rolls everything back. Raises NotFound, Corrupt, LockTimeout, InsufficientStorage.
         """
         shared = self.shared
-        with shared.gate(self.location.directory, timeout_s):
+        with shared.gates.held(self.location.directory, timeout_s):
             while True:
                 handle = self._take(None) if migrate else self._open(None)
                 try:
@@ -176,7 +162,7 @@ class Database:
 
     def create(self, initialize: Callable[[sqlite3.Connection], None]) -> bool:
         """Make the database, whole or not at all; False when somebody else just did. Raises OSError and its kin."""
-        with self.shared.gate(self.location.directory, LOCK_TIMEOUT_S):
+        with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S):
             try:
                 return self.shared.threads.run(self.location.device_path, self._create, initialize)
             except Exception as error:
@@ -189,7 +175,7 @@ class Database:
             with self.shared.fs.lock(self.location.lock_path, timeout_s):
                 return function()
 
-        with self.shared.gate(self.location.directory, timeout_s):
+        with self.shared.gates.held(self.location.directory, timeout_s):
             try:
                 return self.shared.threads.run(self.location.device_path, run)
             finally:
@@ -326,25 +312,36 @@ def _fill(path: str, initialize: Callable[[sqlite3.Connection], None]) -> None:
 def _append(database: Database, records: Sequence[bytes]) -> None:
     """AppendGroups' write: one batch of one database."""
     shared, location = database.shared, database.location
-
-    def run() -> None:
-        with shared.fs.lock(location.lock_path, LOCK_TIMEOUT_S):
-            if location.current() is None:
-                raise NotFound(location.hash)
-            pending.append(shared.fs, location.pending_path, records)
-
-    with shared.gate(location.directory, LOCK_TIMEOUT_S):
-        try:
-            shared.threads.run_short(location.device_path, run)
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(location.hash) from None
+    with shared.gates.held(location.directory, LOCK_TIMEOUT_S):
+        # Whoever is killed leaves the tail to the thread that may still use it.
+        tail = shared.tails.take(location)
+        tail, size_bytes = shared.threads.run_short(
+            location.device_path, _append_at, shared.fs, location, tail, records
+        )
+        shared.tails.give(tail)
+    if size_bytes > pending.PENDING_CAP_BYTES and location.directory not in shared.merging:
+        shared.merging.add(location.directory)
+        green.spawn(_merge, database)
 
 
-def _after_append(database: Database) -> None:
-    """AppendGroups' after: a file that has grown long is merged now, by whoever made it so."""
-    if pending.size(database.location.pending_path) <= pending.PENDING_CAP_BYTES:
-        return
+def _append_at(fs: Fs, location: Location, tail: Tail | None, records: Sequence[bytes]) -> tuple[Tail, int]:
+    """(the tail to keep, bytes that are pending now). Raises NotFound."""
+    for _ in range(REOPENED_MAX):
+        if tail is None:
+            tail = Tail.open(fs, location)
+        size_bytes = tail.append(fs, records, LOCK_TIMEOUT_S)
+        if size_bytes is not None:
+            return tail, size_bytes
+        tail = None
+    raise LockTimeout(location.lock_path, LOCK_TIMEOUT_S)
+
+
+def _merge(database: Database) -> None:
+    """A file that has grown long is merged now; the writer who made it so does not wait for that."""
+    shared = database.shared
     try:
         database.flush()
     except Exception as error:  # The rows are durable; the next reader or writer tries again.
-        database.shared.logger.error("hash=%s error=%r: pending rows not merged", database.location.hash, error)
+        shared.logger.error("hash=%s error=%r: pending rows not merged", database.location.hash, error)
+    finally:
+        shared.merging.discard(database.location.directory)

@@ -11,7 +11,7 @@ Source: formats 1.4, 5.6, 5.8.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from objstore.core.hashing import suffix_of
 
@@ -28,10 +28,15 @@ class Location:
     datadir: str
     partition: str
     hash: str
+    directory: str = field(init=False, repr=False, compare=False)
+    pending_path: str = field(init=False, repr=False, compare=False)
+    lock_path: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def directory(self) -> str:
-        return f"{self.device_path}/{self.datadir}/{self.partition}/{suffix_of(self.hash)}/{self.hash}"
+    def __post_init__(self) -> None:
+        directory = f"{self.device_path}/{self.datadir}/{self.partition}/{suffix_of(self.hash)}/{self.hash}"
+        object.__setattr__(self, "directory", directory)
+        object.__setattr__(self, "pending_path", f"{directory}/{self.hash}.db.pending")
+        object.__setattr__(self, "lock_path", f"{directory}/.lock")
 
     @property
     def device(self) -> str:
@@ -41,14 +46,6 @@ class Location:
     def new_path(self) -> str:
         """What a database is called when it is made."""
         return f"{self.directory}/{self.hash}.db"
-
-    @property
-    def pending_path(self) -> str:
-        return f"{self.directory}/{self.hash}.db.pending"
-
-    @property
-    def lock_path(self) -> str:
-        return f"{self.directory}/.lock"
 
     def files(self) -> list[str]:
         """Paths of the database files, oldest first: none, one, or (while sharding) two."""

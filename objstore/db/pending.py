@@ -5,24 +5,22 @@
     container  (name, created_at, size, content_type, etag, deleted, policy, content type time, meta time)   6 to 9
     account    (name, put, delete, object_count, bytes_used, deleted, policy)                                 6 or 7
 
-Writers append under flock on `.lock` of the same directory; whoever needs fresh data takes that lock, merges all
-records into the database, commits, and truncates the file to 0 (it stays). A crash between commit and truncation merges
-the same records twice, which changes nothing. A record cut short by a crash was never acknowledged: it is skipped, and
-the `:` of the next one keeps that whole. Source: formats 5.6.
+Writers append (tail.py) under flock on `.lock` of the same directory; whoever needs fresh data takes that lock, merges
+all records into the database, commits, and truncates the file to 0 (it stays). A crash between commit and truncation
+merges the same records twice, which changes nothing. A record cut short by a crash was never acknowledged: it is
+skipped, and the `:` of the next one keeps that whole. Source: formats 5.6.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from objstore.core import pickles
-from objstore.core.errors import InsufficientStorage
 from objstore.core.timestamp import InvalidTimestamp, decode
 from objstore.db.merge import ContainerRow, ObjectRow, encoded_times
 from objstore.runtime.fs import Fs
@@ -95,32 +93,6 @@ def parse(data: bytes, to_row: Callable[[tuple[Any, ...]], Row]) -> tuple[list[R
         except (binascii.Error, pickles.UnsafePickle, InvalidTimestamp, ValueError, TypeError):
             skipped += 1
     return rows, skipped
-
-
-def append(fs: Fs, path: str, records: Iterable[bytes]) -> int:
-    """Append records in one write and make them durable; the file's new length. The caller holds the lock.
-
-    A write that fails half way leaves the file as it was. Raises InsufficientStorage, OSError.
-    """
-    is_new = not os.path.exists(path)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        before = os.fstat(fd).st_size
-        try:
-            fs.write(fd, b"".join(records))
-            fs.sync_data(fd)
-        except OSError as error:
-            fs.truncate(fd, before)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise InsufficientStorage(path, f"no room for pending rows: {error.strerror}") from error
-            raise
-        after = os.fstat(fd).st_size
-    finally:
-        os.close(fd)
-    if is_new:
-        # The file's name must be durable too, or its rows vanish with it at power loss.
-        fs.sync_directory(os.path.dirname(path))
-    return after
 
 
 def read(path: str) -> bytes:

@@ -39,6 +39,7 @@ _ROOT_NAMES = ("X-Container-Sysmeta-Shard-Quoted-Root", "X-Container-Sysmeta-Sha
 _SELECT = f"SELECT {', '.join(SHARD_COLUMNS)} FROM shard_range"
 _INSERT = f"INSERT INTO shard_range ({', '.join(SHARD_COLUMNS)}) VALUES ({', '.join('?' * len(SHARD_COLUMNS))})"
 _OWN_NAME = "(SELECT account || '/' || container FROM container_info)"
+_IS_RECLAIMABLE = f"deleted = 1 AND timestamp < ? AND name != {_OWN_NAME}"
 _INTEGERS = ("object_count", "bytes_used", "deleted", "state", "reported", "tombstones")
 
 
@@ -217,6 +218,17 @@ def merge_ranges(connection: sqlite3.Connection, incoming: Iterable[ShardRange])
             continue
         connection.execute("DELETE FROM shard_range WHERE name = ?", (item.name,))
         connection.execute(_INSERT, merged)
+
+
+def has_reclaimable(connection: sqlite3.Connection, cutoff: Timestamp) -> bool:
+    """Whether reclaim() would find any."""
+    query = f"SELECT 1 FROM shard_range WHERE {_IS_RECLAIMABLE} LIMIT 1"
+    return connection.execute(query, (cutoff.internal,)).fetchone() is not None
+
+
+def reclaim(connection: sqlite3.Connection, cutoff: Timestamp) -> int:
+    """Forget ranges that were deleted before cutoff, but never the own one; how many."""
+    return connection.execute(f"DELETE FROM shard_range WHERE {_IS_RECLAIMABLE}", (cutoff.internal,)).rowcount
 
 
 def _state_key(item: ShardRange) -> tuple[str, int]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from objstore.core.timestamp import Timestamp
+
 INCOMING = "incoming_sync"
 OUTGOING = "outgoing_sync"
 _TABLES = (INCOMING, OUTGOING)
+_IS_IDLE = "CAST(updated_at AS INTEGER) < ?"
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
@@ -49,7 +52,27 @@ def raise_sync_points(connection: sqlite3.Connection, points: Iterable[tuple[str
     )
 
 
+def has_idle_sync_points(connection: sqlite3.Connection, cutoff: Timestamp) -> bool:
+    """Whether forget_sync_points() would find any."""
+    return any(
+        connection.execute(f"SELECT 1 FROM {table} WHERE {_IS_IDLE} LIMIT 1", (_seconds(cutoff),)).fetchone()
+        for table in _TABLES
+    )
+
+
+def forget_sync_points(connection: sqlite3.Connection, cutoff: Timestamp) -> int:
+    """Drop points that nobody has confirmed since cutoff; how many. A replica that comes back starts from its first
+    row."""
+    return sum(
+        connection.execute(f"DELETE FROM {table} WHERE {_IS_IDLE}", (_seconds(cutoff),)).rowcount for table in _TABLES
+    )
+
+
 def max_row(connection: sqlite3.Connection, table: str) -> int:
     """The highest ROWID a table ever gave, -1 when none (formats 5.1)."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return -1 if row is None else int(row[0])
+
+
+def _seconds(cutoff: Timestamp) -> int:
+    return int(cutoff.seconds)

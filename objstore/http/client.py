@@ -40,6 +40,7 @@ __all__ = [
     "PIECES_AT_MOST",
     "BadResponse",
     "ConnectFailed",
+    "ConnectTimedOut",
     "Connection",
     "ConnectionPool",
     "PeerBroken",
@@ -65,6 +66,10 @@ class PeerError(Exception):
 
 class ConnectFailed(PeerError):
     """No connection: refused, unreachable, or not in time."""
+
+
+class ConnectTimedOut(ConnectFailed):
+    """No connection in time: nobody has said no."""
 
 
 class PeerTimedOut(PeerError):
@@ -282,6 +287,11 @@ class Connection:
 
     # Reading
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing has come since the last look, as far as the hub has told: not worth another one while waiting."""
+        return self._is_drained and not self._held and self._stream.watch.is_quiet
+
     def try_read_head(self) -> ResponseHead | None:
         """The next head, final or interim, if it is there."""
         while True:
@@ -289,10 +299,7 @@ class Connection:
             if data:
                 self._held = b""
             else:
-                watch = self._stream.watch
-                if self._is_drained and watch.is_quiet:
-                    return None
-                watch.is_readable = False
+                self._stream.watch.is_readable = False
                 try:
                     data = self._stream.try_recv(_RECEIVE_BYTES)
                 except OSError as error:
@@ -541,7 +548,7 @@ def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
             raise ConnectFailed(f"{host}:{port}: {os.strerror(code)}")
     except TimedOut:
         stream.close()
-        raise ConnectFailed(f"{host}:{port}: no connection within {timeout_s:g} s") from None
+        raise ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s") from None
     except BaseException:
         stream.close()
         raise

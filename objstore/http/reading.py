@@ -54,13 +54,8 @@ class BodyReader:
 
     def read(self, size: int, timeout_s: float) -> bytes:
         """Exactly size bytes but at the end."""
-        held, decoder = self._held, self._decoder
-        if held and type(decoder) is LengthDecoder and len(held) == decoder.raw <= size:
-            # A short message: all of its body came with the head.
-            self._held = b""
-            decoder.raw = 0
-            self.received += len(held)
-            return held
+        if self._held and (whole := self._short_body(size)):
+            return whole
         pieces: list[bytes] = []
         missing = size
         while missing:
@@ -73,6 +68,8 @@ class BodyReader:
 
     def read_some(self, size: int, timeout_s: float) -> bytes:
         """What is there, at least a byte and at most size; b"" at the end."""
+        if self._held and (whole := self._short_body(size)):
+            return whole
         while not self._pieces:
             decoder = self._decoder
             if decoder.is_done:
@@ -86,6 +83,16 @@ class BodyReader:
                 return data
             self._receive(timeout_s)
         return self._take(size)
+
+    def _short_body(self, size: int) -> bytes:
+        """All of a body of at most size bytes, if all of it came with the head; else nothing."""
+        held, decoder = self._held, self._decoder
+        if type(decoder) is not LengthDecoder or len(held) != decoder.raw or len(held) > size:
+            return b""
+        self._held = b""
+        decoder.raw = 0
+        self.received += len(held)
+        return held
 
     def readinto(self, view: memoryview, timeout_s: float) -> int:
         """What is there, at least a byte; 0 at the end."""

@@ -45,8 +45,7 @@ class Request:
 
     def header(self, name: str, default: str | None = None) -> str | None:
         """The value of a header, name in any case."""
-        value = self.environ.get(environ_key(name))
-        return default if value is None else cast(str, value)
+        return self.environ.get(environ_key(name), default)
 
     def headers(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """(lower-case name, value) of every header whose name starts with prefix (lower case)."""
@@ -60,7 +59,7 @@ class Request:
     @property
     def content_length(self) -> int | None:
         """Bytes of body, None when chunked or not said. Raises BadRequest when it is no number."""
-        text = self.environ.get("CONTENT_LENGTH")
+        text: str | None = self.environ.get("CONTENT_LENGTH")
         if not text:
             return None
         if not (text.isascii() and text.isdigit()):

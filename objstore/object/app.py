@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
-from objstore.http.dispatch import BackendApp
+from objstore.http.dispatch import BackendApp, Handler
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
@@ -16,14 +16,18 @@ from objstore.object.handlers.post import PostHandler
 from objstore.object.handlers.put import PutHandler
 from objstore.object.handlers.read import ReadHandler
 from objstore.object.handlers.replicate import ReplicateHandler
+from objstore.object.handlers.ssync import SsyncHandler
+from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
 from objstore.runtime.devices import Devices
 from objstore.runtime.green_fs import GreenFs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.engine import Engine
+from objstore.storage.partitions import PartitionPlaces
 from objstore.storage.writer import WriteSettings
 
 
@@ -47,7 +51,9 @@ def build(
     """The app over given parts; tests pass their own clock, engine or delivery."""
     clock = clock or SystemClock()
     engine = engine or disk_engine(settings, cluster, clock)
-    delivery = delivery or RowDelivery(HttpPeers(settings.conn_timeout), clock, settings.container_update_timeout)
+    delivery = delivery or RowDelivery(
+        HttpPeers(settings.conn_timeout), clock, settings.container_update_timeout, Silences()
+    )
     threads = DeviceThreads(settings.threads_per_disk)
     context = ObjectContext(
         engine=engine,
@@ -63,16 +69,17 @@ def build(
         logger=logging.getLogger("objstore.object"),
     )
     read = ReadHandler(context)
+    writes: dict[str, Handler] = {
+        "PUT": PutHandler(context),
+        "POST": PostHandler(context),
+        "DELETE": DeleteHandler(context),
+    }
+    places = PartitionPlaces(Devices(settings.devices, settings.mount_check), GreenFs())
+    placement = Placement(cluster.swift_dir, cluster.policies)
     return BackendApp(
         "object",
-        {
-            "GET": read,
-            "HEAD": read,
-            "PUT": PutHandler(context),
-            "POST": PostHandler(context),
-            "DELETE": DeleteHandler(context),
-        },
-        {"REPLICATE": ReplicateHandler(context)},
+        {"GET": read, "HEAD": read, **writes},
+        {"REPLICATE": ReplicateHandler(context, places), "SSYNC": SsyncHandler(context, places, placement, writes)},
         replication_server=settings.replication_server,
         logger=context.logger,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from objstore.core.errors import BadRequest, UnknownPolicy
 from objstore.core.hashing import HashSecrets
+from objstore.core.headers import environ_key, header_name
 from objstore.core.names import BackendPath
 from objstore.core.policy import Policies
 from objstore.http.request import Request
@@ -19,8 +20,8 @@ from objstore.runtime.device_threads import DeviceThreads
 from objstore.storage.engine import CRC_HEADER, Engine
 from objstore.storage.layout import ObjectAddress
 
-_USER_METADATA = ("x-object-meta-", "x-object-transient-sysmeta-")
-_SYSMETA = "x-object-sysmeta-"
+_USER_METADATA = ("HTTP_X_OBJECT_META_", "HTTP_X_OBJECT_TRANSIENT_SYSMETA_")
+_METADATA = (*_USER_METADATA, "HTTP_X_OBJECT_SYSMETA_")
 _NEVER_KEPT = frozenset({"content-length", "etag", "deleted", CRC_HEADER})
 
 
@@ -63,18 +64,20 @@ class ObjectContext:
     def kept_headers(self, request: Request, *, with_sysmeta: bool) -> dict[str, str]:
         """The headers of a PUT or POST that are stored: metadata, allowed_headers, and X-Backend-Replication-Headers.
         The proxy forwards everything a client sends, so nothing else may be."""
-        kept: dict[str, str] = {}
-        for name, value in request.headers("x-object-"):
-            if name.startswith(_USER_METADATA) or (with_sysmeta and name.startswith(_SYSMETA)):
-                kept[name] = value
-        for name in self._other_names(request):
-            if text := request.header(name):
-                kept[name] = text
-        for name in _NEVER_KEPT:
-            kept.pop(name, None)
+        environ = request.environ
+        prefixes = _METADATA if with_sysmeta else _USER_METADATA
+        kept = {header_name(key): value for key, value in environ.items() if key.startswith(prefixes)}
+        others = environ.keys() & self._allowed_keys
+        replicated = request.header("x-backend-replication-headers")
+        if replicated:
+            others.update(environ_key(name) for name in replicated.split())
+        for key in others:
+            if value := environ.get(key):
+                kept[header_name(key)] = value
+        for name in _NEVER_KEPT & kept.keys():
+            del kept[name]
         return kept
 
-    def _other_names(self, request: Request) -> Iterable[str]:
-        yield from self.settings.allowed_headers
-        for name in (request.header("x-backend-replication-headers") or "").split():
-            yield name.lower()
+    @cached_property
+    def _allowed_keys(self) -> frozenset[str]:
+        return frozenset(map(environ_key, self.settings.allowed_headers))

@@ -4,8 +4,8 @@ Rows bound for the same container on the same device of a peer travel one reques
 is under way go together in the next, as UPDATE (formats 6.3), so a busy container costs the peer one commit for many
 rows. A peer that does not know UPDATE gets single PUTs. There is no delay to collect rows: a lone row goes at once.
 
-Every row has the same deadline from the moment it is handed in. A peer that could not be reached, or let a deadline
-pass, is left alone for a few seconds: its rows are refused at once, for the caller to keep for the updater.
+Every row has the same deadline from the moment it is handed in. A peer that let it pass is left alone until it answers
+again (peers/silence.py): its rows are refused at once, for the caller to keep for the updater.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from typing import Protocol
 
 from objstore.core.headers import title
 from objstore.core.names import quoted
-from objstore.http.client import ConnectFailed, ConnectionPool, PeerError, PeerTimedOut, request
+from objstore.http.client import ConnectionPool, ConnectTimedOut, PeerError, PeerTimedOut, request
 from objstore.http.status import HTTPStatus, is_success
 from objstore.object.rows import ContainerRow
+from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock
 from objstore.runtime.green import Future, TimedOut, spawn
 
-SILENCE_S = 5.0
-"""How long a peer that let a deadline pass is not asked again."""
-REFUSAL_S = 0.1
-"""A connection that fails sooner was refused by a machine that is there."""
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE gets single PUTs."""
 MAX_ROWS = 500
@@ -106,12 +103,12 @@ _LEAD = object()
 class RowDelivery:
     """Delivers rows to peers. One per process; everything runs in green threads of the callers."""
 
-    def __init__(self, call: PeerCall, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, call: PeerCall, clock: Clock, timeout_s: float, silences: Silences) -> None:
         self._call = call
         self._clock = clock
         self._timeout_s = timeout_s
+        self._silences = silences
         self._waiting: dict[Target, list[_Waiting]] = {}
-        self._silent_until: dict[tuple[str, int], float] = {}
         self._refused_until: dict[tuple[str, int], float] = {}
         self._takes_updates: set[tuple[str, int]] = set()
 
@@ -119,7 +116,7 @@ class RowDelivery:
         """Whether the peer took the row, within the timeout. alone: never in an UPDATE (sharded containers)."""
         now = self._clock.monotonic()
         address = (target.host, target.port)
-        if self._silent_until.get(address, 0.0) > now:
+        if self._silences.is_silent(address):
             return False
         deadline = now + self._timeout_s
         if alone or self._refused_until.get(address, 0.0) > now:
@@ -200,8 +197,7 @@ class RowDelivery:
         self, target: Target, method: str, path: str, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> int | None:
         """The status, or None when there was no answer in time."""
-        started = self._clock.monotonic()
-        remaining = deadline - started
+        remaining = deadline - self._clock.monotonic()
         if remaining <= 0:
             return None
         try:
@@ -209,15 +205,10 @@ class RowDelivery:
         except PeerTimedOut:
             # A row that had waited long in line gave the peer little time: that says nothing about the peer.
             if remaining >= self._timeout_s / 2:
-                self._silence(target)
-            return None
-        except ConnectFailed:
-            # A refusal costs nothing, and who comes back has to hear of its rows at once; waiting in vain costs.
-            if self._clock.monotonic() - started >= REFUSAL_S:
-                self._silence(target)
-            return None
+                self._silences.heard_nothing((target.host, target.port))
+        except ConnectTimedOut:
+            self._silences.heard_nothing((target.host, target.port))
         except PeerError:
-            return None
-
-    def _silence(self, target: Target) -> None:
-        self._silent_until[target.host, target.port] = self._clock.monotonic() + SILENCE_S
+            # A refusal costs nothing, and who comes back has to hear of its rows at once.
+            pass
+        return None

@@ -6,6 +6,7 @@ alone, and only by the replicas the proxy picked for that, so that one request d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from objstore.core.errors import BadRequest
@@ -16,7 +17,7 @@ from objstore.http.request import Request
 from objstore.object.expiring import ENTRY_CONTENT_TYPE, QueueEntry
 from objstore.object.requests import referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import expiry_replicas
+from objstore.object.update import NO_FOOTERS, expiry_replicas
 from objstore.storage.layout import ObjectAddress
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Expiries:
         size: int,
         new_s: int | None,
         old_s: int | None,
+        footers: Mapping[str, str] = NO_FOOTERS,
     ) -> None:
-        """Bring the queue from old_s to new_s (seconds, None: does not expire). size: of the object, for statistics."""
+        """Bring the queue from old_s to new_s (seconds, None: does not expire). size: of the object, for statistics.
+        footers: may name more servers of the queue."""
         if new_s == old_s and new_s is None or is_true(request.header("x-backend-replication")):
             return
         assert path.account is not None and path.container is not None and path.obj is not None
@@ -67,7 +70,7 @@ class Expiries:
                 0, ENTRY_CONTENT_TYPE.format(size), _EMPTY_MD5, content_type_timestamp=data_timestamp,
                 transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
             )  # fmt: skip
-            replicas = expiry_replicas(request, entry.account, entry.container)
+            replicas = expiry_replicas(request, entry.account, entry.container, footers)
             self._context.updates.send(address.device, address.policy_index, row, replicas)
         if old_s is not None and old_s != new_s and _cleans_queue(request):
             entry = self._context.expiry.entry(old_s, path.account, path.container, path.obj)

@@ -19,6 +19,7 @@ from objstore.http.body import RequestBody
 
 MAX_HEAD_BYTES = 4096
 MAX_FOOTER_BYTES = 1 << 18
+_PIECE_BYTES = 65536
 _CRLF = b"\r\n"
 
 
@@ -51,6 +52,11 @@ class FooterBody:
         if self._is_body_done:
             return 0
         return self._search(view) if self._remaining is None else self._count(view, self._remaining)
+
+    def read_some(self, size: int) -> bytes:
+        """As readinto(), at most size bytes of the object."""
+        block = bytearray(min(size, _PIECE_BYTES))
+        return bytes(block[: self.readinto(memoryview(block))])
 
     def _count(self, view: memoryview, remaining: int) -> int:
         """Of an object whose length is known: straight into view."""
@@ -181,7 +187,7 @@ class FooterBody:
     def _fill(self) -> bool:
         if self._is_source_done:
             return False
-        block = bytearray(65536)
+        block = bytearray(_PIECE_BYTES)
         count = self._source.readinto(memoryview(block))
         if count == 0:
             self._is_source_done = True

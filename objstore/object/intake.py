@@ -1,6 +1,6 @@
 """Taking in the body of one upload: from the network to the engine, hashed on the way, without stopping the hub.
 
-A body that ends within the first block stays in memory until its metadata is known; then it is written and made durable
+A body that is shorter than a block stays in memory until its metadata is known; then it is written and made durable
 in one go (short work, runtime/device_threads.py). A longer one is written block by block in a native thread of the
 device, while the next block is received into the other of two buffers. Those begin at a page, so that a disk can take
 them past the page cache, and are used again.
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 
 class BodySource(Protocol):
+    def read_some(self, size: int) -> bytes:
+        """At least one byte and at most size; b"" at the end."""
+
     def readinto(self, buffer: memoryview) -> int:
         """At least one byte; 0 at the end."""
 
@@ -82,7 +85,7 @@ class Intake:
         self._deadline = 0.0
         self._blocks = BLOCKS
         self._md5 = hashlib.md5(usedforsecurity=False) if counts_md5 else None
-        self._whole: memoryview | None = None
+        self._whole: bytes | memoryview | None = None
         self._writer: Writer | None = None
         self._received = 0
         self._crc = EMPTY
@@ -103,19 +106,38 @@ class Intake:
     def copy(self, source: BodySource) -> None:
         """All of a body. Raises ClientDisconnected, ClientTooSlow, BodyTooLarge, InsufficientStorage."""
         self._deadline = self._clock.monotonic() + self._timeout_s
-        if self._length is None or self._length >= self._block_bytes:
+        if self._length is not None and self._length < self._block_bytes:
+            self._keep(self._read_all(source, self._length))
+        else:
             block = self._blocks.take(self._block_bytes)
-        else:
-            block = memoryview(bytearray(self._length + 1))
-        count = self._fill(source, block)
-        if count < len(block):
-            self._whole = block[:count]
-            self._hash(self._whole)
-            self._crc = crc32c(self._whole)
-        else:
-            self._stream(source, block, count)
+            count = self._fill(source, block)
+            if count < len(block):
+                self._keep(block[:count])
+            else:
+                self._stream(source, block, count)
         if self._length is not None and self._received < self._length:
             raise ClientDisconnected(f"{self._received} bytes of {self._length} came")
+
+    def _keep(self, whole: bytes | memoryview) -> None:
+        """All of a body that is shorter than a block."""
+        self._whole = whole
+        self._crc = crc32c(whole)
+        self._hash(whole)
+
+    def _read_all(self, source: BodySource, length: int) -> bytes:
+        """A body of that length, as a rule in the one piece that came with its head."""
+        pieces: list[bytes] = []
+        while piece := source.read_some(length + 1 - self._received):
+            self._count(len(piece))
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _count(self, count: int) -> None:
+        if self._clock.monotonic() > self._deadline:
+            raise ClientTooSlow(f"the upload took more than {self._timeout_s:g} s")
+        self._received += count
+        if self._length is not None and self._received > self._length:
+            raise BodyTooLarge(self._length)
 
     def commit(self, timestamp: Timestamp, headers: Mapping[str, str], next_part_power: int | None) -> None:
         """Make what was copied the object, durably. Raises InsufficientStorage."""
@@ -123,9 +145,7 @@ class Intake:
             self._run_to_its_end(self._commit_writer, self._writer, timestamp, headers, next_part_power)
         else:
             assert self._whole is not None, "nothing was copied"
-            self._threads.run_short(
-                self._address.device, self._store_whole, self._whole, timestamp, headers, next_part_power
-            )
+            self._threads.run_short(self._address.device, self._store, self._whole, timestamp, headers, next_part_power)
 
     def __enter__(self) -> Self:
         return self
@@ -143,12 +163,8 @@ class Intake:
             count = source.readinto(block[filled:])
             if count == 0:
                 break
-            if self._clock.monotonic() > self._deadline:
-                raise ClientTooSlow(f"the upload took more than {self._timeout_s:g} s")
+            self._count(count)
             filled += count
-        self._received += filled
-        if self._length is not None and self._received > self._length:
-            raise BodyTooLarge(self._length)
         return filled
 
     def _stream(self, source: BodySource, block: memoryview, count: int) -> None:
@@ -171,16 +187,14 @@ class Intake:
         writer.write(data)
         self._hash(data)
 
-    def _hash(self, data: memoryview) -> None:
+    def _hash(self, data: bytes | memoryview) -> None:
         if self._md5 is not None:
             self._md5.update(data)
 
-    def _store_whole(
-        self, data: memoryview, timestamp: Timestamp, headers: Mapping[str, str], next_part_power: int | None
+    def _store(
+        self, data: bytes | memoryview, timestamp: Timestamp, headers: Mapping[str, str], next_part_power: int | None
     ) -> None:
-        with self._engine.create(self._address, len(data)) as writer:
-            writer.write(data)
-            writer.commit(timestamp, headers, next_part_power=next_part_power)
+        self._engine.store(self._address, data, self._crc, timestamp, headers, next_part_power=next_part_power)
 
     def _commit_writer(
         self, writer: Writer, timestamp: Timestamp, headers: Mapping[str, str], next_part_power: int | None

@@ -5,9 +5,10 @@ Source: formats 6.3 and 6.4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from objstore.core.errors import InvalidName
+from objstore.core.errors import InvalidName, InvalidTimestamp
 from objstore.core.names import text_of
 from objstore.core.timestamp import Timestamp, encode
 
@@ -73,6 +74,40 @@ class ContainerRow:
             "deleted": int(self.is_delete),
             "storage_policy_index": self.policy_index,
         }
+
+
+def row_of(op: str, names: tuple[str, str, str], headers: Mapping[str, str], policy_index: int) -> ContainerRow:
+    """The row that headers() made, with whatever else stands in the headers left out. names: account, container,
+    object. policy_index: for headers without one. Raises ValueError when they make no row."""
+
+    def time(name: str) -> Timestamp | None:
+        text = headers.get(name)
+        return None if text is None else Timestamp.parse(text)
+
+    try:
+        row = ContainerRow(
+            op,
+            *names,
+            int(headers.get("x-backend-storage-policy-index", policy_index)),
+            Timestamp.parse(headers["x-timestamp"]),
+            transaction_id=headers.get("x-trans-id", "-"),
+            referer=headers.get("referer", ""),
+        )
+        if row.is_delete:
+            return row
+        size = headers["x-size"]
+        if not (size.isascii() and size.isdigit()):
+            raise ValueError(f"x-size {size!r} is not a number of bytes")
+        return replace(
+            row,
+            size=int(size),
+            content_type=headers["x-content-type"],
+            etag=headers["x-etag"],
+            content_type_timestamp=time("x-content-type-timestamp"),
+            meta_timestamp=time("x-meta-timestamp"),
+        )
+    except (KeyError, InvalidTimestamp) as error:
+        raise ValueError(f"headers that make no row: {error!r}") from None
 
 
 def _real_text(wsgi_text: str) -> str:

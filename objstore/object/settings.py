@@ -27,7 +27,9 @@ class ObjectServerSettings(Settings):
         "1%", _reserve, "Space that uploads may not take: bytes, or percent. Deletes still work below it."
     )
     container_update_timeout: float = setting(
-        "1", decimal(0), "How long a PUT waits for its container row before the row is left to the updater."
+        "0.5",
+        decimal(0),
+        "How long a PUT waits for its container row before the row is left to the updater (Swift: 1).",
     )
     conn_timeout: float = setting("0.5", decimal(0), "How long to wait for a connection to a container server.")
     allowed_headers: tuple[str, ...] = setting(
@@ -41,6 +43,21 @@ class ObjectServerSettings(Settings):
     )
     replication_server: bool | None = setting(
         "", _yes_no_unset, "yes: serve only replication. no: serve all but replication. Empty: serve both."
+    )
+    replication_concurrency: int = setting(
+        "4", number(1), "Conversations of in-band replication (SSYNC) that one worker serves at once."
+    )
+    replication_concurrency_per_device: int = setting(
+        "1", number(1), "How many of them may write to one device at once, whatever worker they are with."
+    )
+    replication_lock_timeout: float = setting(
+        "15", decimal(0), "How long such a conversation waits for its device and its partition."
+    )
+    replication_failure_threshold: int = setting(
+        "100", number(1), "A conversation in which so many objects could not be stored is ended early …", advanced=True
+    )
+    replication_failure_ratio: float = setting(
+        "1.0", decimal(0), "… if failures are to successes at least as this.", advanced=True
     )
     etag_validate_pct: float = setting(
         "100", decimal(0, 100), "Share of full reads that check MD5, for objects without our own checksum."

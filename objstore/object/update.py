@@ -8,7 +8,10 @@ good. Source: formats 4.14, 6.4, 6.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -40,8 +43,17 @@ class Replicas:
     db_state: str | None = None
     container_path: str | None = None
 
+    def __or__(self, more: Replicas) -> Replicas:
+        """These and the targets of `more` that are not among them."""
+        if not more.targets and not more.is_broken:
+            return self
+        others = tuple(target for target in more.targets if target not in self.targets)
+        return replace(self, targets=self.targets + others, is_broken=self.is_broken or more.is_broken)
+
 
 NOBODY = Replicas(())
+NO_FOOTERS: Mapping[str, str] = MappingProxyType({})
+_Header = Callable[[str], str | None]
 
 
 class ContainerUpdates:
@@ -60,9 +72,12 @@ class ContainerUpdates:
             return
         alone = replicas.container_path is not None or (replicas.db_state or "") not in UNSHARDED
         others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
-        accepted = [self._delivery.deliver(target, row, alone=alone) for target in replicas.targets[:1]]
-        accepted += [bool(task.join()) for task in others]
-        if replicas.is_broken or not all(accepted):
+        is_accepted = not replicas.is_broken
+        if replicas.targets:
+            is_accepted = self._delivery.deliver(replicas.targets[0], row, alone=alone) and is_accepted
+        for task in others:
+            is_accepted = bool(task.join()) and is_accepted
+        if not is_accepted:
             self.keep(device, policy_index, row, replicas)
 
     def keep(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas = NOBODY) -> None:
@@ -74,35 +89,50 @@ class ContainerUpdates:
         self._threads.run(device, self._engine.defer, device, policy_index, digest, row.changed_at, update)
 
 
-def container_replicas(request: Request, account: str, container: str) -> Replicas:
-    """Of X-Container-Host, -Device and -Partition; NOBODY when the request names none."""
+def container_replicas(
+    request: Request, account: str, container: str, footers: Mapping[str, str] = NO_FOOTERS
+) -> Replicas:
+    """Of X-Container-Host, -Device and -Partition, and of X-Objstore-Container-… in the footers, which name those of an
+    object server that was lost (proxy/orphans.py); no targets when there are none of them."""
     path = _shard_path(request)
     owner = path.split("/", 1) if path is not None else [account, container]
-    return _replicas(request, "x-container-", owner[0], owner[1], request.header("x-container-root-db-state"), path)
+    own = _replicas(request.header, "x-container-", owner[0], owner[1])
+    more = _replicas(footers.get, "x-objstore-container-", owner[0], owner[1])
+    found = own | more
+    return Replicas(found.targets, found.is_broken, request.header("x-container-root-db-state"), path)
 
 
-def expiry_replicas(request: Request, account: str, container: str) -> Replicas:
-    """Of X-Delete-At-Host, -Device and -Partition."""
-    return _replicas(request, "x-delete-at-", account, container, None, None)
-
-
-def _replicas(
-    request: Request, prefix: str, account: str, container: str, db_state: str | None, path: str | None
+def expiry_replicas(
+    request: Request, account: str, container: str, footers: Mapping[str, str] = NO_FOOTERS
 ) -> Replicas:
-    hosts = _listed(request.header(prefix + "host"))
-    devices = _listed(request.header(prefix + "device"))
-    partition = request.header(prefix + "partition")
+    """Of X-Delete-At-Host, -Device and -Partition, and of X-Objstore-Delete-At-… in the footers."""
+    own = _replicas(request.header, "x-delete-at-", account, container)
+    return own | _replicas(footers.get, "x-objstore-delete-at-", account, container)
+
+
+def _replicas(header: _Header, prefix: str, account: str, container: str) -> Replicas:
+    host, device = header(prefix + "host"), header(prefix + "device")
+    if host is None and device is None:
+        return NOBODY
+    return _parsed(host, device, header(prefix + "partition"), account, container)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(host: str | None, device: str | None, partition: str | None, account: str, container: str) -> Replicas:
+    """The requests of one container say the same again and again."""
+    hosts, devices = _listed(host), _listed(device)
     if not hosts and not devices:
         return NOBODY
     addresses = [_address(text) for text in hosts]
     if partition is None or len(hosts) != len(devices) or None in addresses:
-        return Replicas((), True, db_state, path)
-    targets = tuple(
-        Target(address[0], address[1], device, partition, account, container)
-        for address, device in zip(addresses, devices, strict=True)
-        if address is not None
+        return Replicas((), True)
+    return Replicas(
+        tuple(
+            Target(address[0], address[1], device, partition, account, container)
+            for address, device in zip(addresses, devices, strict=True)
+            if address is not None
+        )
     )
-    return Replicas(targets, False, db_state, path)
 
 
 def _shard_path(request: Request) -> str | None:

@@ -140,10 +140,12 @@ class Exchange:
         return self.head is not None or self.failure is not None
 
     def poll(self) -> bool:
-        """Look for the answer; True once settled."""
+        """Look for the answer, if the hub has told of anything; True once settled."""
         if self.head is not None or self.failure is not None:
             return True
         connection = self.connection
+        if connection.is_quiet:
+            return False
         try:
             head = connection.try_read_head()
             while head is not None and head.status < _FINAL and not self._wants_interim:

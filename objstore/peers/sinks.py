@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from objstore.http.client import PIECES_AT_MOST, PeerError, PeerTimedOut
+from objstore.http.client import PIECES_AT_MOST, PeerBroken, PeerError, PeerTimedOut
+from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import Exchange
 from objstore.runtime import green
 
@@ -21,13 +22,17 @@ Piece = bytes | memoryview
 class Sink:
     """exchange: settled with a 100."""
 
-    __slots__ = ("exchange", "is_framed", "takes_crc", "_backlog", "_progress_s")
+    __slots__ = ("exchange", "is_framed", "takes_crc", "takes_targets", "_backlog", "_progress_s")
 
-    def __init__(self, exchange: Exchange, *, is_framed: bool, takes_crc: bool = False) -> None:
-        """is_framed: it takes the MIME documents of formats 6.6, else the bare body; takes_crc: and a CRC32C."""
+    def __init__(
+        self, exchange: Exchange, *, is_framed: bool, takes_crc: bool = False, takes_targets: bool = False
+    ) -> None:
+        """is_framed: it takes the MIME documents of formats 6.6, else the bare body; takes_crc: and a CRC32C;
+        takes_targets: and more servers to update."""
         self.exchange = exchange
         self.is_framed = is_framed
         self.takes_crc = takes_crc
+        self.takes_targets = takes_targets
         self._backlog: deque[Piece] = deque()
         self._progress_s = green.monotonic()
 
@@ -101,6 +106,17 @@ class Sinks:
             waiting = self._advance(waiting)
             self._drop_stalled(waiting, limit_s)
             waiting = [sink for sink in waiting if sink in self.live]
+
+    def drop_ended(self) -> None:
+        """Drop who has closed the connection or answered already: the kernel takes bytes for one that is dead, too."""
+        for sink in list(self.live):
+            try:
+                head = sink.exchange.connection.try_read_head()
+            except PeerError as error:
+                self._lose(sink, error)
+                continue
+            if head is not None and head.status >= HTTPStatus.OK:
+                self._lose(sink, PeerBroken(f"answered {head.status} before the end of the body"))
 
     def close(self) -> None:
         """Abandon the upload: the servers see it end early and keep nothing."""

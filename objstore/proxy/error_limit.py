@@ -3,10 +3,14 @@
 More than `limit` errors without an interval of calm, or one answer of 507, and the node is skipped for `interval_s`
 after its last error. Its requests go to the next node in order; replication brings home what handoffs took for it.
 Source: features B4.11.
+
+A node that lets a deadline pass is left alone at the first time, but only until it answers (peers/silence.py): a frozen
+machine costs one request half a second, not every request ten times.
 """
 
 from __future__ import annotations
 
+from objstore.peers.silence import Silences
 from objstore.ring.model import Node
 from objstore.runtime.clock import Clock
 
@@ -14,10 +18,11 @@ _Key = tuple[str, int, str]
 
 
 class ErrorLimiter:
-    def __init__(self, limit: int, interval_s: float, clock: Clock) -> None:
+    def __init__(self, limit: int, interval_s: float, clock: Clock, silences: Silences) -> None:
         self._limit = limit
         self._interval_s = interval_s
         self._clock = clock
+        self._silences = silences
         self._errors: dict[_Key, tuple[int, float]] = {}
 
     def record(self, node: Node) -> bool:
@@ -35,7 +40,14 @@ class ErrorLimiter:
         self._errors[_key(node)] = (self._limit + 1, self._clock.monotonic())
         return not was_limited
 
+    def heard_nothing(self, node: Node) -> bool:
+        """The node let a deadline pass: skip it until it answers. True when it was not skipped for that before."""
+        return self._silences.heard_nothing(node.address, node.device.machine)
+
     def is_limited(self, node: Node) -> bool:
+        """Whether requests do without the node for now."""
+        if not self._silences.is_calm and self._silences.is_silent(node.address, node.device.machine):
+            return True
         if not self._errors:
             return False
         found = self._errors.get(_key(node))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from objstore.http.client import PeerError
+from objstore.http.client import ConnectTimedOut, PeerError, PeerTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.ring.model import Node
@@ -20,6 +20,13 @@ class FaultLog:
         self._logger.warning("node failed: device=%s reason=%r", _where(node), str(error))
         if self._errors.record(node):
             self._logger.error("node left alone after too many errors: device=%s", _where(node))
+        if isinstance(error, (PeerTimedOut, ConnectTimedOut)):
+            self.silent(node)
+
+    def silent(self, node: Node) -> None:
+        """Nothing heard for so long that others were asked. It may still answer: no error yet."""
+        if self._errors.heard_nothing(node):
+            self._logger.warning("node left alone until it answers: device=%s", _where(node))
 
     def refused(self, node: Node, status: int) -> None:
         """An answer of 5xx. 507 says that the device is not there or full: no need to ask again soon."""

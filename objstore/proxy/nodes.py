@@ -9,7 +9,7 @@ others cannot serve, because a node may be back long before its limit ends. Sour
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -115,24 +115,22 @@ class NodeOrder:
         self._random = chooser
 
     def reading(self, ring: Ring, partition: int) -> Iterator[Node]:
-        """Nodes to ask, nearest first; lazy, because most reads need one."""
+        """Nodes to ask, nearest first; lazy, because most reads need one. Which primaries are left out is decided with
+        the first: what doubtful() said just before holds to the end."""
         primaries = list(ring.primaries(partition))
         limit = self._ordering.request_node_count.of(len(primaries))
+        primaries = [node for node in primaries if not self._errors.is_limited(node)]
         self._random.shuffle(primaries)
         if self._ordering.key is not None:
             primaries.sort(key=self._ordering.key)
-        count = 0
-        for nodes in (primaries, self._sorted_handoffs(ring, partition, limit)):
-            for node in nodes:
-                if count >= limit:
-                    return
-                if not self._errors.is_limited(node):
-                    count += 1
-                    yield node
+        yield from primaries[:limit]
+        usable = self._not_limited(lambda: self._sorted_handoffs(ring, partition, limit))
+        yield from islice(usable, max(0, limit - len(primaries)))
 
-    def doubtful(self, ring: Ring, partition: int) -> Iterator[Node]:
-        """The primaries that are left out just now; lazy, because most reads never ask for them."""
-        return (node for node in ring.primaries(partition) if self._errors.is_limited(node))
+    def doubtful(self, ring: Ring, partition: int) -> Sequence[Node]:
+        """The primaries that are left out just now. Ask for them before the others: one that is trusted again in
+        between would be asked by nobody."""
+        return [node for node in ring.primaries(partition) if self._errors.is_limited(node)]
 
     def _sorted_handoffs(self, ring: Ring, partition: int, limit: int) -> Iterator[Node]:
         handoffs = ring.handoffs(partition)

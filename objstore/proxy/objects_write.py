@@ -45,6 +45,7 @@ from objstore.ring.model import Node, Ring
 SMALL_PUT_BYTES = 65536
 _DEFAULT_TYPE = "application/octet-stream"
 _TEXT = "text/plain"
+_CLEANS = "X-Backend-Clean-Expiring-Object-Queue"
 _QUEUE_CLEANERS = 2
 """Requests that enqueue the removal of an old expiry entry (formats 6.4)."""
 _NO_BODY = ("Content-Length", "0")
@@ -185,10 +186,13 @@ class ObjectWrites:
             queue = self._queue.container(change.expires, account, container, obj)
         method = change.request.method
 
+        # The expirer says that nobody is to clean up: it does that itself.
+        is_said = any(name == _CLEANS for name, _ in common)
+
         def requests(servers: Servers) -> list[BackendRequest]:
             cleaners = serving(servers)[: max(_QUEUE_CLEANERS, quorum_size(len(servers)))]
             found = [
-                [*common, *told, ("X-Backend-Clean-Expiring-Object-Queue", "t" if slot in cleaners else "f")]
+                [*common, *told] if is_said else [*common, *told, (_CLEANS, "t" if slot in cleaners else "f")]
                 for slot, told in enumerate(_row_headers(rows.ring, rows.partition, tuple(servers), replicated))
             ]
             if queue is not None:
@@ -235,8 +239,9 @@ class ObjectWrites:
             boundary,
             use_replication=change.is_replicated,
         )
+        doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.writing(place.ring, place.partition)
-        if not upload.open(slots, handoffs, place.order.doubtful(place.ring, place.partition)):
+        if not upload.open(slots, handoffs, doubtful):
             return _refusal(upload, change.stamp)
         if not upload.relay(change.request.body, services.cluster.limits.max_file_size, length):
             upload.abandon()

@@ -89,6 +89,7 @@ class Read:
                         has_more = self._ask_next(nodes)
                 if not settled:
                     if has_more and self._times.concurrency_s is not None:
+                        self._note_silent(self._times.concurrency_s)
                         has_more = self._ask_next(nodes)
                     elif not self._drop_silent():
                         break
@@ -154,6 +155,13 @@ class Read:
             exchange.read_body(self._times.straggler_s)
         else:
             exchange.discard()
+
+    def _note_silent(self, patience_s: float) -> None:
+        """Other requests need not wait for those that we have waited for."""
+        since_s = green.monotonic() - patience_s
+        for exchange in self._active:
+            if exchange.started_s <= since_s:
+                self._faults.silent(exchange.node)
 
     def _drop_silent(self) -> bool:
         """Give up who has had its time; False when the answer is known, so that the rest is not needed."""

@@ -21,6 +21,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.http.environ import Environ
 from objstore.http.request import Request
 from objstore.peers.exchange import BackendRequest, Caller, Pool
+from objstore.peers.silence import Silences
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.nodes import Key, NodeOrder, Ordering, Timings
@@ -88,7 +89,9 @@ class Services:
         self.logger = logger
         self.caller = Caller(pool, settings.conn_timeout, settings.lend_timeout)
         self.timings = Timings(clock, settings.timing_expiry)
-        self._errors = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval, clock)
+        self._errors = ErrorLimiter(
+            settings.error_suppression_limit, settings.error_suppression_interval, clock, Silences()
+        )
         self.faults = FaultLog(self._errors, logger)
         self._order = self._ordered(settings)
         self._container_places: dict[tuple[str, str], Place] = {}
@@ -186,15 +189,17 @@ class Services:
     ) -> Write:
         """Send a small write to every replica. The Write has run."""
         write = self._write(plan, place, is_forgiving, use_replication)
+        doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.writing(place.ring, place.partition)
-        write.run(slots, handoffs, place.order.doubtful(place.ring, place.partition))
+        write.run(slots, handoffs, doubtful)
         return write
 
     def delete(self, place: Place, plan: RequestPlan, *, use_replication: bool = False) -> Write:
         """As write, for a DELETE of an object: a 404 counts as gone, and handoffs of write affinity hear of it too."""
         write = self._write(plan, place, True, use_replication)
+        doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.deleting(place.ring, place.partition)
-        write.run(slots, handoffs, place.order.doubtful(place.ring, place.partition))
+        write.run(slots, handoffs, doubtful)
         return write
 
     def _write(self, plan: RequestPlan, place: Place, is_forgiving: bool, use_replication: bool) -> Write:

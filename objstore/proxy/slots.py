@@ -22,7 +22,8 @@ Vote = Callable[[int, int], None]
 
 
 class Slots:
-    """active: exchanges that have not settled. start() once, then wait() until the caller has heard enough."""
+    """active: exchanges that have not settled. requests: of each voter, once started. start() once, then wait() until
+    the caller has heard enough."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Slots:
         self._vote = vote
         self._interim = interim
         self._use_replication = use_replication
-        self._requests: Sequence[BackendRequest] = ()
+        self.requests: Sequence[BackendRequest] = ()
         self._handoffs: Iterator[Node] = iter(())
         self._doubtful: Iterator[Node] = iter(())
         self._lent: set[int] = set()
@@ -57,7 +58,7 @@ class Slots:
         self._doubtful = iter(doubtful)
         reached = [self._reach(slot, node) for slot, node in enumerate(nodes)]
         servers = [None if exchange is None else exchange.node for exchange in reached]
-        self._requests = self._plan(servers[: self._voters])
+        self.requests = self._plan(servers[: self._voters])
         for slot, exchange in enumerate(reached):
             if exchange is None:
                 self._leave(slot)
@@ -91,6 +92,7 @@ class Slots:
             if slot in self._lent or slot >= self._voters:
                 continue
             self._lent.add(slot)
+            self._faults.silent(exchange.node)
             node = next(self._handoffs, None)
             if node is not None:
                 self._fill(slot, node)
@@ -104,6 +106,12 @@ class Slots:
         for slot in unserved:
             self._fill(slot, None)
         return len(self.active) > count
+
+    def drop(self) -> None:
+        """Let go of who is still silent, without blame."""
+        for exchange in self.active:
+            exchange.discard()
+        self.active.clear()
 
     def give_up(self, error_of: Callable[[Exchange], PeerError]) -> list[Exchange]:
         """Let go of who is still silent; those exchanges."""
@@ -136,7 +144,7 @@ class Slots:
             node = None
 
     def _send(self, exchange: Exchange) -> None:
-        exchange.send(self._requests[exchange.slot if exchange.slot < self._voters else 0])
+        exchange.send(self.requests[exchange.slot if exchange.slot < self._voters else 0])
         if exchange.failure is None:
             self.active.append(exchange)
         else:

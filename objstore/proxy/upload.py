@@ -2,7 +2,8 @@
 
     open   PUT with Expect: 100-continue to each primary; whoever refuses or is silent for `lend_s` gets a handoff
     relay  blocks of the body, hashed once, to all who said 100 (peers.sinks); a quorum has to stay
-    finish the footers of formats 6.6: the ETag, and for our own servers a CRC32C instead of a hash of theirs
+    finish the footers of formats 6.6: the ETag, and for our own servers a CRC32C instead of a hash of theirs, and the
+           update targets of servers that fell away on the way (orphans.py)
     answer the final statuses, by WriteQuorum
 
 A server that does not know footers takes the bare chunked body. Nothing is acknowledged that a quorum has not stored.
@@ -24,6 +25,7 @@ from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.peers.sinks import Piece, Sink, Sinks
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.orphans import adopted
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.slots import Slots
 from objstore.proxy.targets import RequestPlan
@@ -125,6 +127,9 @@ class Upload:
                 self._resort()
                 has_lent = True
                 lend_at_s = now_s + self._times.post_quorum_s if self._has_quorum_ready else give_up_s
+        if self._is_refused:
+            # Who had no time to answer before the refusal has done nothing wrong.
+            self._slots.drop()
         for exchange in self._slots.give_up(lambda _: PeerTimedOut("no 100 Continue")):
             self.quorum.vote(exchange.slot, HTTPStatus.SERVICE_UNAVAILABLE)
         if self._is_refused or not self._has_quorum_ready:
@@ -216,6 +221,7 @@ class Upload:
                     exchange,
                     is_framed=is_true(offered.get("x-obj-metadata-footer")),
                     takes_crc=is_true(offered.get("x-objstore-crc")),
+                    takes_targets=is_true(offered.get("x-objstore-targets")),
                 )
             )
         self._ready.clear()
@@ -237,11 +243,17 @@ class Upload:
         """End the body with `footers` (the ETag is added), and wait for the verdict."""
         sinks = self._sinks
         assert sinks is not None
-        plain = self._footer_pieces(footers | {"Etag": self.digest.etag})
-        checked = self._footer_pieces(
-            footers | {"Etag": self.digest.etag, "X-Objstore-Body-Crc32c": crc_text(self.digest.crc)}
-        )
-        sinks.push(lambda sink: _ending(sink, plain, checked))
+        sinks.drop_ended()
+        if not sinks.is_enough:
+            self.abandon()
+            return self.quorum.final()
+        footers = footers | {"Etag": self.digest.etag}
+        plain = self._footer_pieces(footers)
+        footers["X-Objstore-Body-Crc32c"] = crc_text(self.digest.crc)
+        checked = self._footer_pieces(footers)
+        shares = self._adopted(sinks.live)
+        fuller = {slot: self._footer_pieces(footers | share) for slot, share in shares.items()}
+        sinks.push(lambda sink: _ending(sink, plain, fuller.get(sink.exchange.slot, checked)))
         waiting = []
         for sink in sinks.live:
             sink.exchange.connection.mark_request_whole()
@@ -249,6 +261,12 @@ class Upload:
             waiting.append(sink.exchange)
         self._collect(waiting)
         return self.quorum.final()
+
+    def _adopted(self, live: Sequence[Sink]) -> dict[int, dict[str, str]]:
+        """Footers for slots that take over the update targets of who fell away."""
+        slots = [sink.exchange.slot for sink in live]
+        heirs = [sink.exchange.slot for sink in live if sink.is_framed and sink.takes_crc and sink.takes_targets]
+        return adopted(self._slots.requests, slots, heirs)
 
     def _collect(self, waiting: list[Exchange]) -> None:
         give_up_s = green.monotonic() + max(self._times.answer_s, FINAL_PATIENCE_S)

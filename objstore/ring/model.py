@@ -46,7 +46,13 @@ class Device:
     @property
     def tiers(self) -> tuple[int, tuple[int, int], tuple[int, int, str], int]:
         """Its failure domains, the widest first. Addresses are those of clients' traffic (formats 2.5)."""
-        return self.region, (self.region, self.zone), (self.region, self.zone, self.ip), self.id
+        return self.region, (self.region, self.zone), self.machine, self.id
+
+    @property
+    def machine(self) -> tuple[int, int, str]:
+        """What its servers share their fate with. The zone tells apart the nodes of a test cluster, which share their
+        address."""
+        return self.region, self.zone, self.ip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ in the empty mount point fills the root file system and vanishes when the disk c
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +41,8 @@ class Reserve:
 
 
 NO_RESERVE = Reserve(0)
+MEASURE_AGAIN_S = 0.2
+"""How long a measurement of free space is used: others may fill the device by a few hundred megabytes meanwhile."""
 
 
 class Devices:
@@ -47,6 +51,11 @@ class Devices:
     def __init__(self, root: Path | str, mount_check: bool) -> None:
         self._root = str(root)
         self._mount_check = mount_check
+
+    @property
+    def root(self) -> str:
+        """The directory that has a directory per device."""
+        return self._root
 
     def path(self, device: str) -> str:
         """The directory of a device. Raises DeviceUnavailable: missing, not mounted, or a name that leaves the root."""
@@ -71,26 +80,81 @@ class Devices:
             usable.append(name)
         return usable
 
+    def all_names(self) -> list[str]:
+        """Names of all directories that may be devices, sorted, usable or not (see path()). Raises OSError."""
+        with os.scandir(self._root) as entries:
+            return sorted(entry.name for entry in entries if is_safe_name(entry.name) and _may_be_directory(entry))
+
     @staticmethod
     def check_reserve(device_path: str, incoming_bytes: int, reserve: Reserve) -> None:
         """Raises InsufficientStorage when the device would hold less than its reserve after incoming_bytes more.
 
         Deletes do not ask: they must work on a full disk.
         """
-        if not reserve.amount:
-            return
-        status = os.statvfs(device_path)
-        free = status.f_bavail * status.f_frsize - incoming_bytes
-        if reserve.is_percent:
-            size = status.f_blocks * status.f_frsize
-            left, unit = (free * 100 / size if size else 0.0), "%"
-        else:
-            left, unit = float(free), " bytes"
-        if left <= reserve.amount:
-            raise InsufficientStorage(
-                os.path.basename(device_path),
-                f"{left:.10g}{unit} would be free, fallocate_reserve keeps {reserve.amount:.10g}{unit}",
-            )
+        if reserve.amount:
+            _refuse_below(reserve, device_path, *_space(device_path), incoming_bytes)
+
+
+class Room:
+    """As Devices.check_reserve for many uploads a second: the file system is asked now and then, and what was taken
+    meanwhile is not free any more. So nothing is counted too little that comes through here."""
+
+    def __init__(self, reserve: Reserve, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._reserve = reserve
+        self._monotonic = monotonic
+        self._known: dict[str, _Measured] = {}
+
+    def check(self, device_path: str, incoming_bytes: int) -> None:
+        """Raises InsufficientStorage when the device would hold less than its reserve after incoming_bytes more."""
+        self._measured(device_path, incoming_bytes)
+
+    def take(self, device_path: str, incoming_bytes: int) -> None:
+        """As check(), for bytes that will be written now."""
+        measured = self._measured(device_path, incoming_bytes)
+        if measured is not None:
+            measured.free_bytes -= incoming_bytes
+
+    def _measured(self, device_path: str, incoming_bytes: int) -> _Measured | None:
+        if not self._reserve.amount:
+            return None
+        now = self._monotonic()
+        known = self._known.get(device_path)
+        if known is None or now >= known.until:
+            known = self._known[device_path] = _Measured(*_space(device_path), now + MEASURE_AGAIN_S)
+        _refuse_below(self._reserve, device_path, known.free_bytes, known.size_bytes, incoming_bytes)
+        return known
+
+
+@dataclass(slots=True)
+class _Measured:
+    free_bytes: int
+    size_bytes: int
+    until: float
+
+
+def _space(path: str) -> tuple[int, int]:
+    """(bytes free for an ordinary user, bytes in all) of the file system of path."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
+
+
+def _refuse_below(reserve: Reserve, device_path: str, free_bytes: int, size_bytes: int, incoming_bytes: int) -> None:
+    left, unit = float(free_bytes - incoming_bytes), " bytes"
+    if reserve.is_percent:
+        left, unit = (left * 100 / size_bytes if size_bytes else 0.0), "%"
+    if left <= reserve.amount:
+        raise InsufficientStorage(
+            os.path.basename(device_path),
+            f"{left:.10g}{unit} would be free, fallocate_reserve keeps {reserve.amount:.10g}{unit}",
+        )
+
+
+def _may_be_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is, or cannot be told: a disk that fails is a device as well."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 @lru_cache(maxsize=1024)

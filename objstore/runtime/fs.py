@@ -14,8 +14,8 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from objstore.core.errors import LockTimeout
 
@@ -23,6 +23,9 @@ _LOCK_POLL_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _NO_ATTRIBUTE = frozenset({errno.ENODATA})
 _libc = ctypes.CDLL(None, use_errno=True)
 _KEEP_SIZE = 1
+_READ_BYTES = 1 << 14
+_LOCK_ATTEMPTS = 10
+"""How often a lock is taken again because its file was removed meanwhile."""
 _MAKE_ATTEMPTS = 10
 """How often a directory above is made again because a cleaner removed it as empty."""
 
@@ -52,7 +55,7 @@ class Fs:
         """As make_directories, without syncing: the directories that got a new entry, innermost first, for the caller
         to sync once everything else it writes is in place."""
         changed: list[str] = []
-        parent = os.path.dirname(path)
+        parent = path.rpartition("/")[0]
         for _ in range(_MAKE_ATTEMPTS):
             try:
                 os.mkdir(path)
@@ -98,6 +101,13 @@ class Fs:
         """A file to append to, created when missing."""
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
+    def open_list(self, path: str) -> tuple[int, bool]:
+        """A file to read and append to, created when missing; (descriptor, whether it was created)."""
+        try:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC), False
+        except FileNotFoundError:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_CREAT, 0o644), True
+
     def content(self, path: str) -> bytes | None:
         """All of a small file; None when it is not there."""
         try:
@@ -105,13 +115,18 @@ class Fs:
         except FileNotFoundError:
             return None
         try:
-            size = os.fstat(fd).st_size
-            data = os.read(fd, size + 1)
-            while more := os.read(fd, 1 << 16):
-                data += more
-            return data
+            return self.rest(fd)
         finally:
             os.close(fd)
+
+    def rest(self, fd: int) -> bytes:
+        """What a file holds from the descriptor's position on."""
+        data = piece = os.read(fd, _READ_BYTES)
+        # A short read of a file is its end.
+        while len(piece) == _READ_BYTES:
+            piece = os.read(fd, _READ_BYTES)
+            data += piece
+        return data
 
     def open_read(self, path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -245,20 +260,16 @@ class Fs:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
 
-    @contextmanager
-    def lock(self, path: str, timeout_s: float) -> Iterator[None]:
+    def lock(self, path: str, timeout_s: float) -> AbstractContextManager[None]:
         """Hold flock(LOCK_EX) on a file, created when missing (its directory must exist). Raises LockTimeout.
 
-        The file stays: whoever else shares the disk locks the same inode (formats 4.10), so it is never replaced.
+        Whoever shares the disk locks the same inode (formats 4.10), so the file is never replaced. It may go together
+        with its directory: who has waited for a file that has no name any more locks the one that stands there now.
         """
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o755)
-        try:
-            self._acquire(fd, path, timeout_s)
-            yield
-        finally:
-            os.close(fd)
+        return _Lock(self, path, timeout_s)
 
-    def _acquire(self, fd: int, path: str, timeout_s: float) -> None:
+    def acquire(self, fd: int, path: str, timeout_s: float) -> None:
+        """flock(LOCK_EX) on an open file; release() or closing it ends that. Raises LockTimeout."""
         waited, attempt = 0.0, 0
         while True:
             try:
@@ -270,3 +281,34 @@ class Fs:
             pause = _LOCK_POLL_S[min(attempt, len(_LOCK_POLL_S) - 1)]
             self._sleep(pause)
             waited, attempt = waited + pause, attempt + 1
+
+    def release(self, fd: int) -> None:
+        """Give up what acquire() took."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+class _Lock:
+    __slots__ = ("_fs", "_path", "_timeout_s", "_fd")
+
+    def __init__(self, fs: Fs, path: str, timeout_s: float) -> None:
+        self._fs = fs
+        self._path = path
+        self._timeout_s = timeout_s
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        for _ in range(_LOCK_ATTEMPTS):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o755)
+            try:
+                self._fs.acquire(fd, self._path, self._timeout_s)
+                if os.fstat(fd).st_nlink:
+                    self._fd = fd
+                    return
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        raise LockTimeout(self._path, self._timeout_s)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)

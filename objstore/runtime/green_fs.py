@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from objstore.core.errors import LockTimeout
 from objstore.runtime import green
 from objstore.runtime.fs import Fs
+from objstore.runtime.gates import Gates
 from objstore.runtime.sync import sync_all
 
 
@@ -24,7 +23,7 @@ class GreenFs(Fs):
     def __init__(self) -> None:
         super().__init__(self._pause)
         self._hub_thread = threading.get_ident()
-        self._queues: dict[str, deque[green.Future]] = {}
+        self._gates = Gates()
 
     def _pause(self, seconds: float) -> None:
         (green.sleep if self._is_in_hub_thread else time.sleep)(seconds)
@@ -64,44 +63,30 @@ class GreenFs(Fs):
             for fd in fds:
                 os.close(fd)
 
-    @contextmanager
-    def lock(self, path: str, timeout_s: float) -> Iterator[None]:
-        if not self._is_in_hub_thread:
-            with super().lock(path, timeout_s):
-                yield
-            return
-        with self._gate(path, timeout_s), super().lock(path, timeout_s):
-            yield
+    def lock(self, path: str, timeout_s: float) -> AbstractContextManager[None]:
+        lock = super().lock(path, timeout_s)
+        return _GatedLock(self._gates, lock, path, timeout_s) if self._is_in_hub_thread else lock
 
-    @contextmanager
-    def _gate(self, path: str, timeout_s: float) -> Iterator[None]:
-        """Green threads of this process queue up here, so that they never poll for a lock that one of them holds."""
-        queue = self._queues.get(path)
-        if queue is None:
-            queue = self._queues[path] = deque()
-        else:
-            self._wait_in_line(queue, path, timeout_s)
-        try:
-            yield
-        finally:
-            self._hand_over(queue, path)
 
-    def _wait_in_line(self, queue: deque[green.Future], path: str, timeout_s: float) -> None:
-        turn = green.Future()
-        queue.append(turn)
+class _GatedLock:
+    __slots__ = ("_gates", "_lock", "_path", "_timeout_s")
+
+    def __init__(self, gates: Gates, lock: AbstractContextManager[None], path: str, timeout_s: float) -> None:
+        self._gates = gates
+        self._lock = lock
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> None:
+        self._gates.enter(self._path, self._timeout_s)
         try:
-            turn.wait(timeout_s)
-        except BaseException as error:
-            if turn.is_set:
-                self._hand_over(queue, path)
-            else:
-                queue.remove(turn)
-            if isinstance(error, green.TimedOut):
-                raise LockTimeout(path, timeout_s) from None
+            self._lock.__enter__()
+        except BaseException:
+            self._gates.leave(self._path)
             raise
 
-    def _hand_over(self, queue: deque[green.Future], path: str) -> None:
-        if queue:
-            queue.popleft().set()
-        else:
-            del self._queues[path]
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._lock.__exit__(None, None, None)
+        finally:
+            self._gates.leave(self._path)

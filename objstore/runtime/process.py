@@ -92,3 +92,12 @@ def notify_systemd(state: str) -> None:
             sock.sendto(state.encode(), address)
     except OSError:
         return
+
+
+def watchdog_interval_s() -> float | None:
+    """How often the service manager wants to hear WATCHDOG=1, in half; None when it does not. Source:
+    sd_watchdog_enabled(3); WATCHDOG_PID is left aside, because it is our children that know whether they live."""
+    text = os.environ.get("WATCHDOG_USEC", "")
+    if not (text.isascii() and text.isdigit()) or not int(text) or not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    return int(text) / 2_000_000

@@ -35,7 +35,10 @@ _BLOCK = struct.Struct("<QIiHhIQQqQII")
 _EVENT = struct.Struct("<QQqq")
 """struct io_event: data, iocb, result, second result."""
 _log = logging.getLogger("objstore.sync")
-_libc = ctypes.CDLL(None, use_errno=True)
+# The calls below never wait: giving the interpreter's lock away for one would cost more than the call.
+_libc = ctypes.PyDLL(None)
+_NOW = ctypes.c_long(0)
+_COUNTS = [ctypes.c_long(count) for count in range(_AT_ONCE + 1)]
 _threads = green.ThreadPool(8)
 
 
@@ -44,34 +47,42 @@ def sync_all(fds: Sequence[int], *, data_only: bool = False) -> None:
 
     Raises OSError. Whoever is killed while waiting may close the descriptors: the kernel keeps the files.
     """
-    kernel = _Kernel.of_this_process()
-    for start in range(0, len(fds), _AT_ONCE):
-        some = fds[start : start + _AT_ONCE]
-        for fd in some[kernel.sync(some, data_only) :]:
-            _threads.run(os.fdatasync if data_only else os.fsync, fd)
+    if not fds:
+        return
+    for fd in _Kernel.of_this_process().sync(fds, data_only):
+        _threads.run(os.fdatasync if data_only else os.fsync, fd)
 
 
 class _Batch:
-    __slots__ = ("waiter", "left", "code")
+    """What one green thread waits for. left: syncs that have not ended, or not begun."""
 
-    def __init__(self, waiter: Any, left: int) -> None:
+    __slots__ = ("waiter", "fds", "operation", "left", "refused", "code")
+
+    def __init__(self, waiter: Any, fds: Sequence[int], operation: int) -> None:
         self.waiter = waiter
-        self.left = left
+        self.fds = fds
+        self.operation = operation
+        self.left = len(fds)
+        self.refused: list[int] = []
         self.code = 0
 
 
 class _Kernel:
-    """The context of this process: what is under way, by number."""
+    """The context of this process: what is under way, by the number of its batch.
+
+    What all green threads of one turn of the hub ask for leaves in one call: each call wakes a thread of the kernel,
+    which takes this one's place on the processor.
+    """
 
     _instance: _Kernel | None = None
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._context = ctypes.c_ulong(0)
         self._setup, self._submit, self._get = (
             ctypes.c_long(call) for call in _CALLS.get(platform.machine(), (0,) * 3)
         )
         self._numbers = itertools.count(1)
+        self._asked: list[_Batch] = []
         self._batches: dict[int, _Batch] = {}
         self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._blocks = ctypes.create_string_buffer(_BLOCK.size * _AT_ONCE)
@@ -84,31 +95,27 @@ class _Kernel:
 
     @classmethod
     def of_this_process(cls) -> _Kernel:
-        if cls._instance is None or cls._instance.pid != os.getpid():
-            cls._instance = cls()
-        return cls._instance
+        instance = cls._instance
+        if instance is None:
+            instance = cls._instance = cls()
+        return instance
+
+    @classmethod
+    def forget(cls) -> None:
+        """A child has no part in its parent's context."""
+        cls._instance = None
 
     def _set_up(self) -> bool:
         return bool(_libc.syscall(self._setup, ctypes.c_long(_UNDER_WAY), ctypes.byref(self._context)) == 0)
 
-    def sync(self, fds: Sequence[int], data_only: bool) -> int:
-        """How many of the first descriptors are durable now; the kernel did not take the rest. Raises OSError."""
+    def sync(self, fds: Sequence[int], data_only: bool) -> Sequence[int]:
+        """The descriptors that the kernel did not take; the others are durable now. Raises OSError."""
         if not self.is_usable:
-            return 0
-        operation = _FDATASYNC if data_only else _FSYNC
-        numbers = []
-        for index, fd in enumerate(fds):
-            number = next(self._numbers)
-            numbers.append(number)
-            _BLOCK.pack_into(
-                self._blocks, index * _BLOCK.size,
-                number, 0, 0, operation, 0, fd, 0, 0, 0, 0, _NOTIFY_EVENTFD, self._eventfd,
-            )  # fmt: skip
-        taken = _libc.syscall(self._submit, self._context, ctypes.c_long(len(fds)), self._pointers)
-        if taken <= 0:
-            return 0
-        batch = _Batch(green.current(), taken)
-        self._batches.update(dict.fromkeys(numbers[:taken], batch))
+            return fds
+        if not self._asked:
+            green.call_after(0, self._submit_asked)
+        batch = _Batch(green.current(), fds, _FDATASYNC if data_only else _FSYNC)
+        self._asked.append(batch)
         try:
             green.park()
         finally:
@@ -116,7 +123,32 @@ class _Kernel:
             batch.waiter = None
         if batch.code:
             raise OSError(batch.code, os.strerror(batch.code))
-        return int(taken)
+        return batch.refused
+
+    def _submit_asked(self) -> None:
+        """In the hub: begin what was asked for since the last turn."""
+        asked, self._asked = self._asked, []
+        queue: list[tuple[int, int, int]] = []
+        for batch in asked:
+            # Whoever was killed meanwhile has closed its descriptors.
+            if batch.waiter is not None:
+                number = next(self._numbers)
+                self._batches[number] = batch
+                queue += [(number, batch.operation, fd) for fd in batch.fds]
+        for start in range(0, len(queue), _AT_ONCE):
+            some = queue[start : start + _AT_ONCE]
+            for number, _, fd in some[self._begin(some) :]:
+                self._batches[number].refused.append(fd)
+                self._finished(number, 0)
+
+    def _begin(self, syncs: Sequence[tuple[int, int, int]]) -> int:
+        """How many of (number, operation, descriptor) the kernel takes."""
+        for index, (number, operation, fd) in enumerate(syncs):
+            _BLOCK.pack_into(
+                self._blocks, index * _BLOCK.size,
+                number, 0, 0, operation, 0, fd, 0, 0, 0, 0, _NOTIFY_EVENTFD, self._eventfd,
+            )  # fmt: skip
+        return max(0, int(_libc.syscall(self._submit, self._context, _COUNTS[len(syncs)], self._pointers)))
 
     def _reap(self) -> None:
         """In the hub: wake everybody whose last sync is done."""
@@ -126,20 +158,22 @@ class _Kernel:
             return
         count = _AT_ONCE
         while count == _AT_ONCE:
-            count = _libc.syscall(
-                self._get, self._context, ctypes.c_long(0), ctypes.c_long(_AT_ONCE), self._events, None
-            )
-            # Waking runs other code, which may well come back here for more.
-            for number, _, result, _ in [
-                _EVENT.unpack_from(self._events, index * _EVENT.size) for index in range(max(count, 0))
-            ]:
-                self._finished(self._batches.pop(number), int(result))
+            count = _libc.syscall(self._get, self._context, _NOW, _COUNTS[_AT_ONCE], self._events, None)
+            # Waking runs other code, which may well come back here for more: all is taken out before.
+            for number, _, result, _ in list(
+                _EVENT.iter_unpack(ctypes.string_at(self._events, _EVENT.size * max(count, 0)))
+            ):
+                self._finished(number, result)
 
-    def _finished(self, batch: _Batch, result: int) -> None:
+    def _finished(self, number: int, result: int) -> None:
+        batch = self._batches[number]
         batch.left -= 1
         if result < 0:
             batch.code = -result
-        if batch.left or batch.waiter is None:
+        if batch.left:
+            return
+        del self._batches[number]
+        if batch.waiter is None:
             return
         try:
             batch.waiter.switch()
@@ -148,3 +182,6 @@ class _Kernel:
         except BaseException as error:
             # A spawned waiter that ends with an error raises it here, in its parent. Its Task has it for whoever joins.
             _log.debug("a task ended with %r", error)
+
+
+os.register_at_fork(after_in_child=_Kernel.forget)

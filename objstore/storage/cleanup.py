@@ -31,14 +31,18 @@ class CleaningRules:
 
 def clean(fs: Fs, directory: str, rules: CleaningRules) -> LiveSet:
     """Remove from a hash directory what may go; what is left in effect. Raises OSError when it cannot be listed."""
-    live = resolve(os.listdir(directory))
+    names = os.listdir(directory)
+    live = resolve(names)
     for name in live.obsolete:
         fs.unlink(f"{directory}/{name}")
-    removed = [file for file in _expired(live, rules) if fs.unlink(f"{directory}/{file.name}")]
+    removed = {file.name for file in _expired(live, rules) if fs.unlink(f"{directory}/{file.name}")}
+    if removed:
+        for side_file in [name for name in names if overflow_owner(name) in removed]:
+            fs.unlink(f"{directory}/{side_file}")
     for name in live.unexpected:
         if (is_rsync_temporary(name) or overflow_owner(name)) and _is_leftover(f"{directory}/{name}", rules):
             fs.unlink(f"{directory}/{name}")
-    return resolve(set(live.names) - {file.name for file in removed}) if removed else live
+    return resolve(set(live.names) - removed) if removed else live
 
 
 def _expired(live: LiveSet, rules: CleaningRules) -> list[File]:

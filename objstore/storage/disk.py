@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from objstore.core.errors import Corrupt, NameCollision
 from objstore.core.hashing import HashSecrets
 from objstore.core.timestamp import Timestamp
 from objstore.runtime.clock import Clock
-from objstore.runtime.devices import NO_RESERVE, Devices, Reserve
+from objstore.runtime.devices import NO_RESERVE, Devices, Reserve, Room
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules
-from objstore.storage.engine import CONTENT_TYPE_TIMESTAMP, TIMESTAMP, Absent, StoredObject, Writer
-from objstore.storage.hashes import PartitionHashes
+from objstore.storage.engine import CONTENT_TYPE_TIMESTAMP, TIMESTAMP, Absent, StoredObject, Writer, data_headers
+from objstore.storage.hashes import PartitionHashes, reclaimable_suffixes
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.metadata import Metadata
 from objstore.storage.pending import DeferredUpdate, keep
 from objstore.storage.quarantine import set_aside
 from objstore.storage.reader import DamagedObject, OtherName, open_object
-from objstore.storage.resolve import meta_name, tombstone_name
+from objstore.storage.resolve import data_name, meta_name, resolve, tombstone_name
 from objstore.storage.writer import PREALLOCATE_FROM_BYTES, DiskWriter, NamedLater, WriteSettings, disk_errors
 
 RECLAIM_AGE_S = 604_800.0
@@ -47,7 +47,7 @@ class DiskEngine:
         self._secrets = secrets
         self._clock = clock
         self._fs = fs or Fs()
-        self._reserve = reserve
+        self._room = Room(reserve)
         self._reclaim_age_s = reclaim_age_s
         self._settings = settings or WriteSettings()
 
@@ -57,20 +57,20 @@ class DiskEngine:
             with disk_errors(address.device):
                 return open_object(self._fs, directory, address)
         except DamagedObject as error:
-            self.quarantine(address)
+            self._quarantine_if(address, lambda: self._is_damaged(address))
             raise Corrupt(directory, error.reason) from None
         except OtherName as error:
             if self._hash_of(error.name) == address.hash_hex:
                 raise NameCollision(address.name) from None
-            self.quarantine(address)
+            self._quarantine_if(address, lambda: self._is_damaged(address))
             raise Corrupt(directory, f"holds {error.name!r}, which belongs elsewhere") from None
 
     def check_room(self, device: str, incoming_bytes: int) -> None:
-        self._devices.check_reserve(self._layout(device).path, incoming_bytes, self._reserve)
+        self._room.check(self._layout(device).path, incoming_bytes)
 
     def create(self, address: ObjectAddress, size_bytes: int | None) -> Writer:
         layout = self._layout(address.device)
-        self._devices.check_reserve(layout.path, size_bytes or 0, self._reserve)
+        self._room.take(layout.path, size_bytes or 0)
         file = NamedLater(self._fs, layout, address)
         with disk_errors(address.device):
             try:
@@ -85,6 +85,21 @@ class DiskEngine:
             writer.go_past_cache()
         return writer
 
+    def store(
+        self,
+        address: ObjectAddress,
+        body: bytes | bytearray | memoryview,
+        crc: int,
+        timestamp: Timestamp,
+        headers: Mapping[str, str],
+        *,
+        next_part_power: int | None = None,
+    ) -> None:
+        layout = self._layout(address.device)
+        self._room.take(layout.path, len(body))
+        kept = Metadata(address.name, data_headers(timestamp, headers, len(body), crc))
+        self._write(layout, address, body, data_name(timestamp), kept, next_part_power)
+
     def post(
         self,
         address: ObjectAddress,
@@ -97,32 +112,53 @@ class DiskEngine:
         kept = {TIMESTAMP: timestamp.internal, **headers}
         if content_type_timestamp is not None:
             kept[CONTENT_TYPE_TIMESTAMP] = content_type_timestamp.internal
-        self._publish(address, meta_name(timestamp, content_type_timestamp), kept, next_part_power)
+        name = meta_name(timestamp, content_type_timestamp)
+        self._write(self._layout(address.device), address, b"", name, Metadata(address.name, kept), next_part_power)
 
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
-        self._publish(address, tombstone_name(timestamp), {TIMESTAMP: timestamp.internal}, next_part_power)
+        kept = Metadata(address.name, {TIMESTAMP: timestamp.internal})
+        self._write(self._layout(address.device), address, b"", tombstone_name(timestamp), kept, next_part_power)
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        if seen is None:
+            return self._quarantine_if(address, lambda: True)
+        return self._quarantine_if(address, lambda: self._data_timestamp(address) == seen)
+
+    def _quarantine_if(self, address: ObjectAddress, still: Callable[[], bool]) -> str | None:
+        """Set aside what is there, if still() says, under the partition's lock, that it is what was found damaged.
+
+        No file gets its name without that lock: a write that came after the damage was seen is not set aside with it.
+        """
         layout = self._layout(address.device)
         directory = layout.object(address)
         if not os.path.lexists(directory):
             return None
         partition = layout.partition(address.policy_index, address.partition)
         with disk_errors(address.device), PartitionHashes(self._fs, partition).changing(address.suffix):
-            return self._set_aside(layout, address.policy_index, directory)
+            return self._set_aside(layout, address.policy_index, directory) if still() else None
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
         layout = self._layout(device)
         directory = layout.partition(policy_index, partition)
         if not _is_partition(partition) or not os.path.isdir(directory):
             return {}
+        rules = self._rules()
         with disk_errors(device):
+            if relist:
+                recalculate = {*recalculate, *reclaimable_suffixes(directory, rules)}
             return PartitionHashes(self._fs, directory).current(
-                self._rules(),
+                rules,
                 lambda path: self._set_aside(layout, policy_index, path),
                 recalculate=recalculate,
+                list_all=relist,
             )
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:
@@ -137,14 +173,41 @@ class DiskEngine:
         with disk_errors(device):
             keep(self._fs, self._layout(device), policy_index, hash_hex, timestamp, update)
 
-    def _publish(self, address: ObjectAddress, name: str, headers: dict[str, str], next_part_power: int | None) -> None:
-        file = NamedLater(self._fs, self._layout(address.device), address)
+    def _write(
+        self,
+        layout: DeviceLayout,
+        address: ObjectAddress,
+        body: bytes | bytearray | memoryview,
+        name: str,
+        kept: Metadata,
+        next_part_power: int | None,
+    ) -> None:
+        """One whole file of a hash directory, durably."""
+        file = NamedLater(self._fs, layout, address)
         with disk_errors(address.device):
             try:
                 file.open()
-                file.publish(name, Metadata(address.name, headers), next_part_power, self._rules())
+                if body:
+                    self._fs.write(file.fd, body)
+                file.publish(name, kept, next_part_power, self._rules())
             finally:
                 file.close()
+
+    def _data_timestamp(self, address: ObjectAddress) -> Timestamp | None:
+        try:
+            live = resolve(os.listdir(self._layout(address.device).object(address)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return live.data.timestamp if live.data else None
+
+    def _is_damaged(self, address: ObjectAddress) -> bool:
+        try:
+            found = open_object(self._fs, self._layout(address.device).object(address), address)
+        except (DamagedObject, OtherName):
+            return True
+        if not isinstance(found, Absent):
+            found.close()
+        return False
 
     def _set_aside(self, layout: DeviceLayout, policy_index: int, path: str) -> str | None:
         return set_aside(self._fs, path, layout.quarantine(policy_index), lambda: uuid.uuid4().hex)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from objstore.core.timestamp import Timestamp
-from objstore.runtime.checksum import parse_crc
+from objstore.runtime.checksum import crc_text, parse_crc
 from objstore.storage.layout import ObjectAddress
 from objstore.storage.pending import DeferredUpdate
 
@@ -23,6 +23,16 @@ CRC_HEADER = "x-object-sysmeta-objstore-crc32c"
 """Metadata key of the body's CRC32C, 8 hex digits: ours, written at every PUT, never shown outside."""
 TIMESTAMP, CONTENT_LENGTH, CONTENT_TYPE, ETAG = "x-timestamp", "content-length", "content-type", "etag"
 CONTENT_TYPE_TIMESTAMP = "content-type-timestamp"
+
+
+def data_headers(timestamp: Timestamp, headers: Mapping[str, str], size_bytes: int, crc: int) -> dict[str, str]:
+    """What the metadata of an upload holds: what is to be kept, and what the engine adds."""
+    return {
+        TIMESTAMP: timestamp.internal,
+        **headers,
+        CONTENT_LENGTH: str(size_bytes),
+        CRC_HEADER: crc_text(crc),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,20 @@ class Engine(Protocol):
     def create(self, address: ObjectAddress, size_bytes: int | None) -> Writer:
         """Begin an upload; size_bytes: how much will come, None when not known. Raises InsufficientStorage."""
 
+    def store(
+        self,
+        address: ObjectAddress,
+        body: bytes | bytearray | memoryview,
+        crc: int,
+        timestamp: Timestamp,
+        headers: Mapping[str, str],
+        *,
+        next_part_power: int | None = None,
+    ) -> None:
+        """An upload that is all here: as create(), write() and commit() in one go. crc: the CRC32C of the body.
+
+        Raises InsufficientStorage."""
+
     def post(
         self,
         address: ObjectAddress,
@@ -148,13 +172,21 @@ class Engine(Protocol):
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
         """Write a tombstone, whether there is an object or not. Works on a device whose reserve is used up."""
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
-        """Set the object aside; where it went, None when it was gone."""
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        """Set the object aside; where it went, None when it was gone. seen: data timestamp of what was found damaged;
+        when something else is there by now, that stays."""
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
-        """Suffix → hash of a partition, {} when it is not there."""
+        """Suffix → hash of a partition, {} when it is not there. relist: look at every directory of it for what the
+        list of changes does not tell: strangers' suffixes, and tombstones that have become old enough to go."""
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:
         """Have these suffixes hashed again; nothing when the partition is not there."""

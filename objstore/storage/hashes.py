@@ -18,14 +18,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 
 from objstore.core import pickles
 from objstore.core.timestamp import Timestamp
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules, clean
-from objstore.storage.resolve import DATA, META, TOMBSTONE, LiveSet
+from objstore.storage.resolve import DATA, META, TOMBSTONE, LiveSet, resolve
 
 PICKLE, INVALID, LOCK = "hashes.pkl", "hashes.invalid", ".lock"
 LOCK_TIMEOUT_S = 10.0
@@ -49,19 +49,16 @@ class PartitionHashes:
         self._fs = fs
         self._directory = directory
 
-    @contextmanager
-    def changing(self, suffix: str) -> Iterator[None]:
+    def changing(self, suffix: str) -> AbstractContextManager[None]:
         """Hold the partition's lock with the suffix listed as changed; names appear and vanish inside only.
 
         Raises LockTimeout, and FileNotFoundError when the partition directory has gone."""
-        with self._locked():
-            self._list(suffix)
-            yield
+        return _Changing(self, suffix)
 
     def invalidate(self, suffixes: Collection[str]) -> None:
-        with self._locked():
+        with self.locked():
             for suffix in suffixes:
-                self._list(suffix)
+                self.list_changed(suffix)
 
     def current(
         self,
@@ -97,33 +94,32 @@ class PartitionHashes:
 
     def _remove_empty(self, directory: str) -> None:
         """Under the lock: a writer that finds its directory gone makes it again and names its file under one hold."""
-        with self._locked():
+        with self.locked():
             self._fs.remove_directory(directory)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._fs.lock(f"{self._directory}/{LOCK}", LOCK_TIMEOUT_S):
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Raises LockTimeout, and FileNotFoundError when the partition directory has gone."""
+        return self._fs.lock(f"{self._directory}/{LOCK}", LOCK_TIMEOUT_S)
 
-    def _list(self, suffix: str) -> None:
+    def list_changed(self, suffix: str) -> None:
         """Append to hashes.invalid unless it is there; durable when there is a hashes.pkl. Under the lock."""
-        path = f"{self._directory}/{INVALID}"
-        lines = self._fs.content(path)
-        if lines is not None and f"\n{suffix}\n".encode() in b"\n" + lines:
-            return
-        fd = self._fs.open_append(path)
+        line = f"{suffix}\n".encode()
+        fd, is_new = self._fs.open_list(f"{self._directory}/{INVALID}")
         try:
-            self._fs.write(fd, f"{suffix}\n".encode())
-            if os.path.exists(f"{self._directory}/{PICKLE}"):
-                self._fs.sync_data(fd)
+            if not is_new and _holds(self._fs.rest(fd), line):
+                return
+            self._fs.write(fd, line)
+            if not os.access(f"{self._directory}/{PICKLE}", os.F_OK):
+                return
+            self._fs.sync_data(fd)
         finally:
             os.close(fd)
-        if lines is None and os.path.exists(f"{self._directory}/{PICKLE}"):
+        if is_new:
             self._fs.sync_directory(self._directory)
 
     def _fold(self) -> tuple[SuffixHashes, bool]:
         """Bring the list of changes into hashes.pkl; (what that now says, whether it knows every suffix)."""
-        with self._locked():
+        with self.locked():
             hashes, is_valid = self._load()
             listed = (self._fs.content(f"{self._directory}/{INVALID}") or b"").decode("ascii", "replace").split("\n")
             changed = {suffix for suffix in listed if is_suffix(suffix)}
@@ -143,7 +139,7 @@ class PartitionHashes:
 
     def _store(self, expected: SuffixHashes, was_valid: bool, hashes: SuffixHashes, now: Timestamp) -> bool:
         """Replace hashes.pkl, unless somebody else did since; then False."""
-        with self._locked():
+        with self.locked():
             if self._load() != (expected, was_valid):
                 return False
             self._write(hashes, True, now)
@@ -169,6 +165,30 @@ class PartitionHashes:
     def _write(self, hashes: SuffixHashes, is_valid: bool, now: Timestamp | None) -> None:
         value: dict[str, object] = {"valid": is_valid, "updated": now.seconds if now else 0.0, **hashes}
         self._fs.replace_file(f"{self._directory}/{PICKLE}", pickles.dumps(value), mode=0o600)
+
+
+class _Changing:
+    __slots__ = ("_hashes", "_suffix", "_lock")
+
+    def __init__(self, hashes: PartitionHashes, suffix: str) -> None:
+        self._hashes = hashes
+        self._suffix = suffix
+        self._lock = hashes.locked()
+
+    def __enter__(self) -> None:
+        self._lock.__enter__()
+        try:
+            self._hashes.list_changed(self._suffix)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.__exit__(None, None, None)
+
+
+def _holds(lines: bytes, line: bytes) -> bool:
+    return lines.startswith(line) or b"\n" + line in lines
 
 
 def hash_suffix(
@@ -202,6 +222,19 @@ def hash_suffix(
         remove_empty(directory)
         return None
     return digest.hexdigest()
+
+
+def reclaimable_suffixes(partition_path: str, rules: CleaningRules) -> list[str]:
+    """Suffixes with a tombstone that is old enough to go; nothing tells of those, for nothing changes. Opens no
+    file."""
+    found = []
+    for suffix in filter(is_suffix, _listed(partition_path)):
+        directory = f"{partition_path}/{suffix}"
+        names = (name for entry in _listed(directory) for name in _listed(f"{directory}/{entry}"))
+        tombstones = (resolve((name,)).tombstone for name in names if name.endswith(TOMBSTONE))
+        if any(file is not None and rules.is_reclaimable(file) for file in tombstones):
+            found.append(suffix)
+    return found
 
 
 def hash_parts(live: LiveSet) -> list[str]:

@@ -15,17 +15,17 @@ from typing import Self
 from objstore.core.errors import Corrupt, DeviceUnavailable
 from objstore.core.hashing import suffix_of
 from objstore.core.timestamp import Timestamp
-from objstore.runtime.checksum import EMPTY, crc32c, crc_text
+from objstore.runtime.checksum import EMPTY, crc32c
 from objstore.runtime.clock import Clock
 from objstore.storage import merge
 from objstore.storage.engine import (
     CONTENT_LENGTH,
     CONTENT_TYPE_TIMESTAMP,
-    CRC_HEADER,
     TIMESTAMP,
     Absent,
     StoredObject,
     Writer,
+    data_headers,
 )
 from objstore.storage.hashes import hash_parts
 from objstore.storage.layout import ObjectAddress
@@ -102,6 +102,19 @@ class MemoryEngine:
         self._check(address.device)
         return _MemoryWriter(self, address)
 
+    def store(
+        self,
+        address: ObjectAddress,
+        body: bytes | bytearray | memoryview,
+        crc: int,
+        timestamp: Timestamp,
+        headers: Mapping[str, str],
+        *,
+        next_part_power: int | None = None,
+    ) -> None:
+        kept = data_headers(timestamp, headers, len(body), crc)
+        self.put_file(address, data_name(timestamp), MemoryFile(kept, bytes(body)))
+
     def post(
         self,
         address: ObjectAddress,
@@ -119,15 +132,25 @@ class MemoryEngine:
     def delete(self, address: ObjectAddress, timestamp: Timestamp, *, next_part_power: int | None = None) -> None:
         self.put_file(address, tombstone_name(timestamp), MemoryFile({TIMESTAMP: timestamp.internal}))
 
-    def quarantine(self, address: ObjectAddress) -> str | None:
-        files = self.directories.pop(_place(address), None)
+    def quarantine(self, address: ObjectAddress, seen: Timestamp | None = None) -> str | None:
+        files = self.directories.get(_place(address))
         if files is None:
             return None
+        data = resolve(files).data
+        if seen is not None and (data is None or data.timestamp != seen):
+            return None
+        del self.directories[_place(address)]
         self.quarantined.append(files)
         return address.hash_hex
 
     def hashes(
-        self, device: str, policy_index: int, partition: str, recalculate: Collection[str] = ()
+        self,
+        device: str,
+        policy_index: int,
+        partition: str,
+        recalculate: Collection[str] = (),
+        *,
+        relist: bool = False,
     ) -> dict[str, str]:
         self._check(device)
         digests: dict[str, hashlib._Hash] = {}
@@ -189,13 +212,7 @@ class _MemoryWriter:
         self._crc = crc32c(data, self._crc)
 
     def commit(self, timestamp: Timestamp, headers: Mapping[str, str], *, next_part_power: int | None = None) -> None:
-        kept = {
-            TIMESTAMP: timestamp.internal,
-            **headers,
-            CONTENT_LENGTH: str(self.size),
-            CRC_HEADER: crc_text(self._crc),
-        }
-        self._engine.put_file(self._address, data_name(timestamp), MemoryFile(kept, bytes(self._content)))
+        self._engine.store(self._address, self._content, self._crc, timestamp, headers, next_part_power=next_part_power)
 
     def __enter__(self) -> Self:
         return self

@@ -25,8 +25,9 @@ from objstore.core.headers import title
 from objstore.runtime.fs import Fs
 
 CHUNK_BYTES = 65_536
-OVERFLOW_HEAD_BYTES = 1024
-"""How much of an overflowing blob stays in the attributes: enough for a person to see what it is."""
+OVERFLOW_HEAD_BYTES = 512
+"""How much of an overflowing blob stays in the attributes: enough for a person to see what it is, and little enough for
+ext4 with blocks of 1 KiB (small partitions), where all attributes of a file share one."""
 MAX_BLOB_BYTES = 1 << 20
 """More than any limit of Swift allows; a longer one is not read."""
 
@@ -64,7 +65,7 @@ def encode(metadata: Metadata) -> bytes:
     """The blob. The order of headers is kept; the name is last."""
     pairs = {_key(name): value.encode("utf-8", "surrogateescape") for name, value in metadata.headers.items()}
     pairs[b"name"] = metadata.name.encode("utf-8", "surrogateescape")
-    return pickles.dumps(pairs)
+    return pickles.dumps_bytes(pairs)
 
 
 def decode(blob: bytes) -> Metadata:

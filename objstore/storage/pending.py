@@ -9,12 +9,14 @@ hash: of the name whose row it is. Of several files of one hash the newest times
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from objstore.core import pickles
 from objstore.core.hashing import suffix_of
 from objstore.core.headers import title
+from objstore.core.names import wsgi_of
 from objstore.core.timestamp import Timestamp
 from objstore.runtime.fs import Fs
 from objstore.storage.layout import DeviceLayout
@@ -25,7 +27,8 @@ class DeferredUpdate:
     """One row for a container server. op: PUT or DELETE. headers: lower-case names, as they are to be sent.
 
     db_state: of the root container when the update was made, None when not known. container_path: account/container of
-    the shard that should get the row instead of its root.
+    the shard that should get the row instead of its root. successes: ring ids of the container's nodes that have the
+    row already. redirect_history: the shards it was sent to, to notice a loop; both are the updater's.
     """
 
     op: str
@@ -35,6 +38,8 @@ class DeferredUpdate:
     headers: Mapping[str, str]
     db_state: str | None = None
     container_path: str | None = None
+    successes: tuple[int, ...] = ()
+    redirect_history: tuple[str, ...] = ()
 
 
 def keep(
@@ -43,24 +48,41 @@ def keep(
     """Write an update so that no crash loses it; its path."""
     directory = f"{layout.pending(policy_index)}/{suffix_of(hash_hex)}"
     changed = fs.create_directories(directory)
-    temporary_directory = layout.temporary(policy_index)
-    fs.create_directories(temporary_directory)
     path = f"{directory}/{hash_hex}-{timestamp.internal}"
-    fd, temporary = fs.open_temporary(temporary_directory)
+    with _written(fs, layout.temporary(policy_index), update) as temporary:
+        try:
+            fs.rename(temporary, path)
+        except FileNotFoundError:
+            # The updater has removed the directory, which was empty, since we made sure of it.
+            changed += fs.create_directories(directory)
+            fs.rename(temporary, path)
+    fs.sync_directory(directory)
+    for parent in changed:
+        fs.sync_directory(parent)
+    return path
+
+
+def rewrite(fs: Fs, layout: DeviceLayout, policy_index: int, path: str, update: DeferredUpdate) -> None:
+    """Put an update in the place of the one at path. A crash leaves the one or the other, whole."""
+    with _written(fs, layout.temporary(policy_index), update) as temporary:
+        fs.rename(temporary, path)
+
+
+@contextmanager
+def _written(fs: Fs, directory: str, update: DeferredUpdate) -> Iterator[str]:
+    """A temporary file with an update, synced; gone afterwards unless it was renamed."""
+    fs.create_directories(directory)
+    fd, temporary = fs.open_temporary(directory)
     try:
         try:
             fs.write(fd, encode(update))
             fs.sync(fd)
         finally:
             os.close(fd)
-        fs.rename(temporary, path)
+        yield temporary
     except BaseException:
         fs.unlink(temporary)
         raise
-    fs.sync_directory(directory)
-    for parent in changed:
-        fs.sync_directory(parent)
-    return path
 
 
 def encode(update: DeferredUpdate) -> bytes:
@@ -74,22 +96,60 @@ def encode(update: DeferredUpdate) -> bytes:
     }
     if update.container_path is not None:
         value["container_path"] = update.container_path
+    if update.successes:
+        value["successes"] = list(update.successes)
+    if update.redirect_history:
+        value["redirect_history"] = list(update.redirect_history)
     return pickles.dumps(value)
 
 
 def decode(content: bytes) -> DeferredUpdate:
-    """Of a file by any release. Raises UnsafePickle, or ValueError when something is missing."""
+    """Of a file by any release. Raises UnsafePickle, or ValueError when something is missing or makes no sense."""
     value = pickles.loads(content, encoding="utf-8")
     try:
-        headers = {str(name).lower(): str(text) for name, text in value["headers"].items()}
-        return DeferredUpdate(
+        headers = {_wire(str(name)).lower(): _wire(str(text)) for name, text in value["headers"].items()}
+        update = DeferredUpdate(
             str(value["op"]),
             str(value["account"]),
             str(value["container"]),
             str(value["obj"]),
             headers,
-            value.get("db_state"),
-            value.get("container_path"),
+            _text_or_none(value.get("db_state")),
+            _text_or_none(value.get("container_path")),
+            tuple(map(int, value.get("successes") or ())),
+            tuple(map(str, value.get("redirect_history") or ())),
         )
     except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"not a deferred update: {error!r}") from None
+    _check(update)
+    return update
+
+
+def _wire(text: str) -> str:
+    """A WSGI string; very old releases kept the UTF-8 bytes, which come out of the pickle as text."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return wsgi_of(text)
+    return text
+
+
+def _text_or_none(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _check(update: DeferredUpdate) -> None:
+    """Raises ValueError for what cannot have been an update: it would become a request to somebody else's database."""
+    if update.op not in ("PUT", "DELETE"):
+        raise ValueError(f"op {update.op!r}: expected PUT or DELETE")
+    names = (update.account, update.container, update.obj)
+    if not all(names) or "/" in update.account + update.container:
+        raise ValueError(f"{names!r} are not the names of an object")
+    path = update.container_path
+    if path is not None and (path.count("/") != 1 or not all(path.split("/"))):
+        raise ValueError(f"container_path {path!r}: expected account/container")
+    for name, text in update.headers.items():
+        if any(character in "\r\n\0" for character in name + text):
+            raise ValueError(f"header {name!r} has a line break in it")

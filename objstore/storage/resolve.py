@@ -29,7 +29,7 @@ TOMBSTONE = ".ts"
 
 _STEM = r"[0-9]{10}\.[0-9]{5}(?:_[0-9a-f]{1,16})?"
 _FILE = re.compile(rf"({_STEM}(?:[+-][0-9a-f]+)?)(\.data|\.meta|\.ts)\Z")
-_OVERFLOW = re.compile(rf"\.({_STEM}(?:[+-][0-9a-f]+)?\.(?:data|meta))\.[0-9a-f]{{32}}\Z")
+_OVERFLOW = re.compile(rf"\.({_STEM}(?:[+-][0-9a-f]+)?\.(?:data|meta|ts))\.[0-9a-f]{{32}}\Z")
 _RSYNC_TEMPORARY = re.compile(r"\..+\.[0-9A-Za-z_]{6}\Z")
 
 

@@ -25,11 +25,11 @@ from typing import Self
 from objstore.core.errors import InsufficientStorage
 from objstore.core.hashing import partition_of
 from objstore.core.timestamp import Timestamp
-from objstore.runtime.checksum import EMPTY, crc32c, crc_text
+from objstore.runtime.checksum import EMPTY, crc32c
 from objstore.runtime.fs import Fs
 from objstore.storage import metadata
 from objstore.storage.cleanup import CleaningRules, clean
-from objstore.storage.engine import CONTENT_LENGTH, CRC_HEADER, TIMESTAMP
+from objstore.storage.engine import data_headers
 from objstore.storage.hashes import PartitionHashes
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.metadata import Metadata
@@ -80,7 +80,8 @@ class NamedLater:
         self.fs = fs
         self.layout = layout
         self.address = address
-        self.directory = layout.object(address)
+        self.partition = layout.partition(address.policy_index, address.partition)
+        self.directory = f"{self.partition}/{address.suffix}/{address.hash_hex}"
         self.fd = -1
         self._temporary: str | None = None
         self._unsynced: list[str] = []
@@ -148,16 +149,16 @@ class NamedLater:
         self.fs.sync_directory(self.directory)
 
     def _give_name(self, name: str) -> None:
-        partition = self.layout.partition(self.address.policy_index, self.address.partition)
+        path = f"{self.directory}/{name}"
         for attempt in range(MAX_LINK_ATTEMPTS):
             try:
-                with PartitionHashes(self.fs, partition).changing(self.address.suffix):
+                with PartitionHashes(self.fs, self.partition).changing(self.address.suffix):
                     try:
-                        self._link_or_replace(f"{self.directory}/{name}")
+                        self._link_or_replace(path)
                     except FileNotFoundError:
                         # The hasher removed the empty directory; it cannot again while the lock is held.
                         self._unsynced += self.fs.create_directories(self.directory)
-                        self._link_or_replace(f"{self.directory}/{name}")
+                        self._link_or_replace(path)
                 return
             except FileNotFoundError:
                 if attempt == MAX_LINK_ATTEMPTS - 1:
@@ -261,12 +262,7 @@ class DiskWriter:
         fs.write(fd, data)
 
     def commit(self, timestamp: Timestamp, headers: Mapping[str, str], *, next_part_power: int | None = None) -> None:
-        kept = {
-            TIMESTAMP: timestamp.internal,
-            **headers,
-            CONTENT_LENGTH: str(self._size),
-            CRC_HEADER: crc_text(self._crc),
-        }
+        kept = data_headers(timestamp, headers, self._size, self._crc)
         with disk_errors(self._file.address.device):
             self._file.publish(
                 data_name(timestamp), Metadata(self._file.address.name, kept), next_part_power, self._rules()

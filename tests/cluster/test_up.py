@@ -48,11 +48,12 @@ def test_status_lists_every_process_as_ps_does(cluster):
     assert sorted((row["role"], row["node"]) for row in rows) == sorted(
         [("supervisor", "-"), ("proxy-server", "-")]
         + [(f"{kind}-server", node) for kind in ("account", "container", "object") for node in ("n1", "n2")]
+        + [("daemons", node) for node in ("n1", "n2")]
     )
     for row in rows:
         with open(f"/proc/{row['pid']}/cmdline") as file:
             assert file.read().rstrip("\0") == f"objstore {row['role']} {row['node']} {cluster.directory.root}"
-    storage = [row for row in rows if row["node"] != "-"]
+    storage = [row for row in rows if row["node"] != "-" and row["role"] != "daemons"]
     assert all(row["device"] == "d1" and len(row["ports"]) == 1 for row in storage)
     assert len({row["ports"][0] for row in storage}) == 6
 
@@ -259,7 +260,7 @@ def test_a_held_node_comes_back_with_its_data(cluster):
     status = cluster.status()
     assert {row["state"] for row in status["processes"] if row["node"] == "n1"} == {"held"}
     cluster.start_node("n1")
-    assert len(cluster.pids("n1")) == 3
+    assert len(cluster.pids("n1")) == 4
 
 
 def test_a_reload_takes_a_new_setting_over(cluster):

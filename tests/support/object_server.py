@@ -71,6 +71,10 @@ class FakeBody:
             raise ClientDisconnected
         return count
 
+    def read_some(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(memoryview(buffer))])
+
     def read(self, size: int = -1) -> bytes:
         buffer = bytearray(len(self._current) if size < 0 else size)
         return bytes(buffer[: self.readinto(memoryview(buffer))])

@@ -15,7 +15,7 @@ Descriptors are real (socket pairs), so that waiting works; time is real too, in
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from objstore.http.client import ConnectFailed, PeerBroken, PeerTimedOut
 from objstore.http.head import ResponseHead
@@ -37,6 +37,8 @@ class Says:
     """Takes no byte of the body after its head."""
     breaks_after: int | None = None
     """Breaks once it has taken this many bytes of body."""
+    ends_early: Says | Breaks | None = None
+    """Said once the first bytes of body are taken, in place of the answer; it takes the rest as if nothing were."""
 
     @property
     def all_pieces(self):
@@ -129,6 +131,7 @@ class ScriptedConnection:
         return self._mine.fileno()
 
     has_answer_begun = False
+    is_quiet = False
 
     def send_request(self, method, target, headers, body=b"", *, timeout_s):
         self.asked = Asked(self._address, method, target, list(headers), bytearray(body))
@@ -177,8 +180,17 @@ class ScriptedConnection:
         limit = self._line.breaks_after
         if limit is not None and len(self.asked.body) + len(data) > limit:
             raise PeerBroken("reset")
+        if self._line.ends_early is not None and not self.asked.body:
+            self._end_early(self._line.ends_early)
         self.asked.body += data
         return len(data)
+
+    def _end_early(self, line):
+        self._line = replace(self._line, status=0)
+        if isinstance(line, Breaks):
+            self._due(0.0, PeerBroken("closed"))
+        else:
+            self._due(0.0, ResponseHead(line.status, "", {"content-length": "0"}, 0, False, True))
 
     def try_send_pieces(self, pieces):
         return self.try_send(b"".join(pieces))

@@ -48,12 +48,17 @@ class _Service:
     task: object = None
 
 
+PATIENT = {"lend_timeout": "10", "post_quorum_timeout": "10", "concurrency_timeout": "10", "conn_timeout": "10"}
+"""Of a proxy whose nodes are slow because the machine is busy: nobody is taken for silent. Tests of silence say
+less."""
+
+
 class StorageNodes:
     def __init__(self, directory, nodes=4, replicas=3, **proxy_settings):
         self.directory = directory
         self.node_count = nodes
         self.replicas = min(replicas, nodes)
-        self.proxy_settings = {"account_autocreate": "yes", **proxy_settings}
+        self.proxy_settings = {"account_autocreate": "yes", **PATIENT, **proxy_settings}
         self._services = {}
         self._stack = ExitStack()
         self.seen = []
@@ -77,13 +82,16 @@ class StorageNodes:
             self.stop(node)
         self._stack.close()
 
+    def port(self, node, kind):
+        return self._services[node, kind].listener.getsockname()[1]
+
     def device_root(self, node):
         return self.directory / f"node{node}"
 
     def _ring(self, kind, replicas):
+        ports = [self.port(node, kind) for node in range(self.node_count)]
         devices = [
-            make_device(node, zone=node + 1, port=self._services[node, kind].listener.getsockname()[1])
-            for node in range(self.node_count)
+            make_device(node, zone=node + 1, port=port, replication_port=port) for node, port in enumerate(ports)
         ]
         rows = [
             array("H", ((partition + replica) % self.node_count for partition in range(1 << PART_POWER)))
@@ -98,9 +106,21 @@ class StorageNodes:
                 conf = {"devices": str(self.device_root(node)), "mount_check": "no"}
                 if kind == "object":
                     conf["fallocate_reserve"] = "0"
+                    conf["replication_lock_timeout"] = "0.2"
+                if kind == "container":
+                    conf["report_interval"] = "0.02"
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)
+        green.sleep(0)  # Until they serve: one that is stopped before would close the listener.
+
+    def replace(self, node, kind, app):
+        """Have another application answer in place of a server."""
+        self.stop(node, (kind,))
+        service = self._services[node, kind]
+        service.server = Server(service.listener, app, logger=logging.getLogger("test"))
+        service.task = green.spawn(service.server.serve)
+        green.sleep(0)
 
     def stop(self, node, kinds=tuple(KINDS)):
         """Stop serving; connections that come meanwhile wait unanswered, as with a frozen process."""
@@ -114,7 +134,9 @@ class StorageNodes:
     def cut(self, node, kind, *, restart=False):
         """Close the server's connections in the middle of whatever they carry, as a killed process does."""
         service = self._services[node, kind]
+        server = service.server
         self.stop(node, (kind,))
+        eventually(lambda: not server.connection_count, "the connections are closed")
         if restart:
             self.start(node)
         else:
@@ -141,6 +163,14 @@ class StorageNodes:
 
     def proxy(self, **settings):
         return ProxyClient(proxy_factory({"swift_dir": str(self.directory)}, **self.proxy_settings | settings))
+
+
+def eventually(condition, what, patience_s=20.0):
+    """Let others run until condition() holds; AssertionError after patience_s."""
+    deadline_s = green.monotonic() + patience_s
+    while not condition():
+        assert green.monotonic() < deadline_s, f"not within {patience_s:g} s: {what}"
+        green.sleep(0.001)
 
 
 @dataclass

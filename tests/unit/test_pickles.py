@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import pytest
 
-from objstore.core.pickles import UnsafePickle, dumps, loads, loads_builder
+from objstore.core.pickles import UnsafePickle, dumps, dumps_bytes, loads, loads_builder
 
 
 class Exploit:
@@ -63,3 +63,16 @@ def test_builder_reader_admits_arrays():
         ]
     with pytest.raises(UnsafePickle):
         loads(pickle.dumps(array.array("H", [1])))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 42, 43, 100])
+@pytest.mark.parametrize("value", [b"", b"x", b"ab", b"\xc3\xbc\xff", b"v" * 70_000], ids=len)
+def test_a_mapping_of_bytes_is_written_as_pickle_writes_it(count, value):
+    pairs = {b"key %d" % number: value + b"%d" % number if len(value) > 1 else value for number in range(count)}
+    assert dumps_bytes(pairs) == pickle.dumps(pairs, 2)
+
+
+@pytest.mark.parametrize("key", [b"", b"k", b"key", b"\xe9\xe9"])
+def test_keys_of_bytes_of_any_length(key):
+    pairs = {b"first": b"1234", key: b"value"}
+    assert dumps_bytes(pairs) == pickle.dumps(pairs, 2)

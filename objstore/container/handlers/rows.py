@@ -7,6 +7,7 @@ are newer). Where the container is sharded, a caller that accepts redirects is s
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from objstore.container.handlers.put import NO_CONTAINER
@@ -61,12 +62,7 @@ def update(service: ContainerService, request: Request) -> Response:
     rows = [object_row_of(item, index) for item in json_list(request)]
     service.check_room(path)
     broker = service.broker(path)
-    if not _is_there(service, request, path, broker, timestamp):
-        return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
-    try:
-        broker.add_many(rows)
-        service.note_change(path, broker)
-    except NotFound:
+    if not _added(service, request, path, broker, timestamp, lambda: broker.add_many(rows)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     return plain(HTTPStatus.ACCEPTED)
 
@@ -99,29 +95,32 @@ def _store(
     if not row.deleted:
         service.check_room(path)
     broker = service.broker(path)
-    if not _is_there(service, request, path, broker, timestamp):
-        return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
-    try:
-        redirect = _redirect(request, row.name, broker)
-        if redirect is not None:
-            return redirect
-        broker.add(row, *times)
-        service.note_change(path, broker)
-    except NotFound:
+    redirect = _redirect(request, row.name, broker)
+    if redirect is not None:
+        return redirect
+    if not _added(service, request, path, broker, timestamp, lambda: broker.add(row, *times)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     return plain(status)
 
 
-def _is_there(
-    service: ContainerService, request: Request, path: BackendPath, broker: ContainerBroker, timestamp: Timestamp
+def _added(
+    service: ContainerService,
+    request: Request,
+    path: BackendPath,
+    broker: ContainerBroker,
+    timestamp: Timestamp,
+    add: Callable[[], None],
 ) -> bool:
-    """Whether there is a database, made now where that is due."""
-    assert path.account is not None and path.container is not None
-    if broker.exists:
-        return True
-    if not service.may_create(request, path.account):
-        return False
-    broker.create(path.account, path.container, timestamp, service.clock.now(), service.row_policy(request))
+    """Whether the rows were stored. Where that is due the database is made for them; else False when there is none."""
+    try:
+        add()
+    except NotFound:
+        assert path.account is not None and path.container is not None
+        if not service.may_create(request, path.account):
+            return False
+        broker.create(path.account, path.container, timestamp, service.clock.now(), service.row_policy(request))
+        add()
+    service.note_change(path, broker)
     return True
 
 
@@ -129,7 +128,10 @@ def _redirect(request: Request, name: str, broker: ContainerBroker) -> Response 
     """301 to the shard that takes this name's updates, when there is one and the caller would follow."""
     if not is_true(request.header("x-backend-accept-redirect")):
         return None
-    shard = broker.shard_for_update(name)
+    try:
+        shard = broker.shard_for_update(name)
+    except NotFound:
+        return None
     if shard is None:
         return None
     location = f"/{shard.name}/{name}"

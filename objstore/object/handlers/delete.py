@@ -89,9 +89,11 @@ def _if_delete_at(request: Request) -> int | None:
     text = request.header("x-if-delete-at")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    # Swift's own expirer says it with decimals.
+    seconds, _, decimals = text.partition(".")
+    if not (text.isascii() and seconds.isdigit() and (not decimals or decimals.isdigit())):
         raise BadRequest("Bad X-If-Delete-At header value")
-    return int(text)
+    return int(seconds)
 
 
 def _answer(status: int, stored: StoredObject | Absent, timestamp: Timestamp) -> Response:

@@ -3,6 +3,7 @@
 The body is hashed with MD5 on the way in, unless the sender is our own proxy and offers to say the ETag itself
 (X-Backend-Objstore-Crc: yes). Then this server answers X-Objstore-Crc: yes in its 100 Continue, counts only the CRC32C
 of the body, and expects both in the footers: ETag, and X-Objstore-Body-Crc32c, which must be equal to its own count.
+X-Objstore-Targets: yes says that the footers may name more container servers to tell (object/update.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from objstore.core.conditional import entity_tags
 from objstore.core.errors import BadRequest, Conflict
-from objstore.core.headers import is_true
+from objstore.core.headers import environ_key, is_true
 from objstore.core.names import BackendPath
 from objstore.core.timestamp import Timestamp
 from objstore.http.request import Request
@@ -30,10 +31,11 @@ from objstore.storage.layout import ObjectAddress
 
 _FOOTER_OFFER = ("X-Obj-Metadata-Footer", "yes")
 _COMMIT_OFFER = ("X-Obj-Multiphase-Commit", "yes")
-_CRC_OFFER = ("X-Objstore-Crc", "yes")
+_OUR_OFFERS = (("X-Objstore-Crc", "yes"), ("X-Objstore-Targets", "yes"))
 _CRC_FOOTER = "x-objstore-body-crc32c"
 _OVERRIDE = "x-backend-container-update-override-"
 _STORED_OVERRIDE = "x-object-sysmeta-container-update-override-"
+_OVERRIDE_KEYS = {name: environ_key(_OVERRIDE + name) for name in ("size", "content-type", "etag")}
 _STORED_PREFIXES = ("x-object-meta-", "x-object-transient-sysmeta-", "x-object-sysmeta-")
 
 
@@ -49,13 +51,6 @@ class _Upload:
     delete_at_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Replaced:
-    """What stood in the place of the upload."""
-
-    delete_at_s: int | None
-
-
 class PutHandler:
     def __init__(self, context: ObjectContext) -> None:
         self._context = context
@@ -65,10 +60,12 @@ class PutHandler:
         upload = self._parse(request)
         if upload is None:
             return plain(HTTPStatus.LENGTH_REQUIRED, "Missing Content-Length header")
-        replaced = self._check_existing(request, upload)
-        if isinstance(replaced, Response):
-            return replaced
-        self._context.engine.check_room(upload.address.device, upload.length or 0)
+        old_delete_at_s = self._check_existing(request, upload)
+        if isinstance(old_delete_at_s, Response):
+            return old_delete_at_s
+        if upload.length is None or upload.length >= self._context.settings.network_chunk_size:
+            # What is shorter is taken in and refused when it is to be stored.
+            self._context.engine.check_room(upload.address.device, upload.length or 0)
         body = _Body(self._context, request, upload)
         with body.intake:
             received = body.receive()
@@ -77,7 +74,7 @@ class PutHandler:
             headers = self._stored_headers(request, upload, received)
             body.intake.commit(upload.timestamp, headers, next_part_power(request))
             size = body.intake.size
-        self._tell(request, upload, replaced, headers, received.footers, size)
+        self._tell(request, upload, old_delete_at_s, headers, received.footers, size)
         return plain(HTTPStatus.CREATED, headers={"etag": f'"{received.etag}"'})
 
     def _parse(self, request: Request) -> _Upload | None:
@@ -95,19 +92,20 @@ class PutHandler:
             length = _stated_length(request)
         return _Upload(path, address, timestamp, content_type, length, delete_at_s)
 
-    def _check_existing(self, request: Request, upload: _Upload) -> _Replaced | Response:
-        """Refuse what the stored state forbids. Raises Conflict when that is as new as the upload."""
+    def _check_existing(self, request: Request, upload: _Upload) -> int | None | Response:
+        """Refuse what the stored state forbids; else when the object that is there expires, None for never. Raises
+        Conflict when it is as new as the upload."""
         stored = self._context.engine.open(upload.address)
         if isinstance(stored, Absent):
             if stored.timestamp is not None and stored.timestamp >= upload.timestamp:
                 raise Conflict(upload.address.name, stored.timestamp)
-            return _Replaced(None)
+            return None
         with stored:
             if self._is_unwanted(request, stored):
                 return plain(HTTPStatus.PRECONDITION_FAILED, "The object exists")
             if stored.data_timestamp >= upload.timestamp:
                 raise Conflict(upload.address.name, stored.data_timestamp)
-            return _Replaced(stored.delete_at_s)
+            return stored.delete_at_s
 
     def _is_unwanted(self, request: Request, stored: StoredObject) -> bool:
         """Whether If-None-Match forbids to replace this object; an expired one may be replaced."""
@@ -119,7 +117,7 @@ class PutHandler:
 
     def _stored_headers(self, request: Request, upload: _Upload, received: _Received) -> dict[str, str]:
         headers = {CONTENT_TYPE: upload.content_type, ETAG: received.etag}
-        headers.update(self._context.kept_headers(request, with_sysmeta=True))
+        headers |= self._context.kept_headers(request, with_sysmeta=True)
         for name, value in received.footers.items():
             if name.startswith(_STORED_PREFIXES) or name in self._context.settings.allowed_headers:
                 headers[name] = value
@@ -129,7 +127,7 @@ class PutHandler:
         self,
         request: Request,
         upload: _Upload,
-        replaced: _Replaced,
+        old_delete_at_s: int | None,
         headers: dict[str, str],
         footers: dict[str, str],
         size: int,
@@ -137,7 +135,7 @@ class PutHandler:
         """Rows for the expiry queue and the container."""
         path = upload.path
         self._expiries.changed(
-            request, path, upload.address, upload.timestamp, size, upload.delete_at_s, replaced.delete_at_s
+            request, path, upload.address, upload.timestamp, size, upload.delete_at_s, old_delete_at_s, footers
         )
         override = _Override(request, footers, headers)
         assert path.account is not None and path.container is not None and path.obj is not None
@@ -147,7 +145,7 @@ class PutHandler:
             override.text("etag", headers[ETAG]),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        replicas = container_replicas(request, path.account, path.container)
+        replicas = container_replicas(request, path.account, path.container, footers)
         self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
 
 
@@ -200,7 +198,7 @@ class _Body:
         offers = [_COMMIT_OFFER] if self._has_commit else []
         offers.append(_FOOTER_OFFER)
         if self._trusts_sender:
-            offers.append(_CRC_OFFER)
+            offers.extend(_OUR_OFFERS)
         self._request.body.continue_with(offers)
         return FooterBody(self._request.body, boundary, _stated_length(self._request))
 
@@ -230,7 +228,7 @@ class _Override:
         for value in (
             self._stored.get(_STORED_OVERRIDE + name),
             self._footers.get(_OVERRIDE + name),
-            self._request.header(_OVERRIDE + name),
+            self._request.environ.get(_OVERRIDE_KEYS[name]),
         ):
             if value is not None:
                 return value

@@ -119,7 +119,7 @@ class ReadHandler:
 
     def _quarantine(self, stored: StoredObject, problem: str) -> None:
         address = stored.address
-        where = self._context.engine.quarantine(address)
+        where = self._context.engine.quarantine(address, stored.data_timestamp)
         self._context.logger.error(
             "device=%s partition=%s name=%r: quarantined to %s: %s",
             address.device, address.partition, address.name, where, problem,

@@ -8,11 +8,13 @@ from objstore.http.response import HTML, Response
 from objstore.http.status import HTTPStatus
 from objstore.object.context import ObjectContext
 from objstore.storage.hashes import is_suffix
+from objstore.storage.partitions import PartitionPlaces, is_partition
 
 
 class ReplicateHandler:
-    def __init__(self, context: ObjectContext) -> None:
+    def __init__(self, context: ObjectContext, places: PartitionPlaces) -> None:
         self._context = context
+        self._places = places
 
     def __call__(self, request: Request) -> Response:
         path = request.backend_path(2, 3)
@@ -21,6 +23,10 @@ class ReplicateHandler:
         value: dict[str, str] | None
         if path.account is None:
             value = threads.run(path.device, engine.hashes, path.device, policy_index, path.partition)
+            if not value and is_partition(path.partition):
+                # Who asks will bring what is missing, and rsync makes no directories above the partition.
+                directory = self._places.path(path.device, policy_index, path.partition)
+                threads.run(path.device, self._places.fs.make_directories, directory)
         else:
             suffixes = [text for text in path.account.split("-") if is_suffix(text)]
             threads.run(path.device, engine.invalidate, path.device, policy_index, path.partition, suffixes)

@@ -24,7 +24,7 @@ OPTIONAL_RESPONSE_HEADERS: Mapping[str, str] = {
     "allow": "RFC 9110 wants it in every 405; the reference leaves it out there",
 }
 # Verbs of the recorded servers that ours do not have yet.
-LATER_VERBS: Mapping[str, str] = {"SSYNC": "in-band replication is not built yet"}
+LATER_VERBS: Mapping[str, str] = {}
 # By service: times that a database takes from the clock of its server when it is created.
 CLOCK_HEADERS: Mapping[str, frozenset[str]] = {
     "account": frozenset({"x-timestamp"}),

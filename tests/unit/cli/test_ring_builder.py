@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -396,3 +398,12 @@ def test_help_and_unknown_commands(tool):
     assert "rebalance" in tool.out
     assert tool("frobnicate") == 2
     assert "invalid choice" in tool.err
+
+
+def test_a_reader_that_leaves_early_is_no_error(ring):
+    """objstore-ring-builder … | head -1"""
+    command = [sys.executable, "-m", "objstore.cli.ring_builder", str(ring.path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (0, b"")

@@ -33,7 +33,7 @@ PAGE = Selection(limit=10000)
 
 
 class CountingFs(Fs):
-    """Counts data syncs; the first one waits, so that others queue behind it."""
+    """Counts data syncs; each takes a while in which others run, as in servers, so that they queue behind it."""
 
     def __init__(self):
         super().__init__(time.sleep)
@@ -42,7 +42,7 @@ class CountingFs(Fs):
 
     def sync_data(self, fd):
         self.syncs += 1
-        time.sleep(self.hold_s)
+        green.sleep(self.hold_s)
         super().sync_data(fd)
 
 

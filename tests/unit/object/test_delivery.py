@@ -6,11 +6,13 @@ import socket
 import pytest
 
 from objstore.core.timestamp import Timestamp
-from objstore.http.client import ConnectFailed, PeerBroken, PeerTimedOut
-from objstore.object.delivery import RETRY_UPDATE_S, SILENCE_S, HttpPeers, RowDelivery, Target
+from objstore.http.client import ConnectFailed, ConnectTimedOut, PeerBroken, PeerTimedOut
+from objstore.object.delivery import RETRY_UPDATE_S, HttpPeers, RowDelivery, Target
 from objstore.object.rows import ContainerRow
+from objstore.peers.silence import Silences
 from objstore.runtime.green import Future, sleep, spawn
 from tests.support.clock import SimClock
+from tests.support.limits import Frozen
 
 TARGET = Target("127.0.0.1", 6201, "sda", "7", "AUTH_a", "c ü")
 
@@ -48,6 +50,10 @@ def deliver_all(delivery, rows, peer, **options):
     return [task.join() for task in tasks]
 
 
+def delivery_to(call, clock, timeout_s, answers=lambda _: True):
+    return RowDelivery(call, clock, timeout_s, Silences(answers))
+
+
 @pytest.fixture
 def clock():
     return SimClock()
@@ -56,14 +62,14 @@ def clock():
 def test_a_lone_row_goes_at_once_as_a_put(clock):
     peer = ScriptedPeer()
     peer.gate.set()
-    assert RowDelivery(peer, clock, 1.0).deliver(TARGET, row(1))
+    assert delivery_to(peer, clock, 1.0).deliver(TARGET, row(1))
     assert peer.calls == [("PUT", "/sda/7/AUTH_a/c ü/o1", None)]
 
 
 def test_rows_that_wait_go_together(clock):
     peer = ScriptedPeer()
     rows = [row(1), row(2), row(3, "DELETE"), row(4)]
-    assert deliver_all(RowDelivery(peer, clock, 1.0), rows, peer) == [True] * 4
+    assert deliver_all(delivery_to(peer, clock, 1.0), rows, peer) == [True] * 4
     assert [call[0] for call in peer.calls] == ["PUT", "UPDATE"]
     assert peer.calls[1][1] == "/sda/7/AUTH_a/c ü"
     assert peer.calls[1][2] == [
@@ -78,13 +84,13 @@ def test_rows_that_wait_go_together(clock):
 
 def test_rows_of_sharded_containers_always_go_alone(clock):
     peer = ScriptedPeer()
-    assert deliver_all(RowDelivery(peer, clock, 1.0), [row(1), row(2), row(3)], peer, alone=True) == [True] * 3
+    assert deliver_all(delivery_to(peer, clock, 1.0), [row(1), row(2), row(3)], peer, alone=True) == [True] * 3
     assert [call[0] for call in peer.calls] == ["PUT"] * 3
 
 
 def test_a_peer_that_does_not_know_update_gets_puts_and_is_asked_again_later(clock):
     peer = ScriptedPeer(201, 405)
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0)
     assert deliver_all(delivery, [row(1), row(2), row(3)], peer) == [True] * 3
     assert [call[0] for call in peer.calls] == ["PUT", "UPDATE", "PUT", "PUT"]
     peer.calls.clear()
@@ -99,31 +105,32 @@ def test_a_peer_that_does_not_know_update_gets_puts_and_is_asked_again_later(clo
 
 def test_every_row_of_a_refused_batch_gets_its_own_verdict(clock):
     peer = ScriptedPeer(201, 404, 404, 201)
-    assert deliver_all(RowDelivery(peer, clock, 1.0), [row(1), row(2), row(3)], peer) == [True, False, True]
+    assert deliver_all(delivery_to(peer, clock, 1.0), [row(1), row(2), row(3)], peer) == [True, False, True]
 
 
 def test_a_peer_that_refuses_is_told_again_as_soon_as_it_is_back(clock):
     peer = ScriptedPeer(ConnectFailed("x"))
     peer.gate.set()
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0)
     assert not delivery.deliver(TARGET, row(1))
     assert delivery.deliver(TARGET, row(2))
 
 
-def test_a_peer_that_is_silent_is_left_alone_for_a_while(clock):
-    peer = ScriptedPeer(PeerTimedOut("x"))
+@pytest.mark.parametrize("error", [PeerTimedOut("x"), ConnectTimedOut("x")], ids=["no answer", "no connection"])
+def test_a_peer_that_is_silent_is_left_alone_until_it_answers(clock, error):
+    peer, frozen = ScriptedPeer(error), Frozen()
     peer.gate.set()
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0, frozen)
     assert not delivery.deliver(TARGET, row(1))
     assert not delivery.deliver(TARGET, row(2))
     assert len(peer.calls) == 1
-    clock.advance(SILENCE_S + 1)
+    frozen.thaw()
     assert delivery.deliver(TARGET, row(3))
 
 
 def test_a_row_that_waited_long_does_not_blame_the_peer(clock):
     peer = ScriptedPeer(201, PeerTimedOut("x"))
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0, Frozen())
     tasks = [spawn(delivery.deliver, TARGET, row(number)) for number in (1, 2)]
     sleep(0)
     sleep(0)
@@ -135,7 +142,7 @@ def test_a_row_that_waited_long_does_not_blame_the_peer(clock):
 
 def test_a_broken_connection_fails_its_rows_and_no_others(clock):
     peer = ScriptedPeer(201, PeerBroken("x"))
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0)
     assert deliver_all(delivery, [row(1), row(2), row(3)], peer) == [True, False, False]
     assert delivery.deliver(TARGET, row(4))
 
@@ -143,7 +150,7 @@ def test_a_broken_connection_fails_its_rows_and_no_others(clock):
 def test_waiting_behind_a_frozen_peer_ends_in_time(clock):
     """A frozen peer still accepts connections: only deadlines find it."""
     peer = ScriptedPeer()
-    delivery = RowDelivery(peer, clock, 0.05)
+    delivery = delivery_to(peer, clock, 0.05)
     first = spawn(delivery.deliver, TARGET, row(1))
     sleep(0)
     assert not delivery.deliver(TARGET, row(2))
@@ -154,7 +161,7 @@ def test_waiting_behind_a_frozen_peer_ends_in_time(clock):
 
 def test_a_leader_that_is_killed_hands_over(clock):
     peer = ScriptedPeer()
-    delivery = RowDelivery(peer, clock, 5.0)
+    delivery = delivery_to(peer, clock, 5.0)
     first = spawn(delivery.deliver, TARGET, row(1))
     sleep(0)
     second = spawn(delivery.deliver, TARGET, row(2))
@@ -167,7 +174,7 @@ def test_a_leader_that_is_killed_hands_over(clock):
 
 def test_containers_do_not_wait_for_each_other(clock):
     peer = ScriptedPeer()
-    delivery = RowDelivery(peer, clock, 1.0)
+    delivery = delivery_to(peer, clock, 1.0)
     other = Target(TARGET.host, TARGET.port, TARGET.device, "8", "AUTH_a", "d")
     tasks = [spawn(delivery.deliver, target, row(1)) for target in (TARGET, other)]
     sleep(0)
@@ -192,7 +199,7 @@ def test_over_a_real_connection():
     thread.start()
     host, port = listener.getsockname()
     target = Target(host, port, "sda", "7", "AUTH_a", "c ü")
-    assert RowDelivery(HttpPeers(1.0), SimClock(), 5.0).deliver(target, row(1))
+    assert delivery_to(HttpPeers(1.0), SimClock(), 5.0).deliver(target, row(1))
     thread.join(5)
     lines = received[0].decode("latin-1").split("\r\n")
     assert lines[0] == "PUT /sda/7/AUTH_a/c%20%C3%BC/o1 HTTP/1.1"
@@ -205,4 +212,4 @@ def test_nobody_listens():
     port = listener.getsockname()[1]
     listener.close()
     target = Target("127.0.0.1", port, "sda", "7", "AUTH_a", "c")
-    assert not RowDelivery(HttpPeers(1.0), SimClock(), 5.0).deliver(target, row(1))
+    assert not delivery_to(HttpPeers(1.0), SimClock(), 5.0).deliver(target, row(1))

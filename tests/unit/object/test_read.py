@@ -166,8 +166,9 @@ class TestExpiry:
         assert expired.call("DELETE", PATH, {"x-timestamp": "1795238460.00000"}).status == 404
         assert [path.suffix for path in expired.directory(PATH).iterdir()] == [".ts"]
 
-    def test_the_expirer_deletes_it_with_its_own_time(self, expired):
-        lines = {"x-timestamp": "1795238450.00000", "x-if-delete-at": "1795238450"}
+    @pytest.mark.parametrize("moment", ["1795238450", "1795238450.00000"], ids=["ours", "swift's"])
+    def test_the_expirer_deletes_it_with_its_own_time(self, expired, moment):
+        lines = {"x-timestamp": "1795238450.00000", "x-if-delete-at": moment}
         assert expired.call("DELETE", PATH, lines).status == 204
 
 

@@ -15,7 +15,6 @@ IGNORED = {"date", "connection", "server"}
 NOT_OURS = {
     "direct-object.healthcheck#1": "answered by a filter, not by the app",
     "direct-object.put-bad-length#1": "refused by the HTTP layer",
-    "direct-object.options#1": "SSYNC comes later",
     "object.put-507#2": "the device was unmounted by hand",
     **dict.fromkeys(
         (

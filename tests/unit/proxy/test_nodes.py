@@ -2,9 +2,8 @@ import random
 
 import pytest
 
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.nodes import Affinity, Counting, NodeOrder, Ordering
-from tests.support.clock import SimClock
+from tests.support.limits import Frozen, limiter
 from tests.support.rings import make_ring
 
 RING = make_ring(devices=8, replicas=3, zones=4)
@@ -14,7 +13,7 @@ HANDOFFS = [node.id for node in RING.handoffs(5)]
 
 def order_of(errors=None, **ordering):
     ordering.setdefault("request_node_count", Counting(2, True))
-    errors = errors or ErrorLimiter(10, 60, SimClock())
+    errors = errors or limiter()
     return NodeOrder(Ordering(**ordering), errors, random.Random(7))
 
 
@@ -35,7 +34,7 @@ def test_reading_spreads_over_the_primaries():
 
 
 def test_reading_leaves_out_limited_nodes():
-    errors = ErrorLimiter(10, 60, SimClock())
+    errors = limiter()
     errors.suppress(RING.primaries(5)[0])
     found = ids(order_of(errors).reading(RING, 5))
     assert PRIMARIES[0] not in found
@@ -43,12 +42,24 @@ def test_reading_leaves_out_limited_nodes():
 
 
 def test_limited_primaries_are_doubtful_and_nothing_else():
-    errors = ErrorLimiter(10, 60, SimClock())
+    errors = limiter()
     order = order_of(errors)
     assert ids(order.doubtful(RING, 5)) == []
     for node in (*RING.primaries(5)[1:], *RING.handoffs(5)):
         errors.suppress(node)
     assert ids(order.doubtful(RING, 5)) == PRIMARIES[1:]
+
+
+def test_a_primary_that_is_trusted_again_meanwhile_is_asked_once_all_the_same():
+    frozen = Frozen()
+    errors = limiter(answers=frozen)
+    order = order_of(errors)
+    errors.heard_nothing(RING.primaries(5)[0])
+    doubtful, reading = order.doubtful(RING, 5), order.reading(RING, 5)
+    first = next(reading)
+    frozen.thaw()
+    asked = [first.id, *ids(reading), *ids(doubtful)]
+    assert asked.count(PRIMARIES[0]) == 1
 
 
 def test_read_affinity_orders_primaries_by_priority():
@@ -60,7 +71,7 @@ def test_read_affinity_orders_primaries_by_priority():
 
 
 def test_writing_leaves_a_limited_primary_to_a_handoff():
-    errors = ErrorLimiter(10, 60, SimClock())
+    errors = limiter()
     errors.suppress(RING.primaries(5)[1])
     slots, handoffs = order_of(errors).writing(RING, 5)
     assert ids(slots) == [PRIMARIES[0], None, PRIMARIES[2]]

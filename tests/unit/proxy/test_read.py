@@ -4,12 +4,11 @@ import pytest
 
 from objstore.core.timestamp import Timestamp
 from objstore.peers.exchange import BackendRequest, Caller
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.read import Read, ReadTimes
 from objstore.proxy.read_plan import ReadPlan
 from objstore.runtime import green
-from objstore.runtime.clock import SystemClock
+from tests.support.limits import Frozen, limiter
 from tests.support.peers import REFUSES, SILENT, Breaks, Says
 from tests.support.rings import make_ring
 
@@ -25,7 +24,7 @@ def copy(timestamp=OLD, body=b"data", **more):
 
 
 def read_with(peers, voices=1, times=TIMES, nodes=(*PRIMARIES, *HANDOFFS), errors=None, doubtful=()):
-    faults = FaultLog(errors or ErrorLimiter(10, 60, SystemClock()), logging.getLogger("test"))
+    faults = FaultLog(errors or limiter(), logging.getLogger("test"))
     request = BackendRequest("GET", "/0/a/c/o", [])
     read = Read(Caller(peers, 0.1, 0.1), faults, times, request, ReadPlan(3, voices=voices))
     read.run(iter(nodes), voices, doubtful)
@@ -63,6 +62,20 @@ def test_a_frozen_node_costs_the_concurrency_timeout_and_no_more(peers):
     before = green.monotonic()
     assert read_with(peers).winner.node == PRIMARIES[1]
     assert green.monotonic() - before < 0.2
+
+
+def test_a_node_that_others_had_to_stand_in_for_is_left_alone_by_the_next_read(peers):
+    errors = limiter(answers=Frozen())
+    peers.on(PRIMARIES[0], SILENT).otherwise(copy())
+    read_with(peers, errors=errors)
+    assert [errors.is_limited(node) for node in PRIMARIES] == [True, False, False]
+
+
+def test_a_node_that_answers_in_time_is_not_left_alone(peers):
+    errors = limiter(answers=Frozen())
+    peers.otherwise(copy()).on(PRIMARIES[0], Says(404, after_s=0.01))
+    read_with(peers, errors=errors)
+    assert not any(map(errors.is_limited, PRIMARIES))
 
 
 def test_the_slow_first_node_may_still_win(peers):
@@ -128,7 +141,7 @@ def test_two_voices_of_three_are_enough_for_facts(peers):
 
 
 def test_failures_are_counted(peers):
-    errors = ErrorLimiter(0, 60, SystemClock())
+    errors = limiter(0)
     peers.on(PRIMARIES[0], Breaks()).otherwise(copy())
     read_with(peers, errors=errors)
     assert errors.is_limited(PRIMARIES[0])

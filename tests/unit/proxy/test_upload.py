@@ -8,21 +8,21 @@ import pytest
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.http.subrequest import BytesInput
 from objstore.peers.exchange import BackendRequest, Caller
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.upload import Upload
 from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
-from objstore.runtime.clock import SystemClock
-from tests.support.peers import REFUSES, SILENT, Says
+from tests.support.limits import Frozen, limiter
+from tests.support.peers import REFUSES, SILENT, Breaks, Says
 from tests.support.rings import make_ring
 
 RING = make_ring(devices=5, replicas=3)
 PRIMARIES = RING.primaries(0)
 HANDOFFS = list(RING.handoffs(0))
 TIMES = WriteTimes(answer_s=0.4, lend_s=0.05, post_quorum_s=0.04)
-OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
+OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes", "x-objstore-targets": "yes"}
+OLDER = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
 THEIRS = {"x-obj-metadata-footer": "yes"}
 BODY = bytes(range(256)) * 3000
 PART_BYTES = len(BODY) // 3
@@ -34,12 +34,20 @@ def takes(status=201, offered=OURS, **more):
 
 @pytest.fixture
 def errors():
-    return ErrorLimiter(10, 60, SystemClock())
+    return limiter()
+
+
+def targets(slot):
+    return [
+        ("X-Container-Partition", "7"),
+        ("X-Container-Host", f"10.0.0.{slot}:6201"),
+        ("X-Container-Device", f"c{slot}"),
+    ]
 
 
 def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
     def plan(servers):
-        return [BackendRequest("PUT", f"/0/a/c/o{slot}", []) for slot in range(len(servers))]
+        return [BackendRequest("PUT", f"/0/a/c/o{slot}", targets(slot)) for slot in range(len(servers))]
 
     faults = FaultLog(errors, logging.getLogger("test"))
     upload = Upload(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, "boundary")
@@ -146,6 +154,14 @@ def test_a_frozen_node_is_not_waited_for_once_its_handoff_is_ready(peers, errors
     assert green.monotonic() - before < 1.8 * TIMES.lend_s
 
 
+@pytest.mark.parametrize("trouble", [SILENT, takes(stuck=True), takes(0)], ids=["opening", "body", "final answer"])
+def test_a_node_that_says_nothing_is_left_alone_by_the_next_upload(peers, trouble):
+    errors = limiter(answers=Frozen())
+    peers.otherwise(takes()).on(PRIMARIES[1], trouble)
+    assert uploaded(peers, errors) == 201
+    assert [errors.is_limited(node) for node in PRIMARIES] == [False, True, False]
+
+
 def test_two_full_nodes_of_three_refuse_the_upload_with_503(peers, errors):
     peers.otherwise(Says(507)).on(PRIMARIES[0], takes())
     upload, is_open = upload_to(peers, errors, handoffs=())
@@ -161,6 +177,13 @@ def test_one_refusal_by_precondition_stops_the_upload(peers, errors, status):
     assert not is_open
     assert [reply.status for reply in upload.replies] == [status]
     assert peers.open_count == 0
+
+
+def test_servers_that_had_no_time_to_answer_before_a_refusal_are_not_blamed(peers):
+    errors = limiter(0, answers=Frozen())
+    peers.otherwise(takes(after_s=1)).on(PRIMARIES[2], Says(412)).on(PRIMARIES[0], SILENT)
+    upload_to(peers, errors)
+    assert not any(map(errors.is_limited, PRIMARIES))
 
 
 def test_a_sink_that_stops_draining_is_dropped_while_the_quorum_stands(peers, errors):
@@ -180,6 +203,55 @@ def test_an_upload_without_a_quorum_of_draining_sinks_fails(peers, errors):
 def test_a_server_that_dies_in_mid_body_is_left_behind(peers, errors):
     peers.otherwise(takes()).on(PRIMARIES[1], takes(breaks_after=PART_BYTES))
     assert uploaded(peers, errors) == 201
+
+
+MISSED = {
+    "X-Objstore-Container-Partition": "7",
+    "X-Objstore-Container-Host": "10.0.0.1:6201",
+    "X-Objstore-Container-Device": "c1",
+}
+
+
+def told_of(peers, node):
+    _, footers = documents(peers.asked(node)[0])
+    return {name: value for name, value in footers.items() if "Container" in name}
+
+
+@pytest.mark.parametrize(
+    "loss", [takes(breaks_after=PART_BYTES), takes(stuck=True)], ids=["dies in mid-body", "freezes in mid-body"]
+)
+def test_the_container_server_of_a_lost_object_server_is_told_by_another(peers, errors, loss):
+    peers.otherwise(takes()).on(PRIMARIES[1], loss)
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+@pytest.mark.parametrize("early", [Breaks(), Says(507)], ids=["closes", "refuses"])
+def test_a_server_that_ends_the_exchange_before_the_footers_is_found_in_time_for_them(peers, errors, early):
+    """Its socket still takes the last blocks: that alone says nothing."""
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(ends_early=early))
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+def test_the_container_server_of_a_node_that_nobody_stood_in_for_is_told_by_another(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], SILENT)
+    assert uploaded(peers, errors, handoffs=()) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [MISSED, {}]
+
+
+def test_while_everybody_lives_nobody_is_told_of_more_targets(peers, errors):
+    peers.otherwise(takes())
+    uploaded(peers, errors)
+    assert [told_of(peers, node) for node in PRIMARIES] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
+def test_a_server_without_the_offer_is_told_of_no_targets(peers, errors, offered):
+    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], takes(breaks_after=PART_BYTES))
+    peers.on(PRIMARIES[2], takes())
+    assert uploaded(peers, errors) == 201
+    assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [{}, MISSED]
 
 
 def test_two_servers_that_die_in_mid_body_fail_the_upload(peers, errors):

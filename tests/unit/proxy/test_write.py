@@ -3,11 +3,10 @@ import logging
 import pytest
 
 from objstore.peers.exchange import BackendRequest, Caller
-from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.fault import FaultLog
 from objstore.proxy.write import Write, WriteTimes
 from objstore.runtime import green
-from objstore.runtime.clock import SystemClock
+from tests.support.limits import Frozen, limiter
 from tests.support.peers import REFUSES, SILENT, Breaks, Says
 from tests.support.rings import make_ring
 
@@ -19,7 +18,7 @@ TIMES = WriteTimes(answer_s=0.3, lend_s=0.05, post_quorum_s=0.04)
 
 @pytest.fixture
 def errors():
-    return ErrorLimiter(10, 60, SystemClock())
+    return limiter()
 
 
 def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), method="PUT", **options):
@@ -144,11 +143,19 @@ def test_the_third_answer_is_waited_for_a_moment(peers, errors):
 
 
 def test_a_lost_answer_counts_against_the_node(peers):
-    errors = ErrorLimiter(0, 60, SystemClock())
+    errors = limiter(0)
     peers.otherwise(Says(201)).on(PRIMARIES[2], SILENT)
     written(peers, errors)
     assert errors.is_limited(PRIMARIES[2])
     assert not errors.is_limited(PRIMARIES[0])
+
+
+@pytest.mark.parametrize("handoffs", [HANDOFFS, ()], ids=["with handoffs", "without"])
+def test_a_node_that_says_nothing_while_the_others_answer_is_left_alone_from_then_on(peers, handoffs):
+    errors = limiter(answers=Frozen())
+    peers.otherwise(Says(201)).on(PRIMARIES[2], SILENT)
+    written(peers, errors, handoffs=handoffs)
+    assert [errors.is_limited(node) for node in PRIMARIES] == [False, False, True]
 
 
 def test_507_limits_the_node(peers, errors):

@@ -160,6 +160,17 @@ def test_quarantine_takes_the_object_away(engine):
     assert engine.quarantine(ADDRESS) is None
 
 
+def test_a_write_that_came_after_the_damage_was_seen_is_not_quarantined(engine):
+    put(engine, ADDRESS)
+    with engine.open(ADDRESS) as damaged:
+        seen = damaged.data_timestamp
+    put(engine, ADDRESS, at=1_700_000_001.0)
+    assert engine.quarantine(ADDRESS, seen) is None
+    with engine.open(ADDRESS) as stored:
+        assert stored.data_timestamp == ts(1_700_000_001.0)
+        assert engine.quarantine(ADDRESS, stored.data_timestamp) is not None
+
+
 def test_an_unknown_device_is_refused(engine):
     address = make_address(device="sdz")
     calls = [

@@ -76,10 +76,11 @@ def test_any_other_name_is_unexpected_and_changes_nothing(name):
     assert (kept, obsolete, unexpected) == ({f"{B}.data"}, {f"{A}.ts"}, {name})
 
 
-def test_overflow_follows_its_owner():
-    names = [f"{A}.data", f".{A}.data.{SIDE}", f"{B}.data", f".{B}.data.{SIDE}", f".{C}.meta.{SIDE}"]
+@pytest.mark.parametrize("kind", ["data", "ts"])
+def test_overflow_follows_its_owner(kind):
+    names = [f"{A}.{kind}", f".{A}.{kind}.{SIDE}", f"{B}.data", f".{B}.data.{SIDE}", f".{C}.meta.{SIDE}"]
     found = resolve(names)
-    assert found.obsolete == (f"{A}.data", f".{A}.data.{SIDE}"), "owners first"
+    assert found.obsolete == (f"{A}.{kind}", f".{A}.{kind}.{SIDE}"), "owners first"
     assert found.unexpected == (f".{C}.meta.{SIDE}",), "its owner has not come yet, or has gone"
 
 

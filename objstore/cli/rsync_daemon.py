@@ -1,0 +1,54 @@
+"""The rsync daemon of a cluster directory: its configuration, and the process under the supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from objstore.cluster import rsyncd
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.servers import ServerFile
+from objstore.runtime.fs import Fs
+from objstore.runtime.listen import Address, is_free
+from objstore.runtime.supervisor import CannotStart
+from objstore.runtime.worker import Program, Worker
+
+ROLE = "rsync"
+PREDECESSOR_S = 35.0
+_log = logging.getLogger("objstore.rsync")
+
+
+def program(directory: ClusterDirectory, servers: Sequence[ServerFile]) -> Program | None:
+    """Writes etc/rsyncd.conf; None where there is nothing to run. Raises CannotStart."""
+    where = rsyncd.listening(servers)
+    if where is None:
+        return None
+    rsync = shutil.which("rsync")
+    if rsync is None:
+        _log.warning("rsync is not installed: replication goes in-band; install it and restart to have it used")
+        return None
+    path = directory.etc / rsyncd.FILE_NAME
+    lock_file = str(directory.run.resolve() / "rsync.lock")
+    owner = (os.geteuid(), os.getegid()) if os.geteuid() == 0 else None
+    try:
+        Fs().replace_file(str(path), rsyncd.text(where, rsyncd.modules(servers), lock_file, owner).encode())
+    except OSError as error:
+        raise CannotStart([f"{path}: cannot be written ({error.strerror})"]) from None
+    run = partial(_run, rsync, path, directory.log_file(ROLE, "-"), (where.ip, where.port))
+    return Program(ROLE, "-", run, device=f"port {where.port}")
+
+
+def _run(rsync: str, configuration: Path, log_file: Path, address: Address, worker: Worker) -> None:
+    """In the child: become rsync. It ends by SIGTERM, and with its parent, as any other process here."""
+    arguments = ["rsync", "--daemon", "--no-detach", f"--config={configuration}", f"--log-file={log_file}"]
+    worker.ready()
+    # At a reload the rsync before this one goes once we are ready; if it does not, this one fails and is started again.
+    deadline = time.monotonic() + PREDECESSOR_S
+    while not is_free(address) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.execv(rsync, arguments)

@@ -1,0 +1,1 @@
+"""Background work on objects: each module is one pass (daemon/pass_.py)."""

@@ -1,0 +1,177 @@
+"""How objects of a partition get to another node: by rsync where that can be had, else in-band.
+
+bring() is for primaries among themselves; confirm() is for a handoff that goes when it hears that all is there, and
+so asks in-band in any case. A node that serves no rsync module is spoken to in-band for the rest of the pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from objstore.core.hashing import HashSecrets
+from objstore.peers.failure import NodeFailure, name_of
+from objstore.peers.replicate import ReplicateCalls
+from objstore.replication.in_band import InBandSender, Outcome, Subject
+from objstore.replication.plan import batches
+from objstore.replication.rsync_push import RsyncPush
+from objstore.ring.model import Node
+from objstore.runtime.device_threads import DeviceThreads
+from objstore.storage.engine import Engine
+from objstore.storage.layout import ObjectAddress
+from objstore.storage.partitions import PartitionPlaces
+from objstore.storage.reader import DamagedObject
+from objstore.storage.replica import OpenReplica, Replica, inventory, open_replica
+
+_log = logging.getLogger("objstore.object-replicator")
+SMALL_BODY_BYTES = 1 << 16
+"""A body up to this size is read by the hub if it is in the page cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """counts: what was done. confirmed: hashes that the node has confirmed. failure: "" when all went well."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    confirmed: frozenset[str] = frozenset()
+    failure: str = ""
+
+
+@dataclass
+class Deliverer:
+    """rsync: None: in-band only."""
+
+    engine: Engine
+    places: PartitionPlaces
+    secrets: HashSecrets
+    calls: ReplicateCalls
+    in_band: InBandSender
+    threads: DeviceThreads
+    rsync: RsyncPush | None = None
+    region_of_here: int | None = None
+    _without_rsync: set[tuple[str, int]] = field(default_factory=set)
+
+    def bring(self, node: Node, device: str, subject: Subject, suffixes: Sequence[str]) -> Delivery:
+        """Everything of these suffixes that the node lacks. Raises DeviceUnavailable, OSError: of the device here."""
+        counts: Counter[str] = Counter()
+        if self._uses_rsync(node):
+            failure = self._push(node, device, subject, suffixes, counts)
+            if failure is not None:
+                return Delivery(counts, failure=failure)
+        path = self.places.path(device, subject.policy_index, subject.partition)
+        failures = []
+        for batch in batches((suffix, self.threads.run(device, inventory, path, suffix)) for suffix in suffixes):
+            outcome = self._converse(node, device, subject, batch, counts)
+            if outcome.failure is not None:
+                failures.append(outcome.failure.reason)
+                break
+        return Delivery(counts, failure="; ".join(failures))
+
+    def confirm(self, node: Node, device: str, subject: Subject, batch: Sequence[Replica]) -> Delivery:
+        """Have a node confirm that it has these objects, after bringing it what it lacks. Raises as bring()."""
+        counts: Counter[str] = Counter()
+        uses_rsync = self._uses_rsync(node)
+        first = self._converse(node, device, subject, batch, counts, is_confirming=True, sends=not uses_rsync)
+        lacking = [replica for replica in batch if replica.hash_hex not in first.in_sync]
+        if first.failure is not None or not lacking:
+            return _delivered(counts, first.in_sync, first.failure)
+        if uses_rsync:
+            wanting = sorted({replica.hash_hex[-3:] for replica in lacking})
+            failure = self._push(node, device, subject, wanting, counts)
+            if failure:
+                return Delivery(counts, first.in_sync, failure)
+        # What was sent is asked for once more: only that answer says that it can be read there, and stays.
+        second = self._converse(node, device, subject, lacking, counts, is_confirming=True)
+        confirmed = first.in_sync | second.in_sync
+        if second.sent and second.failure is None:
+            third = self._converse(node, device, subject, lacking, counts, is_confirming=True, sends=False)
+            return _delivered(counts, confirmed | third.in_sync, third.failure)
+        return _delivered(counts, confirmed, second.failure)
+
+    def forget_failures(self) -> None:
+        """A new pass tries everything again."""
+        self._without_rsync.clear()
+
+    def _uses_rsync(self, node: Node) -> bool:
+        return self.rsync is not None and node.replication_address not in self._without_rsync
+
+    def _push(
+        self, node: Node, device: str, subject: Subject, suffixes: Sequence[str], counts: Counter[str]
+    ) -> str | None:
+        """By rsync; "" when it is done, why not if it failed, None when it is better done in-band."""
+        assert self.rsync is not None, "only called where rsync is used"
+        path = self.places.path(device, subject.policy_index, subject.partition)
+        is_far = self.region_of_here is not None and node.region != self.region_of_here
+        try:
+            command = self.rsync.command(node, subject.policy_index, subject.partition, suffixes, is_far=is_far)
+        except ValueError as error:
+            return str(error)
+        pushed = self.threads.run(device, self.rsync.run, command, path)
+        counts["rsync"] += 1
+        counts["files"] += pushed.file_count
+        if pushed.has_no_daemon:
+            self._without_rsync.add(node.replication_address)
+            _log.warning("node=%s: no rsync, going in-band: %s", name_of(node), pushed.failure)
+            return None
+        # Even after a failure: some files may have arrived, of which the other node does not know.
+        failure = self.calls.rehash(node, subject.policy_index, subject.partition, suffixes)
+        return pushed.failure or (failure.reason if failure is not None else "")
+
+    def _converse(
+        self,
+        node: Node,
+        device: str,
+        subject: Subject,
+        batch: Sequence[Replica],
+        counts: Counter[str],
+        *,
+        is_confirming: bool = False,
+        sends: bool = True,
+    ) -> Outcome:
+        source = DeviceSource(self, device, subject)
+        outcome = self.in_band.synchronise(node, subject, batch, source, is_confirming=is_confirming, sends=sends)
+        counts["ssync"] += 1
+        counts["objects"] += outcome.sent
+        counts["bytes"] += outcome.sent_bytes
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSource:
+    """in_band.Source over a partition here."""
+
+    owner: Deliverer
+    device: str
+    subject: Subject
+
+    def open(self, hash_hex: str) -> OpenReplica | None:
+        owner, subject = self.owner, self.subject
+        path = owner.places.path(self.device, subject.policy_index, subject.partition)
+        try:
+            return owner.threads.run(self.device, open_replica, owner.places.fs, path, hash_hex, owner.secrets)
+        except DamagedObject as error:
+            self._set_aside(hash_hex, error.reason)
+            return None
+
+    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes:
+        assert opened.body is not None, "a tombstone has no body"
+        if count <= SMALL_BODY_BYTES:
+            data = opened.body.pread_cached(count, offset)
+            if data is not None:
+                return data
+        return self.owner.threads.run(self.device, opened.body.pread, count, offset)
+
+    def damaged(self, opened: OpenReplica) -> None:
+        parts = opened.name.split("/", 3)[1:]
+        self._set_aside(self.owner.secrets.hash_path(*parts), "its body is not what was written")
+
+    def _set_aside(self, hash_hex: str, reason: str) -> None:
+        address = ObjectAddress(self.device, self.subject.partition, self.subject.policy_index, "", hash_hex)
+        place = self.owner.threads.run(self.device, self.owner.engine.quarantine, address)
+        _log.error("device=%s hash=%s: quarantined as %s: %s", self.device, hash_hex, place, reason)
+
+
+def _delivered(counts: Counter[str], confirmed: Collection[str], failure: NodeFailure | None) -> Delivery:
+    return Delivery(counts, frozenset(confirmed), failure.reason if failure is not None else "")

@@ -1,0 +1,260 @@
+"""The object expirer: removes objects whose X-Delete-At has passed, by the queue their writers left.
+
+The queue is the account .expiring_objects: a container per day and hundredth of the names, an entry per object. A pass
+has a job for each hundredth; which containers of it are this node's business is decided by daemon/share.py, so nodes
+need not be numbered, and who is down is stood in for. For every entry that is due the newest replica is asked, the
+object is deleted as of its X-Delete-At, and only when that is confirmed the entry is removed from its container.
+
+Whatever is cut off is done again by the next pass: an object already deleted is recognised by its tombstone.
+Source: formats 4.15; features B3.10; vectors/wire/expirer.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from objstore.config.errors import ConfigError, ConfigProblem
+from objstore.core.errors import BodyTooLarge
+from objstore.daemon.pace import Pace
+from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
+from objstore.daemon.share import TAKEOVER_S, belongs, rank_on
+from objstore.daemon.surroundings import Surroundings
+from objstore.http.internal import InternalClient
+from objstore.http.status import HTTPStatus
+from objstore.http.subrequest import SubResponse
+from objstore.object.passes.expire_plan import Task, Verdict, delete_verdict, look_verdict, task_of
+from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
+from objstore.peers.direct import DirectCalls
+from objstore.peers.queue_rows import QueueRows, Removal
+from objstore.ring.reload import ReloadingRing
+from objstore.runtime import green
+from objstore.runtime.clock import Clock
+
+SLICES = 100
+"""Jobs of a pass: the queue spreads each day over as many containers."""
+LISTING_BYTES_MAX = 64 << 20
+PAGES_AT_MOST = 1000
+"""Of one container or account, in one pass; the next one goes on."""
+REMOVED_AT_ONCE = 100
+"""Entries whose objects are gone that wait for company before they are removed."""
+_UNSHARDED = ("", "unsharded")
+_log = logging.getLogger("objstore.object.expirer")
+
+
+class QueueRemover(Protocol):
+    """peers.queue_rows.QueueRows, as far as it is used here."""
+
+    def remove(self, account: str, container: str, rows: list[Removal], *, one_by_one: bool = False) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireJob(Job):
+    """The queue containers whose number ends like this."""
+
+    slice: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """rows: of a listing. is_sharded: of its container."""
+
+    rows: list[dict[str, Any]]
+    is_sharded: bool = False
+
+
+class ObjectExpirer:
+    """The Pass of the objstore-object-expirer. rank(container): how many nodes come before this one (share.py)."""
+
+    name = "object-expirer"
+
+    def __init__(
+        self,
+        settings: ObjectExpirerSettings,
+        client: InternalClient,
+        queue: QueueRemover,
+        rank: Callable[[str], int],
+        clock: Clock,
+    ) -> None:
+        """Raises ValueError for a delay_reaping_… that makes no sense."""
+        self._settings = settings
+        self._client = client
+        self._queue = queue
+        self._rank = rank
+        self._clock = clock
+        self._delays, problems = delays_of(settings.extra)
+        if problems:
+            raise ValueError("; ".join(problems))
+        self._account = f".{settings.expiring_objects_account_name}"
+        self._pace = Pace(settings.tasks_per_second)
+        self._containers: list[str] | None = None
+        self._listing = green.Semaphore(1)
+
+    def jobs(self, scope: Scope) -> Iterator[ExpireJob]:
+        self._containers = None
+        if self._settings.dequeue_from_legacy:
+            for number in range(SLICES):
+                yield ExpireJob(f"{self._account}/{number:02d}", "", number)
+
+    def run(self, job: ExpireJob) -> Counts:
+        counts: Counter[str] = Counter()
+        for container in self._due(counts):
+            if int(container) % SLICES == job.slice:
+                # Numbered daemons share by entry, and have nobody to stand in for them.
+                self._work_off(container, 0 if self._settings.processes else self._rank(container), counts)
+        return counts
+
+    def finished(self, report: PassReport) -> Mapping[str, object]:
+        return {
+            "object_expiration_pass": report.elapsed_s,
+            "expired_last_pass": report.counts.get(Verdict.DONE.value, 0),
+        }
+
+    # The queue
+
+    def _due(self, counts: Counter[str]) -> list[str]:
+        """Names of the containers that may hold something due, the oldest first; asked for once a pass."""
+        with self._listing:
+            if self._containers is None:
+                self._containers = []
+                now_s = self._clock.now().seconds
+                for page in self._pages(f"/v1/{self._account}", "", counts):
+                    names = [str(row.get("name", "")) for row in page.rows]
+                    self._containers += [name for name in names if _is_number(name) and int(name) <= now_s]
+            return self._containers
+
+    def _work_off(self, container: str, rank: int, counts: Counter[str]) -> None:
+        """Everything due in one container. rank: 0 takes what is due, others what has been due for a while."""
+        until_s = int(self._clock.now().seconds - rank * TAKEOVER_S)
+        is_seen = False
+        for page in self._pages(f"/v1/{self._account}/{container}", f"{max(0, until_s) + 1:010d}", counts):
+            done: list[Removal] = []
+            for row in page.rows:
+                is_seen = True
+                task = self._task(container, row)
+                if task is not None and self._do(task, counts):
+                    done.append(Removal(task.entry, self._clock.now()))
+                if len(done) >= REMOVED_AT_ONCE:
+                    self._remove(container, done, page.is_sharded, counts)
+                    done = []
+            self._remove(container, done, page.is_sharded, counts)
+        if not is_seen and not rank:
+            self._drop_if_past(container)
+
+    def _task(self, container: str, row: dict[str, Any]) -> Task | None:
+        """What a row asks for, when it is due and ours to do."""
+        settings = self._settings
+        entry = str(row.get("name", ""))
+        task = task_of(entry, str(row.get("content_type", "")))
+        if task is None or not belongs(container, entry, settings.process, settings.processes):
+            return None
+        delays = self._delays
+        delay_s = delays.get((task.account, task.container), delays.get((task.account, ""), 0.0)) if delays else 0.0
+        return task if task.at.seconds + delay_s <= self._clock.now().seconds else None
+
+    def _remove(self, container: str, done: list[Removal], is_sharded: bool, counts: Counter[str]) -> None:
+        if done and not self._queue.remove(self._account, container, done, one_by_one=is_sharded):
+            _log.warning("container=%s: no server took the removal of %d entries; later again", container, len(done))
+            counts[FAILURES] += 1
+
+    def _drop_if_past(self, container: str) -> None:
+        """Remove an empty container of a day long past. A server that still holds an entry refuses, and entries that
+        come late bring it back."""
+        past_s = self._clock.now().seconds - 2 * self._settings.expiring_objects_container_divisor
+        if int(container) < past_s - SLICES:
+            self._client.request("DELETE", f"/v1/{self._account}/{container}").discard()
+
+    def _pages(self, path: str, end_marker: str, counts: Counter[str]) -> Iterator[_Page]:
+        """The listing of an account or container, up to end_marker; ends early, counting a failure, where it cannot be
+        had."""
+        marker = ""
+        for _ in range(PAGES_AT_MOST):
+            response = self._client.request("GET", path, query=_query(marker, end_marker))
+            if response.status == HTTPStatus.NOT_FOUND:
+                response.discard()
+                return
+            rows = _rows(response)
+            if rows is None:
+                _log.warning("path=%r status=%d: the queue cannot be listed; later again", path, response.status)
+                counts[FAILURES] += 1
+                return
+            if not rows:
+                return
+            state = response.headers.get("x-backend-sharding-state", "")
+            yield _Page(rows, state not in _UNSHARDED)
+            marker = str(rows[-1].get("name", ""))
+
+    # One object
+
+    def _do(self, task: Task, counts: Counter[str]) -> bool:
+        """Have the object deleted; whether its entry can go."""
+        self._pause()
+        verdict = self._look(task)
+        if verdict is Verdict.DELETE:
+            verdict = self._delete(task)
+        counts[verdict.value] += 1
+        return verdict in (Verdict.DONE, Verdict.DROPPED)
+
+    def _look(self, task: Task) -> Verdict:
+        headers = {"X-Newest": "true", "X-Backend-Open-Expired": "true"}
+        response = self._client.request("HEAD", task.path, headers=headers)
+        response.discard()
+        return look_verdict(task, response.status, response.headers, self._age_s(task), self._settings.reclaim_age)
+
+    def _delete(self, task: Task) -> Verdict:
+        headers = {"X-Timestamp": task.at.normal, "X-Backend-Clean-Expiring-Object-Queue": "no"}
+        if not task.is_unconditional:
+            headers["X-If-Delete-At"] = task.at.normal
+        response = self._client.request("DELETE", task.path, headers=headers)
+        response.discard()
+        return delete_verdict(response.status, self._age_s(task), self._settings.reclaim_age)
+
+    def _age_s(self, task: Task) -> float:
+        return self._clock.now().seconds - task.at.seconds
+
+    def _pause(self) -> None:
+        self._pace.charge(self._clock.monotonic())
+        if (seconds := self._pace.wait_s(self._clock.monotonic())) > 0:
+            green.sleep(seconds)
+
+
+def _query(marker: str, end_marker: str) -> str:
+    pairs = {"format": "json", "marker": marker, "end_marker": end_marker, "prefix": ""}
+    return urlencode(pairs, errors="surrogateescape")
+
+
+def _rows(response: SubResponse) -> list[dict[str, Any]] | None:
+    """Of a listing; None when there is none."""
+    try:
+        body = response.read(LISTING_BYTES_MAX)
+        found = json.loads(body or b"[]") if response.is_success else None
+    except (ValueError, RecursionError, BodyTooLarge):
+        return None
+    return found if isinstance(found, list) and all(isinstance(row, dict) for row in found) else None
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= 10
+
+
+def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
+    """Raises ConfigError."""
+    settings, cluster = surroundings.settings, surroundings.cluster
+    containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
+    client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
+    queue = QueueRows(DirectCalls(), lambda: containers.current, cluster.secrets)
+    rank = rank_on(lambda: objects.current, surroundings.address)
+    try:
+        return ObjectExpirer(settings, client, queue, rank, surroundings.clock)
+    except ValueError as error:
+        place = str(cluster.swift_dir)
+        raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None
+
+
+factory.settings_class = ObjectExpirerSettings  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""Rows of the system's queues (.expiring_objects, .misplaced_objects), written to and removed from their containers.
+
+A queue entry is a row of a container database and never an object: rows are told directly to all primaries of the
+container, many in one request where a server takes that (UPDATE, formats 6.3). Source: formats 4.15, 5.10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from objstore.core.hashing import HashSecrets
+from objstore.core.headers import title
+from objstore.core.names import quoted
+from objstore.core.timestamp import Timestamp
+from objstore.http.status import HTTPStatus
+from objstore.peers.direct import DirectCalls, Reply
+from objstore.ring.model import Node, Ring
+
+ROWS_AT_ONCE = 500
+_QUEUE_POLICY = 0
+_NOT_UNDERSTOOD = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.NOT_IMPLEMENTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A row to be removed. timestamp: of its removal; a row that is newer stays."""
+
+    name: str
+    timestamp: Timestamp
+
+
+class QueueRows:
+    """ring: of containers, asked each time."""
+
+    def __init__(self, calls: DirectCalls, ring: Callable[[], Ring], secrets: HashSecrets) -> None:
+        self._calls = calls
+        self._ring = ring
+        self._secrets = secrets
+
+    def remove(self, account: str, container: str, rows: Sequence[Removal], *, one_by_one: bool = False) -> bool:
+        """Remove rows of one container; whether at least one of its primaries has taken every one of them (the others
+        hear of it by replication). one_by_one: the container is sharded, or may be."""
+        is_taken = True
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            is_taken &= self._remove_some(account, container, rows[start : start + ROWS_AT_ONCE], one_by_one)
+        return is_taken
+
+    def add(self, account: str, container: str, name: str, at: Timestamp, content_type: str, etag: str) -> list[Reply]:
+        """Write one row, making the container where it is missing; what its primaries said."""
+        partition, nodes = self._place(account, container)
+        headers = {
+            "x-timestamp": at.internal,
+            "x-size": "0",
+            "x-content-type": content_type,
+            "x-etag": etag,
+            "x-backend-storage-policy-index": str(_QUEUE_POLICY),
+        }
+        return self._ask(nodes, "PUT", _path(partition, account, container, name), headers)
+
+    def _remove_some(self, account: str, container: str, rows: Sequence[Removal], one_by_one: bool) -> bool:
+        partition, nodes = self._place(account, container)
+        if one_by_one or len(rows) == 1:
+            return self._remove_singly(nodes, partition, account, container, rows)
+        headers = {
+            "content-type": "application/json",
+            "x-timestamp": max(row.timestamp for row in rows).internal,
+            "x-backend-storage-policy-index": str(_QUEUE_POLICY),
+        }
+        body = json.dumps([_item(row) for row in rows]).encode()
+        replies = self._ask(nodes, "UPDATE", _path(partition, account, container), headers, body)
+        others = [reply.node for reply in replies if reply.status in _NOT_UNDERSTOOD]
+        is_taken = any(reply.status == HTTPStatus.ACCEPTED for reply in replies)
+        return (self._remove_singly(others, partition, account, container, rows) if others else False) or is_taken
+
+    def _remove_singly(
+        self, nodes: Sequence[Node], partition: int, account: str, container: str, rows: Sequence[Removal]
+    ) -> bool:
+        taken = 0
+        for row in rows:
+            headers = {"x-timestamp": row.timestamp.internal, "x-backend-storage-policy-index": str(_QUEUE_POLICY)}
+            replies = self._ask(nodes, "DELETE", _path(partition, account, container, row.name), headers)
+            taken += any(reply.is_success for reply in replies)
+        return taken == len(rows)
+
+    def _ask(
+        self, nodes: Sequence[Node], method: str, path: str, headers: dict[str, str], body: bytes = b""
+    ) -> list[Reply]:
+        return self._calls.ask(nodes, method, path, [(title(name), value) for name, value in headers.items()], body)
+
+    def _place(self, account: str, container: str) -> tuple[int, Sequence[Node]]:
+        ring = self._ring()
+        partition = ring.partition(self._secrets.digest(account, container))
+        return partition, ring.primaries(partition)
+
+
+def _path(partition: int, account: str, container: str, name: str | None = None) -> str:
+    path = f"/{partition}/{account}/{container}"
+    return quoted(path if name is None else f"{path}/{name}")
+
+
+def _item(row: Removal) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "created_at": row.timestamp.internal,
+        "size": 0,
+        "content_type": "application/deleted",
+        "etag": "noetag",
+        "deleted": 1,
+        "storage_policy_index": _QUEUE_POLICY,
+    }

@@ -1,0 +1,97 @@
+"""REPLICATE to object servers: the suffix hashes of a partition elsewhere, or the order to compute some again.
+
+Source: formats 6.7. An answer is a pickle; it is read by the restricted reader, bounded, and checked to the letter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from objstore.core import pickles
+from objstore.http.client import PeerTimedOut
+from objstore.http.status import HTTPStatus
+from objstore.peers.exchange import BackendRequest, Caller, wait_for_some
+from objstore.peers.failure import NodeFailure
+from objstore.ring.model import Node
+from objstore.runtime.green import monotonic
+
+ANSWER_BYTES = 1 << 20
+"""All 4096 suffixes with their hashes are a quarter of that."""
+SUFFIXES_PER_REQUEST = 1000
+"""They stand in the request line, of which servers take 8 KiB."""
+
+_SUFFIX = re.compile(r"[0-9a-f]{3}\Z")
+_DIGEST = re.compile(r"[0-9a-f]{32}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicateCalls:
+    """How to ask. timeout_s: for a whole answer; a partition that must be hashed first takes long."""
+
+    caller: Caller
+    timeout_s: float
+    sender: str = "object-replicator"
+
+    def suffix_hashes(self, node: Node, policy_index: int, partition: str) -> dict[str, str] | NodeFailure:
+        """Suffix → hash of a partition as the node has it; {} when it has none of it."""
+        answer = self._ask(node, policy_index, f"/{partition}")
+        if isinstance(answer, NodeFailure):
+            return answer
+        try:
+            return parse_hashes(pickles.loads(answer, encoding="latin-1"))
+        except ValueError as error:
+            return NodeFailure.of_lie(node, str(error))
+
+    def rehash(self, node: Node, policy_index: int, partition: str, suffixes: Sequence[str]) -> NodeFailure | None:
+        """Have the node compute these again: files have been brought there that it does not know of."""
+        for start in range(0, len(suffixes), SUFFIXES_PER_REQUEST):
+            some = "-".join(suffixes[start : start + SUFFIXES_PER_REQUEST])
+            answer = self._ask(node, policy_index, f"/{partition}/{some}")
+            if isinstance(answer, NodeFailure):
+                return answer
+        return None
+
+    def _ask(self, node: Node, policy_index: int, path: str) -> bytes | NodeFailure:
+        ip, port = node.replication_address
+        request = BackendRequest(
+            "REPLICATE",
+            path,
+            (
+                ("Host", f"{ip}:{port}"),
+                ("Content-Length", "0"),
+                ("User-Agent", f"{self.sender} {os.getpid()}"),
+                ("X-Backend-Storage-Policy-Index", str(policy_index)),
+            ),
+        )
+        exchange = self.caller.start(node, request, use_replication=True)
+        try:
+            deadline = monotonic() + self.timeout_s
+            if not wait_for_some([exchange], deadline):
+                exchange.fail(PeerTimedOut(f"no answer to REPLICATE within {self.timeout_s:g} s"))
+            if exchange.failure is not None:
+                return NodeFailure.of_error(node, exchange.failure)
+            assert exchange.head is not None, "settled without a failure"
+            status = exchange.head.status
+            body = exchange.read_body(self.timeout_s, ANSWER_BYTES)
+        except BaseException:
+            exchange.discard()
+            raise
+        if body is None:
+            assert exchange.failure is not None, "no body, so it failed"
+            return NodeFailure.of_error(node, exchange.failure)
+        return body if status == HTTPStatus.OK else NodeFailure.of_status(node, status, "REPLICATE")
+
+
+def parse_hashes(value: object) -> dict[str, str]:
+    """A peer's answer as suffix hashes. Raises ValueError for anything else, hashes of fragments among it."""
+    if not isinstance(value, dict):
+        raise ValueError(f"suffix hashes are a mapping, not {type(value).__name__}")
+    for suffix, digest in value.items():
+        if not (isinstance(suffix, str) and _SUFFIX.match(suffix)):
+            raise ValueError(f"not a suffix: {suffix!r:.80}")
+        if not (isinstance(digest, str) and _DIGEST.match(digest)):
+            raise ValueError(f"not the hash of suffix {suffix}: {digest!r:.80}")
+    return value

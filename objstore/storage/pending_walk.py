@@ -1,0 +1,119 @@
+"""Finding what waits in async_pending: whole suffix directories at a time, the newest file of each hash.
+
+Source: formats 4.14. Reads only, and holds no more than READ_AT_ONCE files in memory however many wait.
+Called from native threads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from objstore.core.timestamp import InvalidTimestamp, Timestamp
+from objstore.storage.pending import DeferredUpdate, decode
+
+READ_AT_ONCE = 4096
+FILE_BYTES_MAX = 1 << 20
+_SUFFIX = re.compile(r"[0-9a-f]{3}")
+_HASH = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One update. path: of its file. timestamp: of its name, which orders updates of one hash."""
+
+    path: str
+    timestamp: Timestamp
+    update: DeferredUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Corrupt:
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Window:
+    """What was found in some suffix directories. superseded: files that a newer one of the same hash makes
+    meaningless. empty: directories that hold nothing."""
+
+    waiting: list[Waiting] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
+    corrupt: list[Corrupt] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    file_count: int = 0
+
+
+def windows(directory: str) -> Iterator[Window]:
+    """Of an async_pending directory, which need not be there. Raises OSError of a disk that cannot be read."""
+    window = Window()
+    for suffix in _entries(directory):
+        if not _SUFFIX.fullmatch(suffix):
+            continue
+        _look(f"{directory}/{suffix}", window)
+        if window.file_count >= READ_AT_ONCE:
+            yield window
+            window = Window()
+    if window.file_count or window.empty:
+        yield window
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _look(directory: str, window: Window) -> None:
+    names = _entries(directory)
+    if not names:
+        window.empty.append(directory)
+        return
+    newest: dict[str, tuple[Timestamp, str]] = {}
+    for name in names:
+        parsed = _parsed(name)
+        if parsed is None:
+            continue
+        hash_hex, timestamp = parsed
+        path = f"{directory}/{name}"
+        other = newest.get(hash_hex)
+        if other is None or timestamp > other[0]:
+            newest[hash_hex] = timestamp, path
+        if other is not None:
+            window.superseded.append(min(other, (timestamp, path))[1])
+        window.file_count += 1
+    for timestamp, path in newest.values():
+        _read(path, timestamp, window)
+
+
+def _parsed(name: str) -> tuple[str, Timestamp] | None:
+    """(hash, timestamp) of a file's name; None for what is not ours, which stays where it is."""
+    hash_hex, dash, text = name.partition("-")
+    if not dash or "-" in text or not _HASH.fullmatch(hash_hex):
+        return None
+    try:
+        return hash_hex, Timestamp.parse(text)
+    except InvalidTimestamp:
+        return None
+
+
+def _read(path: str, timestamp: Timestamp, window: Window) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        content = os.read(fd, FILE_BYTES_MAX + 1)
+    finally:
+        os.close(fd)
+    if len(content) > FILE_BYTES_MAX:
+        window.corrupt.append(Corrupt(path, f"longer than {FILE_BYTES_MAX} bytes"))
+        return
+    try:
+        window.waiting.append(Waiting(path, timestamp, decode(content)))
+    except ValueError as error:
+        window.corrupt.append(Corrupt(path, str(error)))

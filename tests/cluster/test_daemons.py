@@ -1,0 +1,136 @@
+"""Daemons as processes: in `objstore up`, and by their own commands."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.cluster import PATIENCE_S, Cluster, is_alive, objstore, until
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    it = Cluster(tmp_path / "c", nodes=2, replicas=2)
+    yield it
+    it.close()
+
+
+def pending(cluster):
+    return list(cluster.directory.nodes.glob("*/*/async_pending*/*/*"))
+
+
+def daemon_rows(cluster):
+    code, output, _ = objstore("status", cluster.directory.root, "--json")
+    assert code == 0
+    return json.loads(output)["daemons"]
+
+
+def updater(cluster, *arguments, **options):
+    conf = cluster.directory.server_conf("n1", "object")
+    command = [sys.executable, "-m", "objstore.cli.object_updater", str(conf), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, **options)
+
+
+def test_rows_that_a_container_server_missed_arrive_when_it_is_back(cluster):
+    cluster.init()
+    cluster.configure("object-updater", "interval", 1, kind="object")
+    cluster.start()
+    assert cluster.request("PUT", "/c")[0] == 201
+    cluster.kill_node("n2")
+    assert cluster.request("PUT", "/c/o", b"x")[0] == 201
+    assert pending(cluster)
+    cluster.start_node("n2")
+    until(lambda: not pending(cluster), "the rows have been delivered")
+
+
+def test_status_tells_how_the_last_pass_of_each_daemon_went(cluster):
+    cluster.init()
+    cluster.configure("object-updater", "interval", 1, kind="object")
+    cluster.start()
+    until(lambda: len([row for row in daemon_rows(cluster) if row["passes"]]) >= 2, "every node's daemons have run")
+    row = next(row for row in daemon_rows(cluster) if (row["daemon"], row["node"]) == ("object-updater", "n1"))
+    assert (row["failures"], row["is_complete"]) == (0, True)
+    code, output, _ = objstore("status", cluster.directory.root)
+    assert code == 0
+    assert any(line.startswith("object-updater") and "s ago" in line for line in output.splitlines())
+
+
+def test_a_daemon_process_that_dies_is_started_again(cluster):
+    cluster.start()
+    (before,) = cluster.pids("n1", "daemons")
+    os.kill(before, signal.SIGKILL)
+    until(lambda: cluster.pids("n1", "daemons") not in ([], [before]), "another one runs")
+
+
+def test_an_old_directory_without_sections_of_daemons_starts(cluster):
+    cluster.init()
+    for node in cluster.directory.node_names():
+        for kind in ("object", "container", "account"):
+            conf = cluster.directory.server_conf(node, kind)
+            text = conf.read_text().partition("[object-updater]")[0]
+            conf.write_text("".join(line for line in text.splitlines(True) if "recon_cache_path" not in line))
+    cluster.start()
+    until(lambda: (cluster.directory.cache("n1") / "daemons.recon").exists(), "its daemons say what they do")
+
+
+def test_a_section_that_cannot_be_used_is_told_before_anything_starts(cluster):
+    cluster.init()
+    cluster.configure("object-updater", "interval", "soon", kind="object")
+    code, _, error = objstore("up", cluster.directory.root)
+    assert code == 78
+    assert "[object-updater] interval = 'soon': expected a number" in error
+
+
+def test_once_ends_with_a_word_about_what_was_done(cluster):
+    cluster.init()
+    done = updater(cluster, "--once")
+    assert (done.returncode, done.stdout.split(" in ")[0]) == (0, "object-updater: 0 jobs")
+
+
+def test_once_fails_when_something_could_not_be_done(cluster):
+    cluster.init()
+    cluster.directory.nodes.joinpath("n1", "d1").rename(cluster.directory.root / "away")
+    cluster.directory.nodes.joinpath("n1").rmdir()
+    done = updater(cluster, "--once")
+    assert done.returncode == 1
+    assert "not everything was done" in done.stderr
+
+
+def test_a_daemon_command_without_its_file_says_so(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "objstore.cli.object_updater", str(tmp_path / "no.conf")], capture_output=True, text=True
+    )
+    assert done.returncode == 78
+    assert "no.conf" in done.stderr
+
+
+def test_its_service_manager_hears_of_its_life_and_sigterm_ends_it(cluster, tmp_path):
+    cluster.init()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
+        unit = subprocess.Popen(
+            [sys.executable, "-m", "objstore.cli.object_updater", str(cluster.directory.server_conf("n1", "object"))],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            heard = {manager.recv(1000) for _ in range(4)}
+            assert heard == {b"READY=1", b"WATCHDOG=1"}
+            with open(f"/proc/{unit.pid}/task/{unit.pid}/children") as file:
+                (child,) = map(int, file.read().split())
+            with open(f"/proc/{child}/cmdline") as file:
+                assert file.read().startswith("objstore object-updater - ")
+            unit.send_signal(signal.SIGTERM)
+            assert unit.wait(PATIENCE_S) == 0
+            assert not is_alive(child)
+        finally:
+            if unit.poll() is None:
+                unit.kill()
+                unit.wait()

@@ -1,0 +1,304 @@
+"""The expirer over real account, container and object servers. Its clock runs ahead: no test waits for an expiry."""
+
+import json
+import time
+
+import pytest
+
+from objstore.config.cluster import load_cluster
+from objstore.core.timestamp import Timestamp
+from objstore.daemon.pass_ import EVERYTHING, PassReport
+from objstore.http.internal import InternalClient
+from objstore.http.response import Response
+from objstore.object.expiring import ExpiryQueue
+from objstore.object.passes.expire import ObjectExpirer
+from objstore.object.passes.expire_settings import ObjectExpirerSettings
+from objstore.peers.direct import DirectCalls
+from objstore.peers.queue_rows import QueueRows
+from objstore.ring.fileformat import load
+from objstore.runtime import green
+from tests.support.clock import SimClock
+from tests.support.pipeline import RecordingApp
+from tests.support.storage_nodes import StorageNodes
+
+OBJECT = "/v1/AUTH_a/c/o"
+
+
+class Expiry:
+    """A small cluster, an expirer over it, and times: everything expires an hour from now."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+        self.proxy = nodes.proxy()
+        self.at = int(time.time()) + 3600
+        self.clock = SimClock(self.at + 1.0)
+        self.secrets = load_cluster(nodes.directory).secrets
+        self.queue = ExpiryQueue(self.secrets)
+        self.container_ring = load(nodes.directory / "container.ring.gz")
+        assert self.proxy.put("/v1/AUTH_a/c").status == 201
+
+    def put(self, path=OBJECT, at=None, **headers):
+        lines = {"x-delete-at": str(at or self.at), **headers}
+        answer = self.proxy.put(path, lines, body=b"hello")
+        assert answer.status == 201, answer
+
+    def expirer(self, rank=lambda container: 0, clock=None, queue=None, app=None, **settings):
+        found, problems = ObjectExpirerSettings.from_pairs({"tasks_per_second": "0"} | settings)
+        assert not problems
+        client = InternalClient(app or self.proxy.app, "expirer under test")
+        rows = queue or QueueRows(DirectCalls(), lambda: self.container_ring, self.secrets)
+        return ObjectExpirer(found, client, rows, rank, clock or self.clock)
+
+    def run(self, expirer=None, **settings):
+        """One pass: the counts."""
+        expirer = expirer or self.expirer(**settings)
+        total = {}
+        for job in expirer.jobs(EVERYTHING):
+            for name, count in expirer.run(job).items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def wait_for_queue(self, count=1):
+        """Until every replica of the account lists containers with so many entries in all: any of them may be asked."""
+        ring = load(self.nodes.directory / "account.ring.gz")
+        partition = ring.partition(self.secrets.digest(".expiring_objects"))
+        path = f"/{partition}/.expiring_objects?format=json"
+
+        def is_listed():
+            replies = DirectCalls().ask(ring.primaries(partition), "GET", path)
+            return all(_entry_count(reply) >= count for reply in replies)
+
+        self.until(is_listed)
+
+    @staticmethod
+    def until(condition):
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, "not in time"
+            green.sleep(0.01)
+
+    def entries(self, container=None):
+        container = container or self.queue.container(self.at, "AUTH_a", "c", "o")
+        answer = self.proxy.get(f"/v1/.expiring_objects/{container}", query="format=json")
+        return [row["name"] for row in json.loads(answer.body or b"[]")] if answer.status == 200 else []
+
+    def object_status(self, path=OBJECT):
+        return self.proxy.head(path, {"x-newest": "true"}).status
+
+    def data_files(self, node=None):
+        nodes = range(self.nodes.node_count) if node is None else [node]
+        return sorted(path for each in nodes for path in self.nodes.device_root(each).rglob("objects*/*/*/*/*.data"))
+
+
+def _entry_count(reply):
+    return sum(row["count"] for row in json.loads(reply.body)) if reply.status == 200 else 0
+
+
+@pytest.fixture
+def expiry(tmp_path):
+    with StorageNodes(tmp_path) as nodes:
+        yield Expiry(nodes)
+
+
+def test_an_expired_object_its_row_and_its_entry_go(expiry):
+    expiry.put()
+    expiry.wait_for_queue()
+    assert len(expiry.entries()) == 1
+    assert expiry.run() == {"success": 1}
+    assert expiry.object_status() == 404 and expiry.data_files() == []
+    assert expiry.entries() == []
+    expiry.until(lambda: json.loads(expiry.proxy.get("/v1/AUTH_a/c", query="format=json").body) == [])
+
+
+def test_names_are_told_as_they_are(expiry):
+    path = "/v1/AUTH_a/c/" + "x é%41?&-/..//end ".encode().decode("latin-1")
+    expiry.put(path)
+    expiry.wait_for_queue()
+    assert expiry.run() == {"success": 1}
+    assert expiry.object_status(path) == 404
+
+
+def test_what_is_not_due_stays(expiry):
+    expiry.put()
+    expiry.put("/v1/AUTH_a/c/o2", at=expiry.at + 100)
+    expiry.wait_for_queue(2)
+    assert expiry.run(clock=SimClock(expiry.at - 1.0)) == {}
+    assert expiry.run() == {"success": 1}
+    assert expiry.object_status("/v1/AUTH_a/c/o2") == 200
+
+
+def test_the_delete_says_when_the_object_was_to_go_and_leaves_the_queue_alone(expiry):
+    expiry.put()
+    expiry.wait_for_queue()
+    expiry.nodes.seen.clear()
+    expiry.run()
+    deletes = expiry.nodes.asked("object", "DELETE")
+    moment = Timestamp.from_seconds(expiry.at).normal
+    assert {environ["HTTP_X_TIMESTAMP"] for environ in deletes} == {moment}
+    assert {environ["HTTP_X_IF_DELETE_AT"] for environ in deletes} == {moment}
+    assert {environ["HTTP_X_BACKEND_CLEAN_EXPIRING_OBJECT_QUEUE"] for environ in deletes} == {"no"}
+    assert len(deletes) == 3
+
+
+class TestAChangedExpiry:
+    def test_of_a_later_post_is_respected(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        assert expiry.proxy.post(OBJECT, {"x-delete-at": str(expiry.at + 9999)}).status == 202
+        assert expiry.run() == {"missing": 1}
+        assert expiry.object_status() == 200
+
+    def test_that_one_replica_has_not_heard_of_is_respected(self, expiry):
+        """That replica alone would take the delete, and its tombstone is newer than the POST everywhere."""
+        expiry.put()
+        expiry.wait_for_queue()
+        assert expiry.proxy.post(OBJECT, {"x-delete-at": str(expiry.at + 9999)}).status == 202
+        behind = expiry.nodes.device_root(int(expiry.data_files()[0].relative_to(expiry.nodes.directory).parts[0][4:]))
+        for meta in behind.rglob("*.meta"):
+            meta.unlink()
+        assert expiry.run() == {"missing": 1}
+        assert list(expiry.nodes.directory.rglob("objects/*/*/*/*.ts")) == []
+
+    def test_of_a_later_put_without_one_is_respected_and_the_entry_goes(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        later = {"x-timestamp": Timestamp.from_seconds(expiry.at + 0.5).internal}
+        assert expiry.proxy.put(OBJECT, later, body=b"new").status == 201
+        assert expiry.run() == {"success": 1}
+        assert expiry.object_status() == 200 and expiry.entries() == []
+
+
+class TestWhatIsNotFound:
+    def test_keeps_its_entry_until_the_reclaim_age(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        for node in range(4):
+            if (expiry.nodes.device_root(node) / f"sd{node}" / "objects").exists():
+                expiry.nodes.lose_objects(node)
+        assert expiry.run() == {"missing": 1}
+        assert len(expiry.entries()) == 1
+        assert expiry.run(clock=SimClock(expiry.at + 604_801.0)) == {"dropped": 1}
+        assert expiry.entries() == []
+
+    def test_because_it_was_deleted_already_loses_its_entry(self, expiry):
+        """A pass that was cut off between the object and its entry."""
+        expiry.put()
+        expiry.wait_for_queue()
+        lost = LostRemovals()
+        assert expiry.run(queue=lost) == {"success": 1, "failures": 1}
+        assert len(expiry.entries()) == 1
+        expiry.nodes.seen.clear()
+        assert expiry.run() == {"success": 1}
+        assert expiry.entries() == [] and expiry.nodes.asked("object", "DELETE") == []
+
+
+class LostRemovals:
+    def remove(self, account, container, rows, *, one_by_one=False):
+        return False
+
+
+class TestANodeThatIsAway:
+    def test_does_not_keep_the_object_alive(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        expiry.nodes.unplug(int(expiry.data_files()[0].relative_to(expiry.nodes.directory).parts[0][4:]))
+        assert expiry.run() == {"success": 1}
+        assert expiry.object_status() == 404 and expiry.entries() == []
+
+    def test_nothing_is_removed_while_the_object_servers_are_all_away(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        for node in range(4):
+            expiry.nodes.cut(node, "object")
+        counts = expiry.run()
+        assert counts == {"failures": 1}
+        assert len(expiry.entries()) == 1
+
+    def test_a_queue_that_cannot_be_listed_fails_the_pass(self, expiry):
+        for node in range(4):
+            expiry.nodes.cut(node, "account")
+        assert expiry.run() == {"failures": 1}
+
+    def test_its_share_is_taken_over_when_it_is_overdue(self, expiry):
+        expiry.put()
+        expiry.wait_for_queue()
+        second = {"rank": lambda container: 1}
+        assert expiry.run(clock=SimClock(expiry.at + 299.0), **second) == {}
+        assert expiry.run(clock=SimClock(expiry.at + 301.0), **second) == {"success": 1}
+
+
+class TestSharing:
+    def test_numbered_processes_do_every_entry_once_between_them(self, expiry):
+        paths = [f"/v1/AUTH_a/c/o{number}" for number in range(12)]
+        for path in paths:
+            expiry.put(path)
+        expiry.wait_for_queue(12)
+        done = [expiry.run(processes="3", process=str(process)).get("success", 0) for process in range(3)]
+        assert sum(done) == 12 and max(done) < 12
+        assert expiry.data_files() == []
+
+    def test_one_who_is_told_to_leave_the_queue_alone_does(self, expiry):
+        assert list(expiry.expirer(dequeue_from_legacy="no").jobs(EVERYTHING)) == []
+
+
+@pytest.mark.parametrize("key", ["delay_reaping_AUTH_a", "delay_reaping_AUTH_a/c"])
+def test_reaping_can_be_delayed(expiry, key):
+    expiry.put()
+    expiry.wait_for_queue()
+    assert expiry.run(**{key: "100"}) == {}
+    assert expiry.run(**{key: "100"}, clock=SimClock(expiry.at + 101.0)) == {"success": 1}
+
+
+def test_the_delay_of_the_container_counts_before_that_of_the_account(expiry):
+    expiry.put()
+    expiry.wait_for_queue()
+    assert expiry.run(**{"delay_reaping_AUTH_a": "100", "delay_reaping_AUTH_a/c": "0"}) == {"success": 1}
+
+
+def test_a_delay_that_makes_no_sense_is_refused(expiry):
+    with pytest.raises(ValueError, match="delay_reaping_AUTH_a"):
+        expiry.expirer(delay_reaping_AUTH_a="soon")
+
+
+def test_many_entries_are_removed_in_few_requests(expiry):
+    container = expiry.queue.container(expiry.at, "AUTH_a", "c", "o")
+    for number in range(30):
+        expiry.put(f"/v1/AUTH_a/c/o{number}", **{"x-delete-at-container": container})
+    expiry.wait_for_queue(30)
+    expiry.nodes.seen.clear()
+    assert expiry.run() == {"success": 30}
+    queue_requests = [
+        environ["REQUEST_METHOD"]
+        for kind, _, method, path, environ in expiry.nodes.seen
+        if kind == "container" and ".expiring_objects" in path and method in ("UPDATE", "DELETE")
+    ]
+    assert len(queue_requests) < 30 * 3
+
+
+def test_an_empty_container_of_a_day_long_past_is_removed(expiry):
+    expiry.put()
+    expiry.wait_for_queue()
+    expiry.run()
+    container = expiry.queue.container(expiry.at, "AUTH_a", "c", "o")
+    expiry.run(clock=SimClock(expiry.at + 86_400.0))
+    assert expiry.proxy.head(f"/v1/.expiring_objects/{container}").status == 204
+    expiry.run(clock=SimClock(expiry.at + 4 * 86_400.0))
+    assert expiry.proxy.head(f"/v1/.expiring_objects/{container}").status == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"{}", b"[1]", b'[{"count": 1}]', b'[{"name": "../x"}, {"name": "-5"}, {"name": "99999999999"}]'],
+    ids=["cut", "object", "numbers", "nameless", "strange names"],
+)
+def test_a_queue_listing_that_lies_harms_nothing(expiry, body):
+    answers = iter([Response(200, {"content-type": "application/json"}, body)])
+    app = RecordingApp(lambda environ: next(answers, Response(200, {"content-type": "application/json"}, b"[]")))
+    counts = expiry.run(app=app)
+    assert set(counts) <= {"failures"}
+    assert {environ["REQUEST_METHOD"] for environ in app.seen} == {"GET"}
+
+
+def test_what_came_of_a_pass_stands_in_recon(expiry):
+    report = PassReport(1.0, 2.5, 100, {"success": 7, "missing": 1})
+    assert expiry.expirer().finished(report) == {"object_expiration_pass": 2.5, "expired_last_pass": 7}
