@@ -45,7 +45,7 @@ def test_status_lists_every_process_as_ps_does(cluster):
     code, output, _ = objstore("status", cluster.directory.root, "--json")
     # rsync is there where it is installed, and is a program of its own.
     rows = [row for row in json.loads(output)["processes"] if row["role"] != "rsync"]
-    assert code == 0
+    assert code in (0, 3)  # OK, or DEGRADED: the machine's disk may be nearly full.
     assert sorted((row["role"], row["node"]) for row in rows) == sorted(
         [("supervisor", "-"), ("proxy-server", "-")]
         + [(f"{kind}-server", node) for kind in ("account", "container", "object") for node in ("n1", "n2")]

@@ -1,0 +1,215 @@
+"""What `objstore status` knows of a cluster directory: gathered from its nodes' recon caches, disks and rings.
+
+Each node is looked at in a thread of its own: a disk that stalls costs its node's facts, not the answer. Whatever could
+not be found out within the deadline is itself a fact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from objstore.cli.status_disks import disk_fact
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.servers import ServerFile, read_servers, recon_directories
+from objstore.cluster.verdict import (
+    CopiesFact,
+    DaemonFact,
+    DiskFact,
+    Facts,
+    ProcessFact,
+    ReplicationFact,
+    copies_missing,
+)
+from objstore.config.errors import ConfigError
+from objstore.daemon import recon
+from objstore.ring.fileformat import RingFileError, load
+from objstore.ring.model import Ring
+from objstore.runtime.listen import Address
+
+DEADLINE_S = 1.5
+"""For all nodes together: status answers in two seconds."""
+_KINDS = ("account", "container", "object")
+
+Rings = Mapping[Path, Mapping[str, Ring]]
+"""swift_dir → name without .ring.gz → ring."""
+
+
+@dataclass
+class _OfNode:
+    """Filled by a node's thread, and read when that has ended."""
+
+    disks: list[DiskFact] = field(default_factory=list)
+    replication: list[ReplicationFact] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+
+def gather(
+    directory: ClusterDirectory,
+    processes: Iterable[Mapping[str, Any]],
+    daemons: Iterable[Mapping[str, Any]],
+    *,
+    deadline_s: float = DEADLINE_S,
+) -> Facts:
+    """processes: rows of the supervisor's answer; daemons: entries of daemons.recon with their "daemon" and "node".
+    Blocks for deadline_s at most. A fault of a disk or a file is a fact, and nothing is raised for it."""
+    rows = list(processes)
+    alive = {row.get("pid") for row in rows}
+    process_facts = tuple(
+        ProcessFact(str(row.get("role")), str(row.get("node")), str(row.get("state"))) for row in rows
+    )
+    try:
+        servers = [server for server in read_servers(directory) if server.node != "-"]
+    except ConfigError as error:
+        return Facts(
+            process_facts,
+            tuple(daemon_fact(row, alive) for row in daemons),
+            unknown=(("", f"{directory.etc}: {error.problems[0]}"),),
+        )
+    by_node: dict[str, list[ServerFile]] = {}
+    for server in servers:
+        by_node.setdefault(server.node, []).append(server)
+    caches = recon_directories(directory)
+    rings = load_rings(servers)
+    asked: dict[str, Callable[[], _OfNode]] = {
+        node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
+    }
+    found = within(asked, deadline_s)
+    silent = [DiskFact(node, "-", "does not answer: a disk stalls") for node in asked if node not in found]
+    disks = (*(disk for each in found.values() for disk in each.disks), *silent)
+    lost = _lost(process_facts, servers, disks)
+    return Facts(
+        process_facts,
+        tuple(daemon_fact(row, alive) for row in daemons),
+        disks,
+        tuple(fact for each in found.values() for fact in each.replication),
+        tuple(_copies(next(iter(rings.values()), {}), lost)),
+        _digests_by_ring({node: each.digests for node, each in found.items()}),
+        tuple((node, text) for node, each in found.items() for text in each.unknown),
+    )
+
+
+def within(asked: Mapping[str, Callable[[], _OfNode]], deadline_s: float) -> dict[str, _OfNode]:
+    """Call all at once; the answers that came in time, by key. Threads that stall end with the process."""
+    answers: queue.SimpleQueue[tuple[str, _OfNode]] = queue.SimpleQueue()
+    for key, ask in asked.items():
+        threading.Thread(target=lambda key=key, ask=ask: answers.put((key, ask())), daemon=True).start()
+    until = time.monotonic() + deadline_s
+    came: dict[str, _OfNode] = {}
+    while len(came) < len(asked):
+        try:
+            key, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            break
+        came[key] = answer
+    return {key: came[key] for key in asked if key in came}
+
+
+def daemon_fact(row: Mapping[str, Any], alive: Iterable[object]) -> DaemonFact:
+    """An entry of daemons.recon. alive: pids that run. Another version's may lack some of it."""
+    counts = row.get("counts")
+    counts = counts if isinstance(counts, dict) else {}
+    return DaemonFact(
+        str(row.get("node")),
+        str(row.get("daemon")),
+        str(row.get("state")),
+        _number(row.get("started")),
+        _number(row.get("elapsed")),
+        _number(row.get("interval")) or 0.0,
+        bool(row.get("is_complete", True)),
+        int(_number(row.get("failures")) or 0),
+        row.get("pid") in set(alive),
+        int(max(0.0, (_number(counts.get("handoffs")) or 0) - (_number(counts.get("partitions_removed")) or 0))),
+    )
+
+
+def _asking(files: Sequence[ServerFile], cache: Path, rings: Rings) -> Callable[[], _OfNode]:
+    return lambda: _of_node(files, cache, rings)
+
+
+def _of_node(files: Sequence[ServerFile], cache: Path, rings: Rings) -> _OfNode:
+    found = _OfNode()
+    node = files[0].node
+    for kind in _KINDS:
+        try:
+            last = _number(recon.read(recon.recon_file(cache, kind)).get("replication_last"))
+        except OSError as error:
+            found.unknown.append(f"{node}: {recon.recon_file(cache, kind)} cannot be read ({error.strerror})")
+            continue
+        if last is not None:
+            found.replication.append(ReplicationFact(node, kind, last))
+    for swift_dir in sorted({server.swift_dir for server in files}):
+        found.digests |= {path.name: _digest(path) for path in swift_dir.glob("*.ring.gz")}
+    for root, mount_check in sorted({(server.devices, server.settings.mount_check) for server in files}):
+        found.disks += [disk_fact(node, root / name, mount_check) for name in sorted(_device_names(files, rings))]
+    return found
+
+
+def _device_names(files: Sequence[ServerFile], rings: Rings) -> set[str]:
+    """Devices that the rings place at these servers."""
+    return {
+        device.device
+        for server in files
+        for name, ring in rings[server.swift_dir].items()
+        if name.partition("-")[0] == server.role.partition("-")[0]
+        for device in ring.devices
+        if device is not None and (device.ip, device.port) == server.address
+    }
+
+
+def _lost(
+    processes: Sequence[ProcessFact], servers: Sequence[ServerFile], disks: Iterable[DiskFact]
+) -> set[tuple[Address, str]]:
+    """(address, device) of copies that do not answer; device "" is all of that address."""
+    ready = {(process.role, process.node) for process in processes if process.state == "ready"}
+    lost = {(server.address, "") for server in servers if (server.role, server.node) not in ready}
+    broken = {(disk.node, "" if disk.device == "-" else disk.device) for disk in disks if disk.problem}
+    return lost | {(server.address, name) for server in servers for node, name in broken if node == server.node}
+
+
+def _copies(rings: Mapping[str, Ring], lost: set[tuple[Address, str]]) -> Iterator[CopiesFact]:
+    for name, ring in rings.items():
+        gone = {
+            device.id
+            for device in ring.devices
+            if device is not None and lost & {((device.ip, device.port), ""), ((device.ip, device.port), device.device)}
+        }
+        short = copies_missing(ring, gone)
+        if short:
+            yield CopiesFact(name, len(ring.rows), dict(short))
+
+
+def load_rings(servers: Iterable[ServerFile]) -> Rings:
+    """What can be read of the rings of each swift_dir; what cannot is missing among the digests, or differs."""
+    found: dict[Path, dict[str, Ring]] = {}
+    for swift_dir in sorted({server.swift_dir for server in servers}):
+        found[swift_dir] = {}
+        for path in sorted(swift_dir.glob("*.ring.gz")):
+            try:
+                found[swift_dir][path.name.removesuffix(".ring.gz")] = load(path)
+            except RingFileError:
+                continue
+    return found
+
+
+def _digests_by_ring(by_node: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    names = sorted({name for digests in by_node.values() for name in digests})
+    return {name: {node: digests.get(name, "") for node, digests in by_node.items()} for name in names}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return ""
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,162 @@
+"""What status gathers from a cluster's directory, without any of its processes."""
+
+import os
+import threading
+
+import pytest
+
+from objstore.cli.status import EXIT_CODES, verdict_lines, watch
+from objstore.cli.status_disks import disk_fact, pendings
+from objstore.cli.status_facts import daemon_fact, gather, within
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.verdict import Reason, Verdict, reasons, verdict
+from objstore.daemon import recon
+from tests.support.cluster import objstore
+
+NOW_S = 1_800_000_000.0
+
+
+@pytest.fixture
+def directory(tmp_path):
+    code, _, error = objstore("init", tmp_path / "c", "--nodes", 3, "--port", 0, "--part-power", 4)
+    assert code == 0, error
+    found = ClusterDirectory(tmp_path / "c")
+    for node in found.node_names():
+        (found.nodes / node / "d1").mkdir(exist_ok=True)
+    return found
+
+
+def processes(*held):
+    return [
+        {"pid": 1, "role": f"{kind}-server", "node": node, "state": "held" if node in held else "ready"}
+        for node in ("n1", "n2", "n3")
+        for kind in ("account", "container", "object")
+    ]
+
+
+def gathered(directory, *held, daemons=()):
+    return gather(directory, processes(*held), daemons, deadline_s=60)
+
+
+def whats(facts):
+    return {reason.what for reason in reasons(facts, NOW_S)} - {"near-full", "full"}  # Of the machine of the test.
+
+
+def test_a_whole_cluster_has_nothing_against_it(directory):
+    facts = gathered(directory)
+    assert whats(facts) == set()
+    assert [(disk.node, disk.device) for disk in facts.disks] == [("n1", "d1"), ("n2", "d1"), ("n3", "d1")]
+
+
+def test_copies_of_a_node_that_is_held_down_do_not_answer(directory):
+    facts = gathered(directory, "n2")
+    assert {(fact.ring, tuple(fact.short.items())) for fact in facts.copies} == {
+        (ring, ((2, 16),)) for ring in ("account", "container", "object")
+    }
+    assert verdict(reasons(gathered(directory, "n2", "n3"), NOW_S)) is Verdict.DATA_AT_RISK
+
+
+def test_a_disk_that_is_gone_is_missed_in_every_ring(directory):
+    (directory.nodes / "n1" / "d1").rmdir()
+    facts = gathered(directory)
+    assert whats(facts) == {"disk", "copies"}
+    assert len(facts.copies) == 3
+
+
+def test_a_stalling_disk_costs_only_its_own_facts():
+    stop = threading.Event()
+    try:
+        assert list(within({"a": stop.wait, "b": lambda: "there"}, 0.2)) == ["b"]
+    finally:
+        stop.set()
+
+
+def test_a_ring_that_one_node_lacks_is_said(directory):
+    other = directory.root / "other"
+    other.mkdir()
+    for path in directory.etc.glob("*"):
+        if path.is_file() and path.name != "object.ring.gz":
+            os.link(path, other / path.name)
+    for kind in ("account", "container", "object"):
+        conf = directory.server_conf("n3", kind)
+        conf.write_text(
+            "\n".join(
+                f"swift_dir = {other}" if line.startswith("swift_dir") else line
+                for line in conf.read_text().splitlines()
+            )
+        )
+    assert {(reason.what, reason.node) for reason in reasons(gathered(directory), NOW_S)} >= {("ring", "n3")}
+
+
+def test_the_last_replication_is_read_from_the_recon_cache(directory):
+    recon.merge(recon.recon_file(directory.cache("n1"), "object"), {"replication_last": NOW_S - 3 * 86_400})
+    recon.merge(recon.recon_file(directory.cache("n2"), "object"), {"replication_last": "soon"})
+    assert [(fact.node, fact.kind) for fact in gathered(directory).replication] == [("n1", "object")]
+    assert whats(gathered(directory)) == {"replication"}
+
+
+def test_a_configuration_that_is_wrong_is_a_reason_and_no_end(directory):
+    conf = directory.server_conf("n1", "object")
+    conf.write_text(conf.read_text().replace("mount_check", "mount_chek"))
+    facts = gathered(directory)
+    assert "mount_chek" in facts.unknown[0][1]
+
+
+@pytest.mark.parametrize(
+    "row", [{}, {"counts": 7}, {"started": "x", "interval": None, "failures": True}], ids=["none", "counts", "types"]
+)
+def test_an_entry_of_another_version_is_taken_as_far_as_it_goes(row):
+    fact = daemon_fact({"node": "n1", "daemon": "x", **row}, {1})
+    assert (fact.started_s, fact.failures, fact.is_current) == (None, 0, False)
+
+
+def test_handoffs_that_stayed_are_counted():
+    row = {"pid": 1, "counts": {"handoffs": 5, "partitions_removed": 3}}
+    assert daemon_fact(row, {1}).handoffs == 2
+
+
+def pending(device, suffix, name):
+    path = device / suffix / name[29:32] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_rows_that_wait_are_counted_with_the_age_of_the_oldest(tmp_path):
+    pending(tmp_path, "async_pending", "a" * 32 + "-1700000000.00000")
+    pending(tmp_path, "async_pending-1", "b" * 32 + "-1600000000.00000")
+    pending(tmp_path, "async_pending-1", "c" * 32 + "-strange")
+    (tmp_path / "async_pending" / "file").touch()
+    assert pendings(tmp_path) == (3, False, 1_600_000_000.0)
+    assert pendings(tmp_path, bound=2)[:2] == (2, True)
+
+
+def test_what_a_disk_says_of_itself(tmp_path):
+    device = tmp_path / "d1"
+    (device / "quarantined" / "objects-1" / "x").mkdir(parents=True)
+    (device / "quarantined" / "containers" / "y").mkdir(parents=True)
+    fact = disk_fact("n1", device, mount_check=False)
+    assert (fact.problem, fact.quarantined, fact.pending) == ("", 2, 0)
+    assert fact.size >= fact.avail > 0
+    assert "nothing is mounted at" in disk_fact("n1", device, mount_check=True).problem
+    assert disk_fact("n1", tmp_path / "d2", mount_check=False).problem.startswith("gone")
+
+
+def test_many_reasons_are_cut_with_a_hint():
+    found = [Reason(Verdict.DEGRADED, "disk", "n1", f"d{index}") for index in range(40)]
+    lines = verdict_lines(Verdict.DEGRADED, found)
+    assert (lines[0], lines[-1]) == ("verdict: DEGRADED", "  … and 10 more; --json has them all")
+
+
+def test_the_exit_code_is_that_of_the_verdict():
+    assert [EXIT_CODES[each] for each in (Verdict.OK, Verdict.DEGRADED, Verdict.DATA_AT_RISK)] == [0, 3, 1]
+
+
+def test_watching_ends_with_ctrl_c_and_the_last_exit_code():
+    codes = iter([0, 3])
+    pauses = iter([None])
+
+    def pause():
+        if next(pauses, "over") == "over":
+            raise KeyboardInterrupt
+
+    assert watch(lambda: next(codes), pause) == 3
