@@ -19,7 +19,8 @@ from objstore.config.errors import EX_CONFIG, ConfigError
 COMMANDS = {
     "up": "start a cluster in a directory (made when it is not there) and stay until Ctrl-C",
     "init": "make a cluster's directory without starting it",
-    "status": "list the processes of a running cluster",
+    "status": "say how a running cluster is: one verdict with its reasons, its processes and daemons",
+    "doctor": "look for what is wrong with a machine, its disks and configuration, and say how to mend it",
     "down": "stop a running cluster",
     "user": "list, add and remove users, change and show keys",
     "node": "hold one storage node down, and start it again",

@@ -7,14 +7,12 @@ not be found out within the deadline is itself a fact.
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from objstore.cli.at_once import within
 from objstore.cli.status_disks import disk_fact
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import ServerFile, read_servers, recon_directories
@@ -94,22 +92,6 @@ def gather(
         _digests_by_ring({node: each.digests for node, each in found.items()}),
         tuple((node, text) for node, each in found.items() for text in each.unknown),
     )
-
-
-def within(asked: Mapping[str, Callable[[], _OfNode]], deadline_s: float) -> dict[str, _OfNode]:
-    """Call all at once; the answers that came in time, by key. Threads that stall end with the process."""
-    answers: queue.SimpleQueue[tuple[str, _OfNode]] = queue.SimpleQueue()
-    for key, ask in asked.items():
-        threading.Thread(target=lambda key=key, ask=ask: answers.put((key, ask())), daemon=True).start()
-    until = time.monotonic() + deadline_s
-    came: dict[str, _OfNode] = {}
-    while len(came) < len(asked):
-        try:
-            key, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            break
-        came[key] = answer
-    return {key: came[key] for key in asked if key in came}
 
 
 def daemon_fact(row: Mapping[str, Any], alive: Iterable[object]) -> DaemonFact:
