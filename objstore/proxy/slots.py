@@ -107,6 +107,10 @@ class Slots:
             self._fill(slot, None)
         return len(self.active) > count
 
+    def ask(self, node: Node, request: BackendRequest) -> Exchange:
+        """One more request to a node, beside the slots: the caller waits for it and lets it go."""
+        return self._caller.start(node, request, use_replication=self._use_replication)
+
     def drop(self) -> None:
         """Let go of who is still silent, without blame."""
         for exchange in self.active:
