@@ -113,7 +113,10 @@ rsync_module = {rsync}/object_{{replication_port}}
 [object-updater]
 interval = 10
 """,
-    "container": "",
+    "container": """
+[container-updater]
+interval = 30
+""",
     "account": "",
 }
 

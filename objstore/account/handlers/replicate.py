@@ -9,4 +9,4 @@ from objstore.replication import db_rpc
 
 
 def replicate(service: AccountService, request: Request) -> Response:
-    return db_rpc.replicate(service.databases, service.devices, service.clock, request)
+    return db_rpc.replicate(service.node.databases, service.node.devices, service.node.clock, request)

@@ -1,0 +1,1 @@
+"""Background passes over container databases."""
