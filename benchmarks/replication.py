@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from tests.support.deployment import REPOSITORY, Deployment, set_option
+
 from benchmarks.cpu import cpu_s
 from objstore.config.cluster import load_cluster
 from objstore.core.timestamp import Timestamp
@@ -35,7 +37,6 @@ from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.layout import ObjectAddress
-from tests.support.deployment import REPOSITORY, Deployment, set_option
 
 CPU_BUDGET_S = 20.0
 REBUILD_BUDGET_S = 60.0
