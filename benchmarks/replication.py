@@ -102,7 +102,7 @@ class Bench:
                 )
 
     def run_pass(self) -> tuple[float, float]:
-        """(seconds of the longest, CPU seconds of replicators and object servers) of one pass of every node, all at once.
+        """One pass of every node, all at once: (seconds of the longest, CPU seconds of replicators and object servers).
 
         What it costs to start four interpreters is in the CPU, not in the time: daemons run all along."""
         before = self._cpu_s()
