@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from objstore.http.client import PeerTimedOut
-from objstore.http.status import HTTPStatus
+from objstore.http.status import HTTPStatus, is_success
 from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.targets import RequestPlan
 from objstore.ring.model import Node
@@ -69,6 +70,7 @@ class Write:
         self._active: list[Exchange] = []
         self._lent: set[int] = set()
         self._unserved: list[int] = []
+        self._stored: dict[int, Node] = {}
         self._handoffs: Iterator[Node] = iter(())
         self._doubtful: Iterator[Node] = iter(())
 
@@ -106,7 +108,23 @@ class Write:
                     give_up_s = now_s + self._times.post_quorum_s
                 lend_at_s = give_up_s
         self._abandon()
+        if self._unserved and self.quorum.has_success:
+            self._tell_again()
         return self.status
+
+    def _tell_again(self) -> None:
+        """Have a server that did the write tell the update targets of those that fell away with nobody in their place.
+        Who was only silent tells them when it goes on."""
+        told = set(range(self._voters)) - {slot for slot in self._unserved if not self.quorum.has_succeeded(slot)}
+        for slot, footers in adopted(self._requests[: self._voters], told, list(self._stored)[:1]).items():
+            request = self._requests[slot]
+            etag = next((value for name, value in request.headers if name == "Etag"), "")
+            if request.method == "DELETE" or (request.method == "PUT" and etag):
+                again = telling_again(request, footers, etag)
+                exchange = self._caller.start(self._stored[slot], again, use_replication=self._use_replication)
+                if exchange.failure is None:
+                    wait_for_some([exchange], green.monotonic() + self._times.lend_s)
+                exchange.discard()
 
     def _start_all(self, slots: Sequence[Node | None]) -> None:
         reached = [self._reach(slot, node) for slot, node in enumerate(slots)]
@@ -190,6 +208,8 @@ class Write:
             self._faults.refused(exchange.node, head.status)
             return self._start(exchange.slot, None)
         self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
+        if is_success(head.status) and exchange.slot < self._voters:
+            self._stored[exchange.slot] = exchange.node
         return self._vote(exchange.slot, head.status)
 
     def _vote(self, slot: int, status: int) -> None:
