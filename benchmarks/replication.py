@@ -25,8 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tests.support.deployment import REPOSITORY, Deployment, set_option
-
 from benchmarks.cpu import cpu_s
 from objstore.config.cluster import load_cluster
 from objstore.core.timestamp import Timestamp
@@ -37,7 +35,9 @@ from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.layout import ObjectAddress
+from tests.support.cluster import Cluster, like_a_newcomers
 
+REPOSITORY = Path(__file__).parents[1]
 CPU_BUDGET_S = 20.0
 REBUILD_BUDGET_S = 60.0
 RATE_BUDGET = 0.6
@@ -63,22 +63,20 @@ class HastyFs(Fs):
 class Bench:
     """A running cluster without daemons, its disks, and its replicators as commands."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        etc = deployment.directory / "etc"
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        etc = cluster.directory.etc
         self.ring = load(etc / "object.ring.gz")
         self.secrets = load_cluster(etc).secrets
         ports = sorted({device.port for device in self.ring.devices if device is not None})
-        self.nodes = dict(zip(ports, deployment.nodes(), strict=True))
+        self.nodes = dict(zip(ports, cluster.nodes, strict=True))
         self.engines = {
-            node: DiskEngine(
-                Devices(deployment.directory / "nodes" / node, False), self.secrets, SystemClock(), fs=HastyFs()
-            )
+            node: DiskEngine(Devices(cluster.directory.nodes / node, False), self.secrets, SystemClock(), fs=HastyFs())
             for node in self.nodes.values()
         }
 
     def objects(self, node: str) -> Path:
-        return self.deployment.directory / "nodes" / node / "d1" / "objects"
+        return self.cluster.device_path(node) / "objects"
 
     def fill(self, count: int, size: int) -> None:
         """Objects on all of their primaries, as a PUT would have left them."""
@@ -114,8 +112,8 @@ class Bench:
         return time.monotonic() - started, self._cpu_s() - before
 
     def _replicator(self, node: str) -> subprocess.Popen[bytes]:
-        conf = self.deployment.directory / "etc" / node / "object-server.conf"
-        log = (self.deployment.directory / "log" / f"bench-{node}.log").open("ab")
+        conf = self.cluster.directory.server_conf(node, "object")
+        log = (self.cluster.directory.log / f"bench-{node}.log").open("ab")
         with log:
             return subprocess.Popen(
                 [str(REPOSITORY / "bin" / "objstore-object-replicator"), str(conf), "--once"], stdout=log, stderr=log
@@ -123,7 +121,7 @@ class Bench:
 
     def _cpu_s(self) -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        servers = [each.pid for each in self.deployment.processes() if each.role in ("object", "rsync")]
+        servers = [each.pid for each in self.cluster.processes() if each.role in ("object", "rsync")]
         return used.ru_utime + used.ru_stime + sum(map(cpu_s, servers))
 
     def file_times(self) -> dict[str, int]:
@@ -147,26 +145,18 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     parser.add_argument("--method", choices=("rsync", "ssync"), default="rsync")
     options = parser.parse_args(argv)
 
-    def edit(etc: Path) -> None:
-        for conf in etc.glob("*/object-server.conf"):
-            set_option(conf, "object-replicator", "sync_method", options.method)
-
     with tempfile.TemporaryDirectory(prefix="replication-") as folder:
-        deployment = QuietDeployment(
-            Path(folder) / "cluster", options=("--part-power", str(options.part_power)), edit=edit
-        )
-        with deployment:
-            bench = Bench(deployment)
+        cluster = like_a_newcomers(Path(folder) / "cluster", "--part-power", str(options.part_power))
+        cluster.configure("object-replicator", "sync_method", options.method, kind="object")
+        try:
+            # Passes are run by hand.
+            cluster.start("--no-daemons")
+            bench = Bench(cluster)
             if options.what == "consistent":
                 return _consistent(bench, options.objects or 100_000, stdout)
             return _rebuild(bench, options.objects or 20_000, options.bytes, stdout)
-
-
-class QuietDeployment(Deployment):
-    """Without daemons: passes are run by hand."""
-
-    def up(self) -> None:
-        self.run("up", str(self.directory), "--detach", "--no-daemons")
+        finally:
+            cluster.close()
 
 
 def _consistent(bench: Bench, count: int, stdout: TextIO) -> int:
