@@ -101,10 +101,11 @@ class Write:
                 self._take(exchange)
             now_s = green.monotonic()
             if now_s >= lend_at_s:
-                is_lent = (self.quorum.has_success or not self._is_decided) and self._stand_in()
+                is_done = self.quorum.has_success or self.quorum.is_forgiven
+                is_lent = (is_done or not self._is_decided) and self._stand_in()
                 if now_s >= give_up_s and not is_lent:
                     break
-                if self.quorum.has_success:
+                if is_done:
                     give_up_s = now_s + self._times.post_quorum_s
                 lend_at_s = give_up_s
         self._abandon()
@@ -140,7 +141,7 @@ class Write:
     def _is_decided(self) -> bool:
         """Nothing that is still to come changes what the client hears."""
         quorum = self.quorum
-        if quorum.has_success:
+        if quorum.has_success or quorum.is_forgiven:
             return True
         return quorum.verdict() is not None and not quorum.can_succeed(
             exchange.slot for exchange in self._active if exchange.slot < self._voters
@@ -228,7 +229,7 @@ class Write:
             node = next(self._handoffs, None)
             if node is not None:
                 self._start(exchange.slot, node)
-        if not self.quorum.has_success:
+        if not self._is_decided:
             self._resort()
         return len(self._active) > count
 

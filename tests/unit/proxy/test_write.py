@@ -205,6 +205,21 @@ def test_absence_on_two_does_not_wait_for_a_frozen_third(peers, errors):
     assert green.monotonic() - before < TIMES.answer_s
 
 
+def test_a_delete_that_one_replica_had_does_not_wait_long_for_a_frozen_one(peers, errors):
+    peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors, handoffs=(), method="DELETE", is_forgiving=True).status == 204
+    assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_a_delete_that_one_replica_had_leaves_a_node_under_error_limiting_alone(peers, errors):
+    peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], SILENT)
+    slots = [*PRIMARIES[:2], None]
+    options = {"handoffs": (), "doubtful": PRIMARIES[2:], "method": "DELETE", "is_forgiving": True}
+    assert written(peers, errors, slots=slots, **options).status == 204
+    assert not peers.asked(PRIMARIES[2])
+
+
 def test_a_delete_that_one_replica_had_is_done_when_another_knows_nothing(peers, errors):
     peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], Says(503))
     assert written(peers, errors, handoffs=(), method="DELETE", is_forgiving=True).status == 204
