@@ -114,10 +114,21 @@ rsync_module = {rsync}/object_{{replication_port}}
 interval = 10
 """,
     "container": """
+[container-replicator]
+interval = 15
+rsync_module = {rsync}/container_{{replication_port}}
+
 [container-updater]
 interval = 30
 """,
-    "account": "",
+    "account": """
+[account-replicator]
+interval = 15
+rsync_module = {rsync}/account_{{replication_port}}
+
+[account-reaper]
+interval = 60
+""",
 }
 
 

@@ -1,5 +1,6 @@
 """runtime/fs.py on the real file system."""
 
+import fcntl
 import os
 
 import pytest
@@ -93,3 +94,17 @@ def test_a_list_is_created_when_missing(tmp_path):
     fd, is_new = Fs().open_list(str(tmp_path / "list"))
     os.close(fd)
     assert is_new and (tmp_path / "list").read_bytes() == b""
+
+
+def test_a_lock_whose_file_went_away_meanwhile_is_taken_anew(tmp_path):
+    path = str(tmp_path / ".lock")
+    holder = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+
+    def directory_is_cleared(seconds):
+        os.unlink(path)
+        os.close(holder)
+
+    with Fs(directory_is_cleared).lock(path, 1):
+        with pytest.raises(LockTimeout), Fs().lock(path, 0):
+            pass

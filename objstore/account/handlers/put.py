@@ -10,6 +10,7 @@ from objstore.core.names import BackendPath
 from objstore.core.timestamp import Timestamp
 from objstore.db.account import AccountBroker
 from objstore.db.merge import ContainerRow, is_gone
+from objstore.db.pending import checked_number
 from objstore.http.request import Request
 from objstore.http.response import Response, plain
 from objstore.http.status import HTTPStatus
@@ -97,6 +98,6 @@ def _count(request: Request, name: str, default: int | None = None) -> int:
     if text is None and default is not None:
         return default
     try:
-        return int(text or "")
+        return checked_number(text or "")
     except ValueError:
         raise BadRequest(f"{name} {text!r} is not a whole number") from None

@@ -18,6 +18,7 @@ from objstore.core.names import BackendPath, quoted, text_of
 from objstore.core.timestamp import Timestamp
 from objstore.db.container import ContainerBroker
 from objstore.db.merge import ObjectRow
+from objstore.db.pending import checked_number
 from objstore.db.wire_rows import object_row_of
 from objstore.http.request import Request
 from objstore.http.response import Response, plain
@@ -153,7 +154,10 @@ def _size(request: Request) -> int:
     text = _required(request, "x-size")
     if not (text.isascii() and text.isdigit()):
         raise BadRequest(f"X-Size {text!r} is not a number of bytes")
-    return int(text)
+    try:
+        return checked_number(text)
+    except ValueError:
+        raise BadRequest(f"X-Size {text[:40]!r} is more than any object has") from None
 
 
 def _required(request: Request, name: str) -> str:
