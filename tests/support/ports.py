@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import socket
 import tempfile
 from pathlib import Path
 
@@ -35,6 +36,10 @@ class PortBlock:
             except BlockingIOError:
                 os.close(fd)
                 continue
+            if not _is_free(first):
+                # Somebody who reserves nothing: a benchmark, or what a killed test left running.
+                os.close(fd)
+                continue
             self.first, self._fd = first, fd
             return
         raise AssertionError(f"every block of ports is reserved; locks are in {folder}")
@@ -44,6 +49,15 @@ class PortBlock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _last() -> int:
