@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from objstore.cli.assembly import build
+from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.servers import ServerFile
 from objstore.config.errors import ConfigError
 from objstore.http.head import BACKEND_LIMITS, HeadLimits
@@ -58,6 +59,7 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
     (sock,) = worker.sockets.values()
     http = Server(sock, app, limits=_limits(server), logger=logging.getLogger(f"objstore.{server.role}"), tls=tls)
     task = green.spawn(http.serve)
+    spawn_watchdog()
     green.sleep(0)
     _log.info(
         "serving role=%s node=%s address=%s:%d worker=%d",

@@ -115,12 +115,15 @@ interval = 10
 """,
     "container": """
 [container-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/container_{{replication_port}}
+
+[container-updater]
+interval = 30
 """,
     "account": """
 [account-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/account_{{replication_port}}
 
 [account-reaper]

@@ -77,6 +77,10 @@ class Kindred(Protocol):
         """Whether nobody waits for anything of a long deleted one."""
         ...
 
+    def settle(self, database: Database) -> None:
+        """Afterwards, when other replicas may have changed it, or it has gone."""
+        ...
+
 
 @dataclass(slots=True)
 class DatabaseReplicator:
@@ -163,12 +167,13 @@ class DatabaseReplicator:
             if remove_empty(database):
                 counts["empty"] += 1
             return
-        counts["rows_reclaimed"] += reclaim(database, Cutoffs.of(self.clock.now(), self.options.reclaim_age_s)).rows
+        counts["rows_reclaimed"] += reclaim(database, self.clock.now(), self.options.reclaim_age_s)
         state = self._state(database)
         more = self.kindred.prepare(database, state)
         if more:
             state = self._state(database)
         self._send(database, state, before, counts)
+        self.kindred.settle(database)
         for other in more:
             counts.update(self.replicate(other))
 

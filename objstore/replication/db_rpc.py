@@ -77,6 +77,7 @@ def _sync(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     datadir = database.location.datadir
     if database.read(lambda connection: replica.has_news(connection, datadir, remote)):
         database.write(lambda connection: replica.take_over(connection, datadir, remote, now.internal))
+        _settle_links(database)
     reply = database.read(lambda connection: replica.sync_reply(connection, datadir, remote.id, state))
     return Response(HTTPStatus.OK, {"content-type": "text/html; charset=UTF-8"}, json.dumps(reply).encode())
 
@@ -113,12 +114,18 @@ def _merge_syncs(database: Database, arguments: list[Any], now: Timestamp) -> Re
 
 def _complete_rsync(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     arrived, final_name = _arrived(database, arguments)
-    return plain(HTTPStatus.NO_CONTENT) if replica.install(database, arrived, final_name) else _missing()
+    if not replica.install(database, arrived, final_name):
+        return _missing()
+    _settle_links(database)
+    return plain(HTTPStatus.NO_CONTENT)
 
 
 def _rsync_then_merge(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     arrived, _ = _arrived(database, arguments)
-    return plain(HTTPStatus.NO_CONTENT) if replica.install_merged(database, arrived, now.internal) else _missing()
+    if not replica.install_merged(database, arrived, now.internal):
+        return _missing()
+    _settle_links(database)
+    return plain(HTTPStatus.NO_CONTENT)
 
 
 def _merge_shard_ranges(database: Database, arguments: list[Any], now: Timestamp) -> Response:
@@ -134,6 +141,12 @@ def _get_shard_ranges(database: Database, arguments: list[Any], now: Timestamp) 
     )
     body = json.dumps([item._asdict() for item in found]).encode()
     return Response(HTTPStatus.OK, {"content-type": "application/json"}, body)
+
+
+def _settle_links(database: Database) -> None:
+    """A replica learns here that its container is synced, or no longer is."""
+    if database.location.datadir != ACCOUNTS:
+        ContainerBroker(database).settle_sync_link()
 
 
 _OPERATIONS: dict[str, Operation] = {

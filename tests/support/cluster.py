@@ -106,21 +106,21 @@ class Cluster:
             assert code == 0, error
         return self
 
-    def start(self) -> Cluster:
-        """Make the directory when it is not there, start everything, and wait until it serves."""
+    def start(self, *options: str) -> Cluster:
+        """Make the directory when it is not there, start everything, and wait until it serves. options: more of up."""
         self.init()
-        self.start_unready()
+        self.start_unready(*options)
         self.wait_ready()
         return self
 
-    def start_unready(self) -> subprocess.Popen[bytes]:
+    def start_unready(self, *options: str) -> subprocess.Popen[bytes]:
         """Start the supervisor and return at once: for tests of what goes wrong."""
         assert self._process is None or self._process.poll() is not None, "running already"
         with open(self.output_file, "wb") as output, warnings.catch_warnings():
             # eventlet warns at every fork of a process that has imported it, and preexec_fn means a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root)],
+                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -48,12 +48,17 @@ class _Service:
     task: object = None
 
 
+PATIENT = {"lend_timeout": "10", "post_quorum_timeout": "10", "concurrency_timeout": "10", "conn_timeout": "10"}
+"""Of a proxy whose nodes are slow because the machine is busy: nobody is taken for silent. Tests of silence say
+less."""
+
+
 class StorageNodes:
     def __init__(self, directory, nodes=4, replicas=3, **proxy_settings):
         self.directory = directory
         self.node_count = nodes
         self.replicas = min(replicas, nodes)
-        self.proxy_settings = {"account_autocreate": "yes", **proxy_settings}
+        self.proxy_settings = {"account_autocreate": "yes", **PATIENT, **proxy_settings}
         self._services = {}
         self._stack = ExitStack()
         self.seen = []

@@ -9,6 +9,6 @@ from objstore.replication import db_rpc
 
 
 def replicate(service: AccountService, request: Request) -> Response:
-    return db_rpc.replicate(
-        service.databases, service.devices, service.clock, request, service.secrets, service.settings.fallocate_reserve
-    )
+    node = service.node
+    reserve = node.settings.fallocate_reserve
+    return db_rpc.replicate(node.databases, node.devices, node.clock, request, node.secrets, reserve)

@@ -61,8 +61,8 @@ def update(service: ContainerService, request: Request) -> Response:
     timestamp = request.timestamp()
     index = service.row_policy(request)
     rows = [object_row_of(item, index) for item in json_list(request)]
-    service.check_room(path)
     broker = service.broker(path)
+    service.node.check_room_for(broker.database)
     if not _added(service, request, path, broker, timestamp, lambda: broker.add_many(rows)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     return plain(HTTPStatus.ACCEPTED)
@@ -93,9 +93,9 @@ def _store(
     times: tuple[str | None, str | None],
     status: HTTPStatus,
 ) -> Response:
-    if not row.deleted:
-        service.check_room(path)
     broker = service.broker(path)
+    if not row.deleted:
+        service.node.check_room_for(broker.database)
     redirect = _redirect(request, row.name, broker)
     if redirect is not None:
         return redirect
@@ -119,7 +119,7 @@ def _added(
         assert path.account is not None and path.container is not None
         if not service.may_create(request, path.account):
             return False
-        broker.create(path.account, path.container, timestamp, service.clock.now(), service.row_policy(request))
+        broker.create(path.account, path.container, timestamp, service.node.clock.now(), service.row_policy(request))
         add()
     service.note_change(path, broker)
     return True
