@@ -7,16 +7,42 @@ it uses http/subrequest.py.
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from objstore.core.errors import BodyTooLarge
 from objstore.core.headers import environ_key
 from objstore.core.names import quoted, wsgi_of
 from objstore.http import environ as keys
 from objstore.http.environ import Environ, WSGIApp
+from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import BytesInput, IteratorInput, SubResponse, call
+
+LISTING_BYTES_MAX = 64 << 20
+PAGES_AT_MOST = 1000
+_UNSHARDED = ("", "unsharded")
+
+
+class ListingFailed(Exception):
+    """A listing could not be had, or is none. path: of the account or container."""
+
+    def __init__(self, path: str, status: int) -> None:
+        super().__init__(f"GET {path!r} was answered with {status}")
+        self.path = path
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """rows: as in the JSON listing. is_sharded: its container is, or is becoming so."""
+
+    rows: list[dict[str, Any]]
+    is_sharded: bool = False
 
 
 class InternalClient:
@@ -49,6 +75,26 @@ class InternalClient:
             environ[environ_key(name)] = value
         return call(self._app, environ)
 
+    def pages(self, path: str, end_marker: str = "") -> Iterator[Page]:
+        """The listing of an account or container, up to end_marker; nothing when there is none. At most PAGES_AT_MOST.
+        Raises ListingFailed."""
+        marker = ""
+        for _ in range(PAGES_AT_MOST):
+            pairs = {"format": "json", "marker": marker, "end_marker": end_marker, "prefix": ""}
+            response = self.request("GET", path, query=urlencode(pairs, errors="surrogateescape"))
+            if response.status == HTTPStatus.NOT_FOUND:
+                response.discard()
+                return
+            rows = _rows(response, path)
+            if not rows:
+                return
+            yield Page(rows, response.headers.get("x-backend-sharding-state", "") not in _UNSHARDED)
+            last = str(rows[-1].get("name", ""))
+            if last <= marker:
+                # Whoever pages in circles is no listing.
+                raise ListingFailed(path, response.status)
+            marker = last
+
     def _environ(self, method: str, path: str, query: str) -> Environ:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
@@ -72,3 +118,15 @@ class InternalClient:
             "HTTP_X_BACKEND_USE_REPLICATION_NETWORK": "true",
         }
         return environ
+
+
+def _rows(response: SubResponse, path: str) -> list[dict[str, Any]]:
+    """Raises ListingFailed."""
+    try:
+        body = response.read(LISTING_BYTES_MAX)
+        found = json.loads(body or b"[]") if response.is_success else None
+    except (ValueError, RecursionError, BodyTooLarge):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise ListingFailed(path, response.status)
+    return found

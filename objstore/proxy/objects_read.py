@@ -31,6 +31,8 @@ _WITH_RANGES = frozenset(
     }
 )
 _CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range"})
+_POLICY = "X-Backend-Storage-Policy-Index"
+"""An internal client may have named it: object_policy() has read that, and it is said once."""
 _LAST_WORD_S = 0.3
 """How long a server that broke in mid-body is asked whether it still has the object."""
 _BROKEN_READS_AT_MOST = 4
@@ -55,8 +57,8 @@ class ObjectReads:
         place = services.object_place(index, account, container, obj)
         headers = [
             ("X-Timestamp", services.clock.now().internal),
-            ("X-Backend-Storage-Policy-Index", str(index)),
-            *object_headers(environ),
+            (_POLICY, str(index)),
+            *(item for item in object_headers(environ) if item[0] != _POLICY),
             *trace_headers(environ),
         ]
         if services.settings.allow_open_expired and is_true(environ.get("HTTP_X_OPEN_EXPIRED")):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from objstore.core.errors import BodyTooLarge
@@ -25,7 +25,7 @@ from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
 from objstore.peers.sinks import Piece, Sink, Sinks
 from objstore.proxy.fault import FaultLog
-from objstore.proxy.orphans import adopted
+from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.targets import RequestPlan
 from objstore.proxy.write import WriteReply, WriteTimes
@@ -305,13 +305,29 @@ class Upload:
         shares = self._adopted(sinks.live)
         fuller = {slot: self._footer_pieces(footers | share) for slot, share in shares.items()}
         sinks.push(lambda sink: _ending(sink, plain, fuller.get(sink.exchange.slot, checked)))
-        waiting = []
+        before = {sink.exchange.slot: sink for sink in sinks.live}
         for sink in sinks.live:
             sink.exchange.connection.mark_request_whole()
             sink.exchange.expect_final()
-            waiting.append(sink.exchange)
-        self._collect(waiting)
+        self._collect([sink.exchange for sink in sinks.live])
+        if self.quorum.has_success:
+            self._tell_again(before, shares)
         return self.quorum.final()
+
+    def _tell_again(self, before: Mapping[int, Sink], shares: Mapping[int, object]) -> None:
+        """Have the targets told of servers that fell away after the footers. before: who was there then; shares: by
+        heir, what was taken over then."""
+        told = {reply.slot for reply in self.replies if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR}
+        if shares.keys() <= told:
+            told |= set(range(len(self._requests))) - before.keys()
+        heirs = [slot for slot in before if self.quorum.has_succeeded(slot) and before[slot].takes_targets]
+        for slot, footers in adopted(self._requests, told, heirs[:1]).items():
+            request = telling_again(self._requests[slot], footers, self.digest.etag)
+            node = before[slot].exchange.node
+            exchange = self._caller.start(node, request, use_replication=self._use_replication)
+            if exchange.failure is None:
+                wait_for_some([exchange], green.monotonic() + self._times.lend_s)
+            exchange.discard()
 
     def _adopted(self, live: Sequence[Sink]) -> dict[int, dict[str, str]]:
         """Footers for slots that take over the update targets of who fell away."""

@@ -37,6 +37,8 @@ class Says:
     """Takes no byte of the body after its head."""
     breaks_after: int | None = None
     """Breaks once it has taken this many bytes of body."""
+    ends_at_last: bool = False
+    """Breaks instead of its final answer, once it has the whole body."""
     ends_early: Says | Breaks | None = None
     """Said once the first bytes of body are taken, in place of the answer; it takes the rest as if nothing were."""
 
@@ -195,7 +197,10 @@ class ScriptedConnection:
         return self.try_send(b"".join(pieces))
 
     def mark_request_whole(self):
-        self._answer()
+        if self._line.ends_at_last:
+            self._due(0.0, PeerBroken("closed"))
+        else:
+            self._answer()
 
     def try_read_head(self):
         if not self._heads:

@@ -62,7 +62,9 @@ def assemble(engine, devices, cluster, clock, port, *, rsync=None, timeout_s=10.
         rings=RingBook(cluster.swift_dir, cluster.policies),
         here=Here(frozenset({"127.0.0.1"}), port),
         calls=calls,
-        deliverer=Deliverer(engine, places, cluster.secrets, calls, InBandSender(caller, timeout_s), threads, rsync),
+        deliverer=Deliverer(
+            engine, places, cluster.secrets, calls, InBandSender(caller, timeout_s, timeout_s), threads, rsync
+        ),
         threads=threads,
         clock=clock,
         rules=ReplicationRules(**rules),

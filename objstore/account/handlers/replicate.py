@@ -10,5 +10,6 @@ from objstore.replication import db_rpc
 
 def replicate(service: AccountService, request: Request) -> Response:
     node = service.node
-    reserve = node.settings.fallocate_reserve
-    return db_rpc.replicate(node.databases, node.devices, node.clock, request, node.secrets, reserve)
+    return db_rpc.replicate(
+        node.databases, node.devices, node.clock, request, node.secrets, node.settings.fallocate_reserve
+    )

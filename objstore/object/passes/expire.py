@@ -11,23 +11,18 @@ Source: formats 4.15; features B3.10; vectors/wire/expirer.jsonl.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from objstore.config.errors import ConfigError, ConfigProblem
-from objstore.core.errors import BodyTooLarge
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
-from objstore.daemon.share import TAKEOVER_S, belongs, rank_on
+from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
-from objstore.http.internal import InternalClient
-from objstore.http.status import HTTPStatus
-from objstore.http.subrequest import SubResponse
+from objstore.http.internal import InternalClient, ListingFailed
 from objstore.object.passes.expire_plan import Task, Verdict, delete_verdict, look_verdict, task_of
 from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
 from objstore.peers.direct import DirectCalls
@@ -38,12 +33,8 @@ from objstore.runtime.clock import Clock
 
 SLICES = 100
 """Jobs of a pass: the queue spreads each day over as many containers."""
-LISTING_BYTES_MAX = 64 << 20
-PAGES_AT_MOST = 1000
-"""Of one container or account, in one pass; the next one goes on."""
 REMOVED_AT_ONCE = 100
 """Entries whose objects are gone that wait for company before they are removed."""
-_UNSHARDED = ("", "unsharded")
 _log = logging.getLogger("objstore.object.expirer")
 
 
@@ -58,14 +49,6 @@ class ExpireJob(Job):
     """The queue containers whose number ends like this."""
 
     slice: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """rows: of a listing. is_sharded: of its container."""
-
-    rows: list[dict[str, Any]]
-    is_sharded: bool = False
 
 
 class ObjectExpirer:
@@ -106,7 +89,11 @@ class ObjectExpirer:
         for container in self._due(counts):
             if int(container) % SLICES == job.slice:
                 # Numbered daemons share by entry, and have nobody to stand in for them.
-                self._work_off(container, 0 if self._settings.processes else self._rank(container), counts)
+                rank = 0 if self._settings.processes else self._rank(container)
+                try:
+                    self._work_off(container, rank, counts)
+                except ListingFailed as error:
+                    self._count_unlisted(error, counts)
         return counts
 
     def finished(self, report: PassReport) -> Mapping[str, object]:
@@ -123,16 +110,21 @@ class ObjectExpirer:
             if self._containers is None:
                 self._containers = []
                 now_s = self._clock.now().seconds
-                for page in self._pages(f"/v1/{self._account}", "", counts):
-                    names = [str(row.get("name", "")) for row in page.rows]
-                    self._containers += [name for name in names if _is_number(name) and int(name) <= now_s]
+                try:
+                    for page in self._client.pages(f"/v1/{self._account}"):
+                        names = [str(row.get("name", "")) for row in page.rows]
+                        self._containers += [name for name in names if _is_number(name) and int(name) <= now_s]
+                except ListingFailed as error:
+                    self._count_unlisted(error, counts)
             return self._containers
 
     def _work_off(self, container: str, rank: int, counts: Counter[str]) -> None:
-        """Everything due in one container. rank: 0 takes what is due, others what has been due for a while."""
+        """Everything due in one container. rank: 0 takes what is due, others what has been due for a while.
+
+        Raises ListingFailed."""
         until_s = int(self._clock.now().seconds - rank * TAKEOVER_S)
         is_seen = False
-        for page in self._pages(f"/v1/{self._account}/{container}", f"{max(0, until_s) + 1:010d}", counts):
+        for page in self._client.pages(f"/v1/{self._account}/{container}", f"{max(0, until_s) + 1:010d}"):
             done: list[Removal] = []
             for row in page.rows:
                 is_seen = True
@@ -162,32 +154,17 @@ class ObjectExpirer:
             _log.warning("container=%s: no server took the removal of %d entries; later again", container, len(done))
             counts[FAILURES] += 1
 
+    @staticmethod
+    def _count_unlisted(error: ListingFailed, counts: Counter[str]) -> None:
+        _log.warning("%s: the queue cannot be listed; later again", error)
+        counts[FAILURES] += 1
+
     def _drop_if_past(self, container: str) -> None:
         """Remove an empty container of a day long past. A server that still holds an entry refuses, and entries that
         come late bring it back."""
         past_s = self._clock.now().seconds - 2 * self._settings.expiring_objects_container_divisor
         if int(container) < past_s - SLICES:
             self._client.request("DELETE", f"/v1/{self._account}/{container}").discard()
-
-    def _pages(self, path: str, end_marker: str, counts: Counter[str]) -> Iterator[_Page]:
-        """The listing of an account or container, up to end_marker; ends early, counting a failure, where it cannot be
-        had."""
-        marker = ""
-        for _ in range(PAGES_AT_MOST):
-            response = self._client.request("GET", path, query=_query(marker, end_marker))
-            if response.status == HTTPStatus.NOT_FOUND:
-                response.discard()
-                return
-            rows = _rows(response)
-            if rows is None:
-                _log.warning("path=%r status=%d: the queue cannot be listed; later again", path, response.status)
-                counts[FAILURES] += 1
-                return
-            if not rows:
-                return
-            state = response.headers.get("x-backend-sharding-state", "")
-            yield _Page(rows, state not in _UNSHARDED)
-            marker = str(rows[-1].get("name", ""))
 
     # One object
 
@@ -223,21 +200,6 @@ class ObjectExpirer:
             green.sleep(seconds)
 
 
-def _query(marker: str, end_marker: str) -> str:
-    pairs = {"format": "json", "marker": marker, "end_marker": end_marker, "prefix": ""}
-    return urlencode(pairs, errors="surrogateescape")
-
-
-def _rows(response: SubResponse) -> list[dict[str, Any]] | None:
-    """Of a listing; None when there is none."""
-    try:
-        body = response.read(LISTING_BYTES_MAX)
-        found = json.loads(body or b"[]") if response.is_success else None
-    except (ValueError, RecursionError, BodyTooLarge):
-        return None
-    return found if isinstance(found, list) and all(isinstance(row, dict) for row in found) else None
-
-
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) <= 10
 
@@ -249,9 +211,9 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
     queue = QueueRows(DirectCalls(), lambda: containers.current, cluster.secrets)
-    rank = rank_on(lambda: objects.current, surroundings.address)
+    shares = Shares(lambda: objects.current, surroundings.address, surroundings.clock.monotonic, can_connect)
     try:
-        return ObjectExpirer(settings, client, queue, rank, surroundings.clock)
+        return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock)
     except ValueError as error:
         place = str(cluster.swift_dir)
         raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None

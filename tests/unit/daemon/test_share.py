@@ -1,12 +1,19 @@
 """Sharing work out over nodes without talking."""
 
+import socket
+
 import pytest
 
-from objstore.daemon.share import belongs, members_of, myself, rank, rank_on
+from objstore.daemon.share import Shares, belongs, can_connect, members_of, myself, those_before
+from tests.support.clock import SimClock
 from tests.support.rings import make_ring
 
 NODES = [f"10.0.0.{number}:6200" for number in range(1, 6)]
 KEYS = [str(number) for number in range(1000)]
+
+
+def rank(key, me, members):
+    return len(those_before(key, me, members))
 
 
 def test_every_piece_has_exactly_one_first():
@@ -57,9 +64,47 @@ def test_a_node_finds_itself_by_address_and_port(addresses, port, me):
     assert myself([*NODES, "127.0.0.1:7000", "127.0.0.1:7001", "[fd00::1]:6200"], addresses, port) == me
 
 
-def test_ranks_are_those_of_the_ring_of_the_moment():
-    ring = make_ring(devices=4)
-    port = ring.devices[0].replication_port
-    of = rank_on(lambda: ring, ("127.0.0.1", port))
-    assert len(members_of(ring)) == 4
-    assert [of(key) for key in KEYS] == [rank(key, f"127.0.0.1:{port}", members_of(ring)) for key in KEYS]
+class TestShares:
+    def make(self, reachable, clock=None):
+        ring = make_ring(devices=4)
+        self.asked = []
+
+        def can_reach(ip, port):
+            self.asked.append(f"{ip}:{port}")
+            return self.asked[-1] in reachable
+
+        self.members = members_of(ring)
+        self.me = self.members[0]
+        clock = clock or SimClock()
+        return Shares(lambda: ring, ("127.0.0.1", int(self.me.rpartition(":")[2])), clock.monotonic, can_reach)
+
+    def test_while_all_are_there_the_order_counts(self):
+        shares = self.make(members_of(make_ring(devices=4)))
+        assert [shares.rank(key) for key in KEYS] == [rank(key, self.me, self.members) for key in KEYS]
+
+    def test_who_cannot_be_reached_is_stood_in_for_at_once(self):
+        shares = self.make([])
+        assert {shares.rank(key) for key in KEYS} == {0}
+
+    def test_one_that_is_reached_before_me_is_given_time(self):
+        there = members_of(make_ring(devices=4))[2]
+        shares = self.make([there])
+        for key in KEYS:
+            before = those_before(key, self.me, self.members)
+            assert shares.rank(key) == (len(before) if there in before else 0)
+
+    def test_nobody_is_asked_again_for_a_while(self):
+        clock = SimClock()
+        shares = self.make([], clock)
+        for key in KEYS:
+            shares.rank(key)
+        assert len(self.asked) == 3
+        clock.advance(11)
+        shares.rank(next(key for key in KEYS if rank(key, self.me, self.members) == 3))
+        assert len(self.asked) == 6
+
+    def test_a_listener_is_reached_and_a_closed_port_is_not(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            assert can_connect("127.0.0.1", port)
+        assert not can_connect("127.0.0.1", port)

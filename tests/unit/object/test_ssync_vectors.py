@@ -22,7 +22,7 @@ from objstore.daemon.pass_ import Scope
 from objstore.ring.fileformat import save
 from objstore.ring.model import HASH_BITS, Ring, RingHeader
 from tests.support.clock import SimClock
-from tests.support.object_server import SECRETS, FakeBody, ObjectNode
+from tests.support.object_server import SECRETS, LineBody, ObjectNode
 from tests.support.replication import LoneServer, run_pass
 from tests.support.rings import make_device
 
@@ -42,14 +42,6 @@ HAND = [line for line in SSYNC if line["from"] == "harness"]
 
 
 # As receiver
-
-
-class LineBody(FakeBody):
-    def readline(self, limit=-1):
-        line = self._current.split(b"\n", 1)[0] + b"\n"
-        line = self._current[: min(len(line), limit)]
-        self._current = self._current[len(line) :]
-        return line
 
 
 @pytest.fixture(scope="module")

@@ -229,6 +229,30 @@ def test_a_server_without_the_offer_is_told_of_no_targets(peers, errors, offered
     assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [{}, MISSED]
 
 
+@pytest.mark.parametrize(
+    "loss", [takes(0), takes(500), takes(ends_at_last=True)], ids=["says nothing", "fails", "dies"]
+)
+def test_the_container_server_of_a_server_lost_after_the_footers_is_told_by_one_that_has_the_object(
+    peers, errors, loss
+):
+    peers.otherwise(takes()).on(PRIMARIES[1], loss)
+    for slot in (0, 2):
+        peers.on(PRIMARIES[slot], takes(), Says(409))
+    assert uploaded(peers, errors) == 201
+    (again,) = [asked for asked in peers.requests if asked.header("content-length") == "0"]
+    assert again.address in (PRIMARIES[0].address, PRIMARIES[2].address)
+    assert (again.method, again.header("etag"), bytes(again.body)) == ("PUT", hashlib.md5(BODY).hexdigest(), b"")
+    assert [again.header(name.lower()) for name, _ in targets(1)] == [value for _, value in targets(1)]
+
+
+@pytest.mark.parametrize("loss", [takes(0), takes(409)], ids=["lost", "has a newer one"])
+@pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
+def test_a_server_without_the_offer_gets_one_request(peers, errors, offered, loss):
+    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], loss)
+    assert uploaded(peers, errors) == 201
+    assert len(peers.requests) == 3
+
+
 def test_two_servers_that_die_in_mid_body_fail_the_upload(peers, errors):
     peers.otherwise(takes(breaks_after=BLOCK_BYTES)).on(PRIMARIES[0], takes())
     assert uploaded(peers, errors) == 0

@@ -1,0 +1,129 @@
+"""objstore-reconciler-enqueue: have the container reconciler look at one object, as the container replicator would.
+
+Writes one row of the queue .misplaced_objects to the container servers that keep it. For an object that an operator
+knows to lie in the wrong storage policy while its row was queued long ago, or never.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from objstore.cli.main import run_command
+from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
+from objstore.config.cluster import load_cluster
+from objstore.container.passes.reconcile_plan import (
+    DELETE_TYPE,
+    PUT_TYPE,
+    QUEUE_ACCOUNT,
+    entry_name,
+    queue_container,
+)
+from objstore.core.timestamp import InvalidTimestamp, Timestamp
+from objstore.peers.direct import DirectCalls
+from objstore.peers.queue_rows import QueueRows
+from objstore.ring.fileformat import RingFileError, load
+from objstore.runtime import green
+from objstore.runtime.clock import SystemClock
+
+_EXAMPLE = """\
+example:
+  objstore-reconciler-enqueue 2 /AUTH_test/photos/cat.jpg 1795238510.65661
+
+An object written with policy 2 at that time: the reconciler takes it to the policy of its container, or finds that
+there is nothing to do.
+Exit codes: 0 queued; 1 not by a majority of the servers; 78 swift.conf or the ring cannot be used.
+"""
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> int:
+    """Queue one object; returns the exit code."""
+    terminal = Terminal(stdout or sys.stdout, stderr or sys.stderr, os.environ if environ is None else environ)
+    arguments = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+    return run_command(lambda: _run(arguments, terminal), terminal)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="objstore-reconciler-enqueue",
+        description="Have the container reconciler look at one object.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("policy_index", type=_index, metavar="POLICY", help="index of the policy it was written with")
+    parser.add_argument("path", type=_names, metavar="/ACCOUNT/CONTAINER/OBJECT", help="its name, not quoted")
+    parser.add_argument("timestamp", type=_timestamp, metavar="TIMESTAMP", help="of that write")
+    parser.add_argument("-X", "--op", choices=("PUT", "DELETE"), default="PUT", help="what was done at that time (PUT)")
+    parser.add_argument(
+        "-f", "--force", action="store_true", help="queue it again though it was queued and dealt with before"
+    )
+    parser.add_argument(
+        "-d", "--swift-dir", type=Path, default=Path("/etc/swift"), metavar="DIR",
+        help="where swift.conf and the rings are (%(default)s)",
+    )  # fmt: skip
+    return parser
+
+
+def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    cluster = load_cluster(arguments.swift_dir)
+    if cluster.policies.by_index(arguments.policy_index) is None:
+        raise CommandError(f"policy {arguments.policy_index}: not in {arguments.swift_dir}/swift.conf")
+    try:
+        ring = load(arguments.swift_dir / "container.ring.gz")
+    except RingFileError as error:
+        raise CommandError(str(error)) from None
+    green.patch_sockets()
+    at: Timestamp = arguments.timestamp
+    queue = queue_container(at)
+    name = entry_name(arguments.policy_index, *arguments.path)
+    rows = QueueRows(DirectCalls(), lambda: ring, cluster.secrets)
+    replies = rows.add(
+        QUEUE_ACCOUNT,
+        queue,
+        name,
+        SystemClock().now() if arguments.force else at,
+        DELETE_TYPE if arguments.op == "DELETE" else PUT_TYPE,
+        at.internal,
+    )
+    for reply in replies:
+        if not reply.is_success:
+            terminal.complain(f"{reply.node.name}: {reply.problem or reply.status}")
+    if 2 * sum(reply.is_success for reply in replies) <= len(replies):
+        terminal.complain(f"{name}: not queued by a majority of its servers")
+        return FAILED
+    terminal.say(f"{QUEUE_ACCOUNT}/{queue}/{name}: queued")
+    return OK
+
+
+def _index(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the index of a storage policy")
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, str, str]:
+    parts = text.split("/", 3)
+    if len(parts) != 4 or parts[0] or not all(parts[1:]):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected /account/container/object")
+    return parts[1], parts[2], parts[3]
+
+
+def _timestamp(text: str) -> Timestamp:
+    try:
+        return Timestamp.parse(text)
+    except InvalidTimestamp as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
