@@ -95,7 +95,7 @@ class Misplacement:
 
 @pytest.fixture
 def misplaced(tmp_path):
-    with StorageNodes(tmp_path) as nodes:
+    with StorageNodes(tmp_path, row_timeout="20") as nodes:
         yield Misplacement(nodes)
 
 
@@ -237,7 +237,7 @@ class TestWhatCannotBeDecided:
 
     def test_a_queue_that_cannot_be_listed_fails_the_pass(self, misplaced):
         for node in range(4):
-            misplaced.nodes.cut(node, "account")
+            misplaced.nodes.unplug(node)
         assert misplaced.run() == {"failures": 1}
 
     def test_strange_rows_are_left_alone(self, misplaced):
