@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from objstore.config.cluster import load_cluster
+from objstore.core.headers import environ_key
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING, PassReport
 from objstore.http.internal import InternalClient
@@ -22,6 +24,7 @@ from tests.support.pipeline import RecordingApp
 from tests.support.storage_nodes import StorageNodes
 
 OBJECT = "/v1/AUTH_a/c/o"
+VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
 
 
 class Expiry:
@@ -305,3 +308,37 @@ def test_a_queue_listing_that_lies_harms_nothing(expiry, body):
 def test_what_came_of_a_pass_stands_in_recon(expiry):
     report = PassReport(1.0, 2.5, 100, {"success": 7, "missing": 1})
     assert expiry.expirer().finished(report) == {"object_expiration_pass": 2.5, "expired_last_pass": 7}
+
+
+def recorded(operation):
+    """Header names and values of a recorded request, those left out that are of the transport."""
+    of_transport = {"Accept-Encoding", "Connection", "Host", "Referer", "User-Agent", "X-Trans-Id"}
+    for line in (VECTORS / "expirer.jsonl").read_text().splitlines():
+        found = json.loads(line)
+        if found["id"] == operation:
+            return {name: value for name, value in found["request"]["headers"] if name not in of_transport}
+    raise AssertionError(operation)
+
+
+@pytest.mark.parametrize(
+    "operation, kind, method",
+    [("expirer.run#5", "object", "DELETE"), ("expirer.run#11", "container", "DELETE")],
+    ids=["the object", "the entry"],
+)
+def test_what_is_sent_is_what_swift_sends(expiry, operation, kind, method):
+    expiry.put()
+    expiry.wait_for_queue()
+    expiry.nodes.seen.clear()
+    expiry.run()
+    sent = [
+        environ
+        for environ in expiry.nodes.asked(kind, method)
+        if kind == "object" or ".expiring_objects" in environ["PATH_INFO"]
+    ]
+    assert len(sent) == 3
+    # The times are ours, and so is where the rows go; the rest is as recorded.
+    free = {"X-Timestamp", "X-If-Delete-At", "X-Container-Partition", "X-Container-Host", "X-Container-Device"}
+    for name, value in recorded(operation).items():
+        for environ in sent:
+            found = environ[environ_key(name)]
+            assert name in free or found.lower() == value.lower(), name
