@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from tests.support.deployment import Deployment, DeploymentError, set_option, wait_until
+
 from benchmarks.idle import pss_mb
 from objstore.config.factories import DAEMON_GROUP, installed
 from objstore.daemon import recon
 from objstore.daemon.runner import DAEMONS
-from tests.support.deployment import Deployment, DeploymentError, set_option, wait_until
 
 BUDGET = 1.05
 _WARM_PASSES = 5
