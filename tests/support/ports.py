@@ -33,11 +33,8 @@ class PortBlock:
             fd = os.open(folder / str(first), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(fd)
-                continue
-            if not _is_free(first):
-                # Somebody who reserves nothing: a benchmark, or what a killed test left running.
+                _require_free(first)
+            except OSError:  # Reserved by another test, or used by somebody who reserves nothing.
                 os.close(fd)
                 continue
             self.first, self._fd = first, fd
@@ -51,13 +48,12 @@ class PortBlock:
             self._fd = -1
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as sock:
-        try:
+def _require_free(first: int) -> None:
+    """Raises OSError when somebody uses one of a block's ports."""
+    for port in range(first, first + BLOCK):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _last() -> int:
