@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -35,13 +36,13 @@ from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.layout import ObjectAddress
-from tests.support.cluster import Cluster, like_a_newcomers
+from tests.support.cluster import Cluster
 
-REPOSITORY = Path(__file__).parents[1]
 CPU_BUDGET_S = 20.0
 REBUILD_BUDGET_S = 60.0
 RATE_BUDGET = 0.6
 PARTITIONS_WATCHED = 40
+_PASS_SECONDS = re.compile(r"jobs in ([0-9.]+) s")
 ACCOUNT, CONTAINER = "AUTH_admin", "c"
 
 
@@ -101,22 +102,23 @@ class Bench:
                 )
 
     def run_pass(self) -> tuple[float, float]:
-        """(seconds, CPU seconds of replicators and object servers) of one pass of every node, two nodes at a time."""
-        started, before = time.monotonic(), self._cpu_s()
-        waiting = list(self.nodes.values())
-        running: list[subprocess.Popen[bytes]] = []
-        while waiting or running:
-            while waiting and len(running) < 2:
-                running.append(self._replicator(waiting.pop()))
-            running.pop(0).wait()
-        return time.monotonic() - started, self._cpu_s() - before
+        """One pass of every node, all at once: (seconds of the longest, CPU seconds of replicators and object servers).
+
+        What it costs to start four interpreters is in the CPU, not in the time: daemons run all along."""
+        before = self._cpu_s()
+        replicators = [self._replicator(node) for node in self.nodes.values()]
+        said = [replicator.communicate()[0].decode() for replicator in replicators]
+        longest_s = max(float(found[1]) for found in map(_PASS_SECONDS.search, said) if found is not None)
+        return longest_s, self._cpu_s() - before
 
     def _replicator(self, node: str) -> subprocess.Popen[bytes]:
         conf = self.cluster.directory.server_conf(node, "object")
         log = (self.cluster.directory.log / f"bench-{node}.log").open("ab")
         with log:
             return subprocess.Popen(
-                [str(REPOSITORY / "bin" / "objstore-object-replicator"), str(conf), "--once"], stdout=log, stderr=log
+                [sys.executable, "-m", "objstore.cli.object_replicator", str(conf), "--once"],
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
 
     def _cpu_s(self) -> float:
@@ -146,11 +148,10 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     options = parser.parse_args(argv)
 
     with tempfile.TemporaryDirectory(prefix="replication-") as folder:
-        cluster = like_a_newcomers(Path(folder) / "cluster", "--part-power", str(options.part_power))
+        cluster = Cluster(Path(folder) / "cluster", part_power=options.part_power).init()
         cluster.configure("object-replicator", "sync_method", options.method, kind="object")
         try:
-            # Passes are run by hand.
-            cluster.start("--no-daemons")
+            cluster.start("--no-daemons")  # Passes are run by hand.
             bench = Bench(cluster)
             if options.what == "consistent":
                 return _consistent(bench, options.objects or 100_000, stdout)
@@ -189,9 +190,11 @@ def _rebuild(bench: Bench, count: int, size: int, stdout: TextIO) -> int:
     lost = bench.objects("n1")
     expected = _sizes(lost)
     total = sum(expected.values())
-    plain_s = _plain_rsync(lost)
+    # Before and after: other work on the machine changes what is possible.
+    before_s = _plain_rsync(lost)
     shutil.rmtree(lost)
     elapsed_s, used_s = bench.run_pass()
+    plain_s = (before_s + _plain_rsync(lost)) / 2
     found = _sizes(lost)
     missing = len(expected.keys() - found.keys())
     print(

@@ -133,6 +133,7 @@ class ScriptedConnection:
         return self._mine.fileno()
 
     has_answer_begun = False
+    is_quiet = False
 
     def send_request(self, method, target, headers, body=b"", *, timeout_s):
         self.asked = Asked(self._address, method, target, list(headers), bytearray(body))
@@ -211,8 +212,9 @@ class ScriptedConnection:
             raise found
         return found
 
-    def wait_for_head(self, deadline_s):
-        return green.wait_any([self.fd], (), max(0.0, deadline_s - green.monotonic()))
+    def wait_for_head(self, deadline_s, others=()):
+        descriptors = [self.fd, *(other.fd for other in others)]
+        return green.wait_any(descriptors, (), max(0.0, deadline_s - green.monotonic()))
 
     def read_all(self, limit_bytes, timeout_s):
         return b"".join(iter(lambda: self.read_some(limit_bytes, timeout_s), b""))

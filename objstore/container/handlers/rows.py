@@ -91,7 +91,7 @@ def _store(
     row: ObjectRow,
     timestamp: Timestamp,
     times: tuple[str | None, str | None],
-    status: HTTPStatus,
+    status: int,
 ) -> Response:
     broker = service.broker(path)
     if not row.deleted:

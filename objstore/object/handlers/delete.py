@@ -103,6 +103,6 @@ def _if_delete_at(request: Request) -> int | None:
     return int(seconds)
 
 
-def _answer(status: HTTPStatus, stored: StoredObject | Absent, timestamp: Timestamp) -> Response:
+def _answer(status: int, stored: StoredObject | Absent, timestamp: Timestamp) -> Response:
     content_type = "" if isinstance(stored, Absent) else stored.headers.get(CONTENT_TYPE, "")
     return plain(status, headers={"x-backend-timestamp": timestamp.internal, "x-backend-content-type": content_type})
