@@ -36,8 +36,9 @@ from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage.disk import DiskEngine
 from objstore.storage.layout import ObjectAddress
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, like_a_newcomers
 
+REPOSITORY = Path(__file__).parents[1]
 CPU_BUDGET_S = 20.0
 REBUILD_BUDGET_S = 60.0
 RATE_BUDGET = 0.6
@@ -148,10 +149,11 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     options = parser.parse_args(argv)
 
     with tempfile.TemporaryDirectory(prefix="replication-") as folder:
-        cluster = Cluster(Path(folder) / "cluster", part_power=options.part_power).init()
+        cluster = like_a_newcomers(Path(folder) / "cluster", "--part-power", str(options.part_power))
         cluster.configure("object-replicator", "sync_method", options.method, kind="object")
         try:
-            cluster.start("--no-daemons")  # Passes are run by hand.
+            # Passes are run by hand.
+            cluster.start("--no-daemons")
             bench = Bench(cluster)
             if options.what == "consistent":
                 return _consistent(bench, options.objects or 100_000, stdout)

@@ -115,7 +115,7 @@ interval = 10
 """,
     "container": """
 [container-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/container_{{replication_port}}
 
 [container-updater]
@@ -123,7 +123,7 @@ interval = 30
 """,
     "account": """
 [account-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/account_{{replication_port}}
 
 [account-reaper]

@@ -25,6 +25,9 @@ class Accounts:
         """An account is last in the chain: nobody has to be told."""
         return True
 
+    def settle(self, database: Database) -> None:
+        pass
+
 
 def factory(surroundings: Surroundings[AccountReplicatorSettings]) -> DatabaseReplicator:
     return make_replicator(surroundings, KIND, lambda ring: Accounts())

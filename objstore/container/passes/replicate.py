@@ -58,6 +58,10 @@ class Containers:
         counts = (info.reported_object_count, info.reported_bytes_used)
         return told == (info.put_timestamp, info.delete_timestamp) and counts == (info.object_count, info.bytes_used)
 
+    def settle(self, database: Database) -> None:
+        """Have the directory of synced containers say what the metadata says now."""
+        ContainerBroker(database).settle_sync_link()
+
     def _entries(self, found: misplaced.Found) -> dict[str, list[ObjectRow]]:
         queues: dict[str, list[ObjectRow]] = {}
         for row in found.rows:
