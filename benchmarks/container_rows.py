@@ -54,14 +54,7 @@ class Bench:
         settings, problems = ContainerServerSettings.from_pairs(pairs)
         assert not problems, problems
         cluster = Cluster(root, HashSecrets(b"", b"bench"), Policies.single(), Limits())
-        self.app = make_app(
-            settings,
-            secrets=cluster.secrets,
-            policies=cluster.policies,
-            limits=cluster.limits,
-            clock=SystemClock(),
-            send=lambda *_: 201,
-        )
+        self.app = make_app(settings, cluster, SystemClock(), send=lambda *_: 201)
         self.count = 0
         self.call("PUT", CONTAINER)
 

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from tests.support.deployment import Deployment, DeploymentError, Login
+
 from benchmarks.cpu import by_role
 from benchmarks.load import LoadError, Small, run
-from tests.support.deployment import Deployment, DeploymentError, Login
 
 BUDGET_S = 300.0
 BUDGET_OBJECTS = 100_000

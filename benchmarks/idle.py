@@ -5,7 +5,8 @@
     python -m benchmarks.idle --json
 
 PSS counts a page that N processes share as 1/N of a page for each (/proc/PID/smaps_rollup); CPU is user plus system
-time (/proc/PID/stat) over the wall time of the measurement. Budgets: 450 MB and 2 % of one core, for all together.
+time (/proc/PID/stat) over the wall time of the measurement. Budgets: 700 MB and 4 % of one core, for all together, with
+daemons.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pathlib import Path
 
 from objstore.runtime import control
 
-BUDGET_MB = 450
-BUDGET_PERCENT = 2.0
+BUDGET_MB = 700
+BUDGET_PERCENT = 4.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-# The first seconds belong to the start: pools open, caches fill.
-_SETTLE_S = 3.0
+# The first seconds belong to the start: pools open, caches fill, daemons make their first pass.
+_SETTLE_S = 12.0
 
 
 def pss_mb(pid: int) -> float:
@@ -78,7 +79,7 @@ def main() -> int:
     parser.add_argument(
         "directory", nargs="?", type=Path, metavar="DIR", help="a running cluster; none: one is started"
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long to watch (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch (%(default)s)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.directory is not None:

@@ -20,7 +20,7 @@ from typing import TextIO
 
 from benchmarks.idle import pss_mb
 from benchmarks.load import LoadError, Outcome, Small, run
-from tests.support.deployment import Deployment, DeploymentError
+from tests.support.cluster import Cluster, like_a_newcomers
 
 REQUESTS = 5000
 RETURN_S = 30.0
@@ -35,34 +35,37 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        with tempfile.TemporaryDirectory(prefix="idle-") as folder, Deployment(Path(folder) / "cluster") as deployment:
-            _compare(deployment, options.connections, stdout)
-    except (DeploymentError, LoadError, OSError) as error:
+        with (
+            tempfile.TemporaryDirectory(prefix="idle-") as folder,
+            like_a_newcomers(Path(folder) / "cluster") as cluster,
+        ):
+            _compare(cluster, options.connections, stdout)
+    except (AssertionError, LoadError, OSError) as error:
         print(f"idle_connections: {error}", file=stderr)
         return 1
     return 0
 
 
-def _compare(deployment: Deployment, count: int, stdout: TextIO) -> None:
-    login = deployment.login()
+def _compare(cluster: Cluster, count: int, stdout: TextIO) -> None:
+    login = cluster.login()
     token = {"X-Auth-Token": login.token}
     headers = (("Host", "x"), *token.items())
     for path, body in (("/c", b""), ("/c/o", b"x" * 4096)):
-        answer = deployment.request("PUT", login.path + path, token, body)
+        answer = cluster.ask("PUT", login.path + path, token, body)
         if answer.status not in (201, 202):
             raise LoadError(f"PUT {path}: {answer.status}")
-    proxies = [each.pid for each in deployment.processes() if each.role == "proxy"]
+    proxies = [each.pid for each in cluster.processes() if each.role == "proxy"]
 
     def load() -> Outcome:
-        return run(Small(deployment.address, "GET", [f"{login.path}/c/o"] * REQUESTS, headers))
+        return run(Small(cluster.address, "GET", [f"{login.path}/c/o"] * REQUESTS, headers))
 
     load()
     alone, before = load(), _cost(proxies)
-    crowd = _crowd(deployment, count)
+    crowd = _crowd(cluster, count)
     beside, during = load(), _cost(proxies)
     after = _left_by(crowd, proxies, before)
     # What the first crowd leaves is the allocator's; what a second one adds to it would be a leak.
-    again = _left_by(_crowd(deployment, count), proxies, before)
+    again = _left_by(_crowd(cluster, count), proxies, before)
     for name, outcome in (("alone", alone), (f"beside {count}", beside)):
         print(
             f"{name}: p50 {outcome.percentile(50) * 1000:.2f} ms, p99 {outcome.percentile(99) * 1000:.2f} ms",
@@ -73,8 +76,8 @@ def _compare(deployment: Deployment, count: int, stdout: TextIO) -> None:
         print(f"{name}: {cost[0]:.1f} MB, {cost[1]} descriptors in {len(proxies)} proxies", file=stdout)
 
 
-def _crowd(deployment: Deployment, count: int) -> list[socket.socket]:
-    return [_connect(deployment.address, number) for number in range(count)]
+def _crowd(cluster: Cluster, count: int) -> list[socket.socket]:
+    return [_connect(cluster.address, number) for number in range(count)]
 
 
 def _left_by(crowd: list[socket.socket], proxies: Sequence[int], before: tuple[float, int]) -> tuple[float, int]:

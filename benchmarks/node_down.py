@@ -8,17 +8,14 @@ Budget: no client error, and every request within 2 s.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tests.support.deployment import Deployment, DeploymentError
+from tests.support.cluster import Cluster, like_a_newcomers
 
 BUDGET_S = 2.0
 LARGE_BYTES = 300_000
@@ -33,19 +30,19 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="node-down-") as folder,
-            Deployment(Path(folder) / "cluster", options=("--nodes", str(options.nodes))) as deployment,
+            like_a_newcomers(Path(folder) / "cluster", "--nodes", str(options.nodes)) as cluster,
         ):
-            return _compare(deployment, options.requests, stdout)
-    except DeploymentError as error:
+            return _compare(cluster, options.requests, stdout)
+    except AssertionError as error:
         print(f"node_down: {error}", file=stderr)
         return 1
 
 
-def _compare(deployment: Deployment, count: int, stdout: TextIO) -> int:
-    login = deployment.login()
+def _compare(cluster: Cluster, count: int, stdout: TextIO) -> int:
+    login = cluster.login()
     token = {"X-Auth-Token": login.token}
     container = f"{login.path}/c"
-    deployment.request("PUT", container, token)
+    cluster.ask("PUT", container, token)
 
     def request(kind: str, name: str) -> int:
         path, body = f"{container}/{name}", b""
@@ -54,15 +51,15 @@ def _compare(deployment: Deployment, count: int, stdout: TextIO) -> int:
             method, path = "GET", f"{container}?format=json&limit=5"
         elif method == "PUT":
             path, body = (path, b"x" * 4096) if kind == "PUT" else (f"{path}-large", b"x" * LARGE_BYTES)
-        return deployment.request(method, path, token, body).status
+        return cluster.ask(method, path, token, body).status
 
-    node = deployment.nodes()[1]
+    node = cluster.nodes[1]
     _measure("healthy", request, count, stdout)
-    with _frozen(deployment, node):
+    with cluster.frozen(node):
         _measure("frozen, first", request, count, stdout)
         _measure("frozen, later", request, count, stdout)
     _measure("thawed", request, count, stdout)
-    deployment.run("node", "stop", str(deployment.directory), node, "--kill")
+    cluster.kill_node(node)
     _measure("killed", request, count, stdout)
     return 0
 
@@ -87,18 +84,6 @@ def _measure(name: str, request: Callable[[str, str], int], count: int, stdout: 
         file=stdout,
         flush=True,
     )
-
-
-@contextmanager
-def _frozen(deployment: Deployment, node: str) -> Iterator[None]:
-    pids = [process.pid for process in deployment.processes() if process.node == node]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 if __name__ == "__main__":

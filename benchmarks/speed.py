@@ -24,7 +24,7 @@ from typing import TextIO
 
 from benchmarks.cpu import by_role
 from benchmarks.load import MIB, Large, LoadError, Outcome, Small, connect, run
-from tests.support.deployment import Deployment, DeploymentError, Login
+from tests.support.cluster import Cluster, Login, like_a_newcomers
 
 RUNS = 3
 CONNECTIONS = 16
@@ -73,12 +73,12 @@ class Bench:
 class Site:
     """The cluster under load, and the loads we put on it."""
 
-    def __init__(self, deployment: Deployment, login: Login, scale: float, large_connections: int) -> None:
-        self._deployment = deployment
+    def __init__(self, cluster: Cluster, login: Login, scale: float, large_connections: int) -> None:
+        self._cluster = cluster
         self._login = login
-        self._address = deployment.address
+        self._address = cluster.address
         self._token = {"X-Auth-Token": login.token}
-        self._headers = (("Host", f"127.0.0.1:{deployment.port}"), *self._token.items())
+        self._headers = (("Host", "{}:{}".format(*cluster.address)), *self._token.items())
         self._scale = scale
         self._large_connections = large_connections
         self._have: set[str] = set()
@@ -86,13 +86,13 @@ class Site:
             self._expect_created(container)
 
     def _expect_created(self, container: str) -> None:
-        answer = self._deployment.request("PUT", f"{self._login.path}/{container}", self._token)
+        answer = self._cluster.ask("PUT", f"{self._login.path}/{container}", self._token)
         if answer.status not in (201, 202):
             raise LoadError(f"PUT {container}: {answer.status} {answer.body[:200]!r}")
 
     def pids(self) -> dict[str, list[int]]:
         pids: dict[str, list[int]] = {}
-        for process in self._deployment.processes():
+        for process in self._cluster.processes():
             pids.setdefault(process.role, []).append(process.pid)
         return pids
 
@@ -117,7 +117,7 @@ class Site:
             self._have.add(key)
 
     def _drop_large(self, name: str) -> None:
-        self._deployment.request("DELETE", f"{self._login.path}/large/{name}", self._token, timeout_s=120)
+        self._cluster.ask("DELETE", f"{self._login.path}/large/{name}", self._token, timeout_s=120)
         self._have.discard(name)
 
     def benches(self) -> list[Bench]:
@@ -293,9 +293,9 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
         print(text, file=stderr, flush=True)
 
     try:
-        with Deployment(folder / "cluster", options=options.options.split()) as deployment:
-            site = Site(deployment, deployment.login(), options.scale, options.large_connections)
-            connect(deployment.address).close()
+        with like_a_newcomers(folder / "cluster", *options.options.split()) as cluster:
+            site = Site(cluster, cluster.login(), options.scale, options.large_connections)
+            connect(cluster.address).close()
             profile = Profile(options.profile, site.pids(), ("proxy", "object")) if options.profile else None
             results = []
             for bench in site.benches():
@@ -304,7 +304,7 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
                 results.append((bench, measure(bench, site, tell)))
             if profile:
                 profile.stop()
-    except (DeploymentError, LoadError) as error:
+    except (AssertionError, LoadError) as error:
         tell(f"speed: {error}")
         return 1
     finally:

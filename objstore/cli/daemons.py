@@ -15,6 +15,7 @@ from typing import Any
 
 from objstore.cli.assembly import internal_pipeline
 from objstore.cli.serve import open_log
+from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.servers import PROXY_NODE, ServerFile
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.errors import ConfigError, ConfigProblem
@@ -26,7 +27,7 @@ from objstore.daemon.runner import Runner, Schedule
 from objstore.daemon.settings import DaemonSettings, kind_of
 from objstore.daemon.surroundings import Surroundings
 from objstore.ring.fileformat import RingFileError
-from objstore.runtime import green, process
+from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
 from objstore.runtime.supervisor import CannotStart
@@ -133,20 +134,6 @@ def runner(plan: DaemonPlan) -> Runner[Any]:
     settings = plan.settings
     schedule = Schedule(settings.interval, settings.concurrency, settings.rate, settings.recon_directory)
     return Runner(the_pass, schedule, clock)
-
-
-def spawn_watchdog() -> green.Task | None:
-    """Tell the service manager, as often as it asks for, that this process' hub still turns. None: it does not ask."""
-    interval_s = process.watchdog_interval_s()
-    if interval_s is None:
-        return None
-
-    def pet() -> None:
-        while True:
-            process.notify_systemd("WATCHDOG=1")
-            green.sleep(interval_s)
-
-    return green.spawn(pet)
 
 
 def _section_server_settings(plan: DaemonPlan) -> ServerSettings:

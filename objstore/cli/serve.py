@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from objstore.cli.assembly import build
+from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.servers import ServerFile
 from objstore.config.errors import ConfigError
+from objstore.http.environ import WSGIApp
 from objstore.http.head import BACKEND_LIMITS, HeadLimits
 from objstore.http.server import Server, ServerLimits
 from objstore.runtime import generations, green, logs
@@ -56,8 +59,9 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
         for note in (*server.notes, *notes):
             _log.warning("%s", note)
     (sock,) = worker.sockets.values()
-    http = Server(sock, app, limits=_limits(server), logger=logging.getLogger(f"objstore.{server.role}"), tls=tls)
+    http = http_server(server, sock, app, tls)
     task = green.spawn(http.serve)
+    spawn_watchdog()
     green.sleep(0)
     _log.info(
         "serving role=%s node=%s address=%s:%d worker=%d",
@@ -71,6 +75,18 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
     http.drain(worker.grace_s)
     task.join()
     _log.info("stopped role=%s node=%s worker=%d", server.role, server.node, worker.program.index)
+
+
+def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.SSLContext | None) -> Server:
+    """The server of an application, as [DEFAULT] of its file wants it. sock: bound and listening."""
+    return Server(
+        sock,
+        app,
+        limits=_limits(server),
+        logger=logging.getLogger(f"objstore.{server.role}"),
+        tls=tls,
+        requires_proxy_line=server.settings.require_proxy_protocol,
+    )
 
 
 def open_log(server: ServerFile, log_directory: Path | None, role: str = "") -> None:
@@ -105,6 +121,7 @@ def _limits(server: ServerFile) -> ServerLimits:
     return ServerLimits(
         head=HeadLimits() if server.role == "proxy-server" else BACKEND_LIMITS,
         client_timeout_s=settings.client_timeout,
+        body_bytes_per_s=settings.client_min_rate,
         keepalive_timeout_s=settings.keepalive_timeout,
         max_connections=settings.max_clients,
     )

@@ -129,7 +129,7 @@ def supervise(
             _log.warning("%s", note)
         try:
             background = daemons.node_programs(servers, directory.log) if has_daemons else []
-            rsync = rsync_daemon.program(directory, servers) if has_daemons else None
+            rsync = rsync_daemon.program(directory, servers)
             return [*programs(servers, directory.log), *background, *([rsync] if rsync else [])]
         except ConfigError as error:
             raise CannotStart([str(problem) for problem in error.problems]) from None

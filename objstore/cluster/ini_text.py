@@ -113,8 +113,22 @@ rsync_module = {rsync}/object_{{replication_port}}
 [object-updater]
 interval = 10
 """,
-    "container": "",
-    "account": "",
+    "container": """
+[container-replicator]
+interval = 30
+rsync_module = {rsync}/container_{{replication_port}}
+
+[container-updater]
+interval = 30
+""",
+    "account": """
+[account-replicator]
+interval = 30
+rsync_module = {rsync}/account_{{replication_port}}
+
+[account-reaper]
+interval = 60
+""",
 }
 
 

@@ -22,7 +22,8 @@ from objstore.cluster.servers import ServerFile
 FILE_NAME = "rsyncd.conf"
 _OURS = re.compile(r"rsync://(?P<ip>127\.0\.0\.1):(?P<port>[0-9]{1,5})/")
 _FILTERS = {
-    "object": "+ /*/ + /*/objects/*** + /*/objects-*/*** - *",
+    # Nobody brings digests or locks: those are made where they are.
+    "object": "- /*/*/*/hashes.* - /*/*/*/.lock* + /*/ + /*/objects/*** + /*/objects-*/*** - *",
     "container": "+ /*/ + /*/tmp/*** - *",
     "account": "+ /*/ + /*/tmp/*** - *",
 }

@@ -61,6 +61,19 @@ class ServerSettings(Settings):
     )
     log_file: str = setting("", text, "The log file, rotated by size; empty: standard error.")
     client_timeout: float = setting("60", decimal(0.001), "Seconds to wait for a client's next bytes.")
+    client_min_rate: float = setting(
+        "0",
+        decimal(0),
+        "Bytes per second of a request body below which a client is given up with 408, once it has used up "
+        "client_timeout of waiting; 0: no such limit.",
+        advanced=True,
+    )
+    require_proxy_protocol: bool = setting(
+        "false",
+        boolean,
+        "Every connection begins with a PROXY line (version 1), by which a load balancer names the client.",
+        advanced=True,
+    )
     max_clients: int = setting(
         "16384", number(1), "Connections that one worker holds at once, idle ones included.", advanced=True
     )

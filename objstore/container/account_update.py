@@ -76,7 +76,7 @@ class AccountUpdates:
         more_headers: Sequence[tuple[str, str]],
     ) -> list[int | None]:
         """The status each node answered with; None for one that gave no answer, or was not asked."""
-        headers = [*_info_headers(info), *more_headers]
+        headers = [*info_headers(info), ("User-Agent", f"container-server {os.getpid()}"), *more_headers]
         name = f"/{path.account}/{path.container}"
         tasks = [
             None
@@ -141,7 +141,8 @@ def _list(request: Request, name: str) -> list[str]:
     return [part.strip() for part in (request.header(name) or "").split(",") if part.strip()]
 
 
-def _info_headers(info: ContainerInfo) -> list[tuple[str, str]]:
+def info_headers(info: ContainerInfo) -> list[tuple[str, str]]:
+    """What an account is told of a container."""
     # A shard reports nothing: its root counts for it.
     counts = (info.object_count, info.bytes_used) if is_root(info) else (0, 0)
     return [
@@ -150,7 +151,6 @@ def _info_headers(info: ContainerInfo) -> list[tuple[str, str]]:
         ("X-Object-Count", str(counts[0])),
         ("X-Bytes-Used", str(counts[1])),
         ("X-Backend-Storage-Policy-Index", str(info.storage_policy_index)),
-        ("User-Agent", f"container-server {os.getpid()}"),
     ]
 
 

@@ -13,18 +13,14 @@ from objstore.container.handlers import put, read, replicate, rows, shards
 from objstore.container.reports import Reports
 from objstore.container.service import ContainerService
 from objstore.container.settings import ContainerServerSettings
-from objstore.core.hashing import HashSecrets
-from objstore.core.limits import Limits
-from objstore.core.policy import Policies
 from objstore.db.container import KIND
-from objstore.db.database import Databases
+from objstore.dbserver.node import DatabaseNode
 from objstore.http.client import ConnectionPool, request
 from objstore.http.dispatch import BackendApp, Handler
 from objstore.http.request import Request
 from objstore.http.response import Response
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime.clock import Clock, SystemClock
-from objstore.runtime.devices import Devices
 
 logger = logging.getLogger("objstore.container")
 
@@ -33,11 +29,9 @@ _ANSWER_BYTES_MAX = 65536
 
 def make_app(
     settings: ContainerServerSettings,
-    *,
-    secrets: HashSecrets,
-    policies: Policies,
-    limits: Limits,
+    cluster: Cluster,
     clock: Clock,
+    *,
     send: Send | None = None,
     account_nodes: Callable[[str], Sequence[AccountNode]] | None = None,
 ) -> BackendApp:
@@ -51,13 +45,8 @@ def make_app(
         logger=logger,
     )
     service = ContainerService(
+        node=DatabaseNode.of(KIND, settings, cluster, clock, logger),
         settings=settings,
-        secrets=secrets,
-        policies=policies,
-        limits=limits,
-        devices=Devices(settings.devices, settings.mount_check),
-        databases=Databases(KIND, logger),
-        clock=clock,
         account_updates=updates,
         reports=account_nodes and Reports(updates, account_nodes, interval_s=settings.report_interval, logger=logger),
     )
@@ -69,27 +58,14 @@ def make_app(
         "PUT": partial(_put, service),
         "UPDATE": partial(rows.update, service),
     }
-    return BackendApp(
-        "container",
-        handlers,
-        {"REPLICATE": partial(replicate.replicate, service)},
-        replication_server=settings.replication_server,
-        logger=logger,
-    )
+    return service.node.app(handlers, partial(replicate.replicate, service))
 
 
 def app_factory(global_conf: dict[str, str], **local_conf: str) -> BackendApp:
     """PasteDeploy. Raises ConfigError."""
     settings = settings_for(ContainerServerSettings, global_conf, local_conf)
     cluster = load_cluster(swift_dir_of(global_conf))
-    return make_app(
-        settings,
-        secrets=cluster.secrets,
-        policies=cluster.policies,
-        limits=cluster.limits,
-        clock=SystemClock(),
-        account_nodes=_account_nodes(cluster),
-    )
+    return make_app(settings, cluster, SystemClock(), account_nodes=_account_nodes(cluster))
 
 
 app_factory.settings_class = ContainerServerSettings  # type: ignore[attr-defined]
@@ -113,7 +89,7 @@ def _put(service: ContainerService, request: Request) -> Response:
     path = request.backend_path(4, 5)
     if path.obj is not None:
         return rows.put_row(service, request, path)
-    service.check_room(path)
+    service.node.check_room(path)
     if (request.header(shards.RECORD_TYPE) or "").lower() == "shard":
         return shards.put_shard_ranges(service, request, path)
     return put.put_container(service, request, path)

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from objstore.container.account_update import AccountNode, AccountUpdates
+from objstore.container.news import facts, has_news, is_heard
 from objstore.core.names import BackendPath
 from objstore.db.container import ContainerBroker
 from objstore.http.status import is_success
@@ -36,14 +37,14 @@ class Reports:
         self._nodes_of = nodes_of
         self._interval_s = interval_s
         self._logger = logger
-        self._noted: dict[ContainerBroker, BackendPath] = {}
+        self._noted: dict[str, tuple[BackendPath, ContainerBroker]] = {}
         self._is_running = False
 
     def note(self, path: BackendPath, broker: ContainerBroker) -> None:
         """A container's rows have changed. Never waits."""
         if not self._interval_s or len(self._noted) >= NOTED_MAX:
             return
-        self._noted[broker] = path
+        self._noted[broker.database.location.directory] = path, broker
         if not self._is_running:
             self._is_running = True
             green.spawn(self._run)
@@ -51,21 +52,14 @@ class Reports:
     def report(self, path: BackendPath, broker: ContainerBroker) -> bool:
         """Tell the account about one container, if there is something new. False: the updater has to."""
         info = broker.info()
-        told = (
-            info.reported_put_timestamp,
-            info.reported_delete_timestamp,
-            info.reported_object_count,
-            info.reported_bytes_used,
-        )
-        now = (info.put_timestamp, info.delete_timestamp, info.object_count, info.bytes_used)
-        if told == now:
+        if not has_news(info):
             return True
         assert path.account is not None
         nodes = self._nodes_of(path.account)
         statuses = self._updates.tell(nodes, path, info, [("X-Account-Override-Deleted", "yes")])
-        if sum(status is not None and is_success(status) for status in statuses) * 2 <= len(nodes):
+        if not is_heard(sum(status is not None and is_success(status) for status in statuses), len(nodes)):
             return False
-        broker.reported(*now)
+        broker.reported(*facts(info))
         return True
 
     def _run(self) -> None:
@@ -73,7 +67,7 @@ class Reports:
             while self._noted:
                 green.sleep(self._interval_s)
                 noted, self._noted = self._noted, {}
-                for broker, path in noted.items():
+                for path, broker in noted.values():
                     self._report_one(path, broker)
         finally:
             self._is_running = False

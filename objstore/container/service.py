@@ -9,18 +9,14 @@ from objstore.container.reports import Reports
 from objstore.container.settings import ContainerServerSettings
 from objstore.core import metadata_headers
 from objstore.core.errors import BadRequest
-from objstore.core.hashing import HashSecrets
 from objstore.core.headers import is_true
-from objstore.core.limits import Limits
 from objstore.core.names import BackendPath
-from objstore.core.policy import LEGACY_INDEX, Policies
+from objstore.core.policy import LEGACY_INDEX
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
 from objstore.db.container import ContainerBroker
-from objstore.db.database import Databases
+from objstore.dbserver.node import DatabaseNode
 from objstore.http.request import Request
-from objstore.runtime.clock import Clock
-from objstore.runtime.devices import Devices
 
 META_PREFIX = "x-container-meta-"
 SYSMETA_PREFIX = "x-container-sysmeta-"
@@ -33,13 +29,8 @@ _KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", 
 
 @dataclass(frozen=True, slots=True)
 class ContainerService:
+    node: DatabaseNode
     settings: ContainerServerSettings
-    secrets: HashSecrets
-    policies: Policies
-    limits: Limits
-    devices: Devices
-    databases: Databases
-    clock: Clock
     account_updates: AccountUpdates
     reports: Reports | None
     """None: nobody but the updater tells accounts of changed counts."""
@@ -47,34 +38,29 @@ class ContainerService:
     def broker(self, path: BackendPath) -> ContainerBroker:
         """The container a path names. Raises DeviceUnavailable."""
         assert path.account is not None and path.container is not None
-        hash_hex = self.secrets.hash_path(path.account, path.container)
-        return ContainerBroker(self.databases.at(self.devices.path(path.device), path.partition, hash_hex))
+        return ContainerBroker(self.node.database(path, path.account, path.container))
 
     def note_change(self, path: BackendPath, broker: ContainerBroker) -> None:
         """Rows of a container have changed."""
         if self.reports is not None:
             self.reports.note(path, broker)
 
-    def check_room(self, path: BackendPath) -> None:
-        """Raises InsufficientStorage when writes must stop."""
-        self.devices.check_reserve(self.devices.path(path.device), 0, self.settings.fallocate_reserve)
-
     def check_metadata(self, metadata: meta.Metadata) -> None:
         """Raises BadRequest when a container may not store this."""
-        meta.check_limits(metadata, META_PREFIX, self.limits)
+        meta.check_limits(metadata, META_PREFIX, self.node.limits)
 
     def may_create(self, request: Request, account: str) -> bool:
         """Whether a row or shard range makes the container it is for (formats 6.3)."""
         if is_true(request.header("x-backend-auto-create")):
             return True
-        return account.startswith(self.settings.auto_create_account_prefix) and not account.startswith(SHARDS_PREFIX)
+        return self.node.is_auto_created(account) and not account.startswith(SHARDS_PREFIX)
 
     def policy_of(self, request: Request, header: str = POLICY_INDEX) -> int | None:
         """The policy index a header names, None without it. Raises BadRequest for one that this cluster has not."""
         text = request.header(header)
         if text is None:
             return None
-        policy = self.policies.by_index(text)
+        policy = self.node.policies.by_index(text)
         if policy is None:
             raise BadRequest(f"Invalid {header} {text!r}")
         return policy.index

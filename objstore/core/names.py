@@ -92,7 +92,8 @@ def backend_path(wsgi_path: str, least: int, most: int) -> BackendPath:
     for segment in names[:2]:
         if segment in (".", ".."):
             raise BadRequest(f"Invalid device or partition: {segment}")
-    _check_reserved(names[2:])
+    if RESERVED in wsgi_path:
+        _check_reserved(names[2:])
     return BackendPath(*names)
 
 

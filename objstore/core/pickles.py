@@ -109,6 +109,30 @@ def dumps_bytes(pairs: Mapping[bytes, bytes]) -> bytes:
     return b"".join(parts)
 
 
+def loads_bytes(data: bytes) -> dict[bytes, bytes] | None:
+    """The mapping that dumps_bytes() wrote in its own way; None for anything else, which loads() may understand."""
+    if not data.startswith(_BEGIN):
+        return None
+    strings: list[bytes] = []
+    position = len(_BEGIN)
+    for remembered in _REMEMBERED:
+        start = position + 4
+        position = start + int.from_bytes(data[position:start], "little")
+        strings.append(data[start:position])
+        if not data.startswith(remembered, position):
+            return _paired(strings) if data[position:] == remembered[:-3] + b"u." else None
+        position += len(remembered)
+    return None
+
+
+def _paired(strings: list[bytes]) -> dict[bytes, bytes] | None:
+    try:
+        real = [string if string.isascii() else string.decode().encode("latin-1") for string in strings]
+    except UnicodeError:
+        return None
+    return None if len(real) % 2 else dict(zip(real[::2], real[1::2], strict=True))
+
+
 _BEGIN = b"\x80\x02}q\x00(c_codecs\nencode\nq\x01X"
 
 

@@ -1,8 +1,8 @@
 """Natural group commit: rows that arrive for one database while a write is on its way share the next write.
 
-Who finds a quiet database writes its own row at once, in its own green thread. Those who come meanwhile wait; when the
-write is done the first of them writes the rows of all, with one fdatasync, and wakes the others. Under load the groups
-grow by themselves; a lone row waits for nobody.
+Who finds a quiet database writes, in its own green thread, after one turn of the hub: whatever rows that turn brought
+go along, with one fdatasync. Those who come during the write wait; when it is done the first of them writes the rows of
+all and wakes the others. Under load the groups grow by themselves; a lone row waits for nothing but that turn.
 
 A writer that is killed takes nobody with it: its group is written by the next in line. Rows may then stand twice in the
 file, which changes nothing.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from objstore.runtime.green import Future
+from objstore.runtime.green import Future, sleep
 
 Key = TypeVar("Key")
 
@@ -33,7 +33,12 @@ class AppendGroups(Generic[Key]):
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = []
-            self._lead(key, line, records, [])
+            try:
+                sleep(0)
+            except BaseException:
+                self._hand_over(key, line)
+                raise
+            self._lead(key, line, records, _taken(line, BATCH_RECORDS_MAX - len(records)))
             return
         mine = _Waiting(records)
         line.append(mine)

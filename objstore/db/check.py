@@ -14,6 +14,9 @@ from pathlib import Path
 from objstore.core.hashing import HashSecrets
 from objstore.db.connection import Busy, connect, patiently
 
+_SIDE_FILES = ("-journal", "-wal", "-shm")
+"""What SQLite would believe more than the file itself."""
+
 
 def path_matches(db_path: Path | str, secrets: HashSecrets) -> bool:
     """False when the names stored in a database, hashed with these secrets, do not give the name of its file.
@@ -48,3 +51,31 @@ def names_in(db_path: Path | str) -> tuple[str, ...]:
     finally:
         connection.close()
     raise ValueError(f"{db_path}: neither an account nor a container database")
+
+
+def arrived_problem(path: str, secrets: HashSecrets, hash_hex: str) -> str:
+    """What is wrong with a file that a peer sent as the database of a hash, "" for nothing. Blocks."""
+    if os.path.islink(path) or not os.path.isfile(path):
+        return "not a file"
+    if any(os.path.lexists(f"{path}{suffix}") for suffix in _SIDE_FILES):
+        return "a journal lies beside it"
+    try:
+        names = names_in(path)
+        if secrets.hash_path(*names) != hash_hex:
+            return f"it is the database of {'/'.join(names)}"
+        return integrity_problem(path)
+    except ValueError as error:
+        return str(error)
+
+
+def integrity_problem(path: str) -> str:
+    """What SQLite finds wrong with a whole file, "" for nothing. Reads all of it; blocks."""
+    try:
+        connection = patiently(lambda: connect(path), time.sleep)
+        try:
+            (found,) = patiently(lambda: connection.execute("PRAGMA quick_check(1)").fetchone(), time.sleep)
+        finally:
+            connection.close()
+    except (sqlite3.Error, Busy) as error:
+        return str(error)
+    return "" if found == "ok" else str(found)

@@ -15,7 +15,7 @@ from objstore.core.errors import NotFound
 from objstore.core.listing import Selection
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
-from objstore.db import pending, schema_container, shards
+from objstore.db import pending, schema_container, shards, sync_links
 from objstore.db.database import Database, MissingStat
 from objstore.db.kind import Kind
 from objstore.db.location import CONTAINERS, epoch_of
@@ -282,6 +282,14 @@ class ContainerBroker:
             self.database.append([pending.object_record(row) for row in rows])
         elif not self.exists:
             self.database.append([])
+
+    def settle_sync_link(self) -> None:
+        """Have the device's directory of synced containers tell what the metadata says now (sync_links.py)."""
+        try:
+            metadata = self.info(fresh=False).metadata
+        except NotFound:
+            metadata = ""
+        sync_links.settle(self.database, metadata)
 
     def reported(self, put: str, delete: str, object_count: int, bytes_used: int) -> None:
         """Note what the account has been told, so that the updater leaves it alone until it changes."""

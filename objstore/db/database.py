@@ -312,13 +312,16 @@ def _fill(path: str, initialize: Callable[[sqlite3.Connection], None]) -> None:
 def _append(database: Database, records: Sequence[bytes]) -> None:
     """AppendGroups' write: one batch of one database."""
     shared, location = database.shared, database.location
-    with shared.gates.held(location.directory, LOCK_TIMEOUT_S):
+    shared.gates.enter(location.directory, LOCK_TIMEOUT_S)
+    try:
         # Whoever is killed leaves the tail to the thread that may still use it.
         tail = shared.tails.take(location)
         tail, size_bytes = shared.threads.run_short(
             location.device_path, _append_at, shared.fs, location, tail, records
         )
         shared.tails.give(tail)
+    finally:
+        shared.gates.leave(location.directory)
     if size_bytes > pending.PENDING_CAP_BYTES and location.directory not in shared.merging:
         shared.merging.add(location.directory)
         green.spawn(_merge, database)

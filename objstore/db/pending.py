@@ -29,6 +29,7 @@ PENDING_CAP_BYTES = 131072
 """A file longer than this is merged by whoever made it so."""
 
 Row = TypeVar("Row")
+_INTEGER_MAX = (1 << 63) - 1
 _PLAIN_TIME = re.compile(r"[0-9]{10}\.[0-9]{5}\Z")
 
 
@@ -56,11 +57,11 @@ def object_row(items: tuple[Any, ...]) -> ObjectRow:
     return ObjectRow(
         checked_text(name),
         times,
-        int(size),
+        checked_number(size),
         checked_text(content_type),
         checked_text(etag),
         int(bool(deleted)),
-        int(policy or 0),
+        checked_number(policy or 0),
     )
 
 
@@ -74,10 +75,10 @@ def container_row(items: tuple[Any, ...]) -> ContainerRow:
         checked_text(name),
         None if put is None else checked_text(put),
         None if delete is None else checked_text(delete),
-        None if object_count is None else int(object_count),
-        None if bytes_used is None else int(bytes_used),
-        int(deleted or 0),
-        None if policy is None else int(policy),
+        None if object_count is None else checked_number(object_count),
+        None if bytes_used is None else checked_number(bytes_used),
+        int(bool(checked_number(deleted or 0))),
+        None if policy is None else checked_number(policy),
     )
 
 
@@ -127,6 +128,15 @@ def checked_text(value: Any) -> str:
         raise TypeError(f"{value!r} is not text")
     value.encode()  # Lone surrogates have no UTF-8: they would fail in the middle of a merge.
     return value
+
+
+def checked_number(value: Any) -> int:
+    """A number, or text that is one. Raises TypeError or ValueError for what SQLite cannot hold: such a row would fail
+    every merge of the file it waits in."""
+    number = int(value)
+    if not -_INTEGER_MAX <= number <= _INTEGER_MAX:
+        raise ValueError(f"{value!r} is out of range")
+    return number
 
 
 def checked_time(value: Any) -> str:

@@ -12,11 +12,11 @@ nothing to do. A run that is cut off leaves the rest to the next one. Source: fo
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from objstore.core.timestamp import Timestamp
+from objstore.core.timestamp import TICKS_PER_SECOND, Timestamp
 from objstore.db import metadata as meta
 from objstore.db import shards
 from objstore.db.database import Database
@@ -26,7 +26,6 @@ from objstore.db.sync_points import forget_sync_points, has_idle_sync_points
 PAGE_ROWS = 5000
 """Deleted rows looked at in one read, at most so many removed in one transaction."""
 
-_TICKS_PER_SECOND = 100_000
 _STAT = {ACCOUNTS: "account_stat", CONTAINERS: "container_info"}
 _ROWS = {ACCOUNTS: ("container", "delete_timestamp"), CONTAINERS: ("object", "created_at")}
 
@@ -40,26 +39,12 @@ class Cutoffs:
     idle: Timestamp
 
     @classmethod
-    def of(cls, now: Timestamp, age_s: float) -> Cutoffs:
-        """age_s: reclaim_age. Raises ValueError below 0."""
-        if age_s < 0:
-            raise ValueError(f"a reclaim age of {age_s} s")
-        ticks = round(age_s * _TICKS_PER_SECOND)
+    def of(cls, now: Timestamp, reclaim_age_s: float) -> Cutoffs:
+        """Raises ValueError for an age below 0."""
+        if reclaim_age_s < 0:
+            raise ValueError(f"a reclaim age of {reclaim_age_s} s")
+        ticks = round(reclaim_age_s * TICKS_PER_SECOND)
         return cls(Timestamp(max(now.ticks - ticks, 0)), Timestamp(max(now.ticks - 2 * ticks, 0)))
-
-
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
-    """How much was forgotten."""
-
-    rows: int = 0
-    metadata: int = 0
-    shard_ranges: int = 0
-    sync_points: int = 0
-
-    @property
-    def is_nothing(self) -> bool:
-        return self == Reclaimed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +56,20 @@ class _Page:
     has_old: bool
 
 
-def reclaim(database: Database, cutoffs: Cutoffs, *, page_rows: int = PAGE_ROWS) -> Reclaimed:
-    """Forget what is older. It looks at every deleted row: not for every request.
+def reclaim(database: Database, now: Timestamp, reclaim_age_s: float, *, page_rows: int = PAGE_ROWS) -> int:
+    """Forget what is older; how many rows. It looks at every deleted row: not for every request.
 
     Raises NotFound, Corrupt, LockTimeout, InsufficientStorage; ValueError for metadata that nobody can read.
     """
-    facts: dict[str, Any] = {"datadir": database.location.datadir, "cutoffs": cutoffs}
+    facts: dict[str, Any] = {"datadir": database.location.datadir, "cutoffs": Cutoffs.of(now, reclaim_age_s)}
     row_count, page = 0, _Page("", "", False)
     while page.last is not None:
         page = database.read(partial(_page, **facts, after=page.last, rows=page_rows), fresh=False)
         if page.has_old:
             row_count += database.write(partial(_purge, **facts, page=page))
-    if not database.read(partial(_has_more, **facts), fresh=False):
-        return Reclaimed(row_count)
-    return replace(database.write(partial(_reclaim_more, **facts)), rows=row_count)
+    if database.read(partial(_has_more, **facts), fresh=False):
+        database.write(partial(_reclaim_more, **facts))
+    return row_count
 
 
 def _page(connection: sqlite3.Connection, datadir: str, cutoffs: Cutoffs, after: str, rows: int) -> _Page:
@@ -116,16 +101,14 @@ def _has_more(connection: sqlite3.Connection, datadir: str, cutoffs: Cutoffs) ->
     )
 
 
-def _reclaim_more(connection: sqlite3.Connection, datadir: str, cutoffs: Cutoffs) -> Reclaimed:
+def _reclaim_more(connection: sqlite3.Connection, datadir: str, cutoffs: Cutoffs) -> None:
     metadata = _metadata(connection, datadir)
     kept = meta.reclaimed(metadata, cutoffs.deleted)
     if len(kept) < len(metadata):
         connection.execute(f"UPDATE {_STAT[datadir]} SET metadata = ?", (meta.text_of(kept),))
-    return Reclaimed(
-        metadata=len(metadata) - len(kept),
-        shard_ranges=shards.reclaim(connection, cutoffs.idle) if datadir == CONTAINERS else 0,
-        sync_points=forget_sync_points(connection, cutoffs.idle),
-    )
+    if datadir == CONTAINERS:
+        shards.reclaim(connection, cutoffs.idle)
+    forget_sync_points(connection, cutoffs.idle)
 
 
 def _metadata(connection: sqlite3.Connection, datadir: str) -> meta.Metadata:

@@ -45,24 +45,40 @@ class RemoteState:
     policy_index: int | None = None
 
 
-def sync(connection: sqlite3.Connection, datadir: str, remote: RemoteState, db_state: str, now: str) -> dict[str, Any]:
-    """Take over what is newer of a remote replica's state; our own state, as the reply of `sync`."""
-    stat = _STAT[datadir]
+def take_over(connection: sqlite3.Connection, datadir: str, remote: RemoteState, now: str) -> None:
+    """Merge a remote replica's timestamps, metadata and policy into ours; of equal rows, note that we have its."""
     before = _info(connection, datadir)
     _merge_timestamps(connection, datadir, remote, now)
     known = meta.parse(before.metadata)
     merged = meta.merged(known, remote.metadata)
     if merged != known:
-        connection.execute(f"UPDATE {stat} SET metadata = ?", (meta.text_of(merged),))
+        connection.execute(f"UPDATE {_STAT[datadir]} SET metadata = ?", (meta.text_of(merged),))
     if datadir == CONTAINERS:
         _settle_policy(connection, remote, now)
-    after = _info(connection, datadir)
-    if after.hash == remote.hash:
+    if before.hash == remote.hash:
         raise_sync_points(connection, [(remote.id, remote.max_row)])
+
+
+def has_news(connection: sqlite3.Connection, datadir: str, remote: RemoteState) -> bool:
+    """Whether take_over() would change anything. Most replicas agree most of the time: then nothing is written."""
+    ours = _info(connection, datadir)
+    known = meta.parse(ours.metadata)
+    return (
+        remote.created_at < ours.created_at
+        or remote.put_timestamp > ours.put_timestamp
+        or remote.delete_timestamp > ours.delete_timestamp
+        or meta.merged(known, remote.metadata) != known
+        or (datadir == CONTAINERS and remote.policy_index not in (None, ours.storage_policy_index))
+        or (ours.hash == remote.hash and sync_point(connection, remote.id) < remote.max_row)
+    )
+
+
+def sync_reply(connection: sqlite3.Connection, datadir: str, remote_id: str, db_state: str) -> dict[str, Any]:
+    """Our own state, as the reply of `sync` to the replica of that id."""
     reply: dict[str, Any] = {
-        **after._asdict(),
+        **_info(connection, datadir)._asdict(),
         "max_row": max_row(connection, _ROWS[datadir]),
-        "point": sync_point(connection, remote.id),
+        "point": sync_point(connection, remote_id),
     }
     if datadir == ACCOUNTS:
         reply["count"] = reply.pop("container_count") or 0
@@ -171,6 +187,8 @@ def _change_file(fs: Fs, path: str, change: Any) -> None:
     """One transaction on a file that is nobody's yet, then fsync."""
     connection = connect(path)
     try:
+        # The file of a peer may say otherwise of itself; ours rest so that the file alone is the database.
+        connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
         change(connection)
         connection.execute("COMMIT")
@@ -198,6 +216,14 @@ def _merge_timestamps(connection: sqlite3.Connection, datadir: str, remote: Remo
     )
     if _info(connection, datadir).is_deleted != was_deleted:
         connection.execute(f"UPDATE {stat} SET status_changed_at = ?", (now,))
+    if datadir == ACCOUNTS:
+        # Only a DELETE sets the delete timestamp of an account: one that was away when it came hears of it here, also
+        # while it still has containers, and its reaper does its share.
+        connection.execute(
+            "UPDATE account_stat SET status = ?, status_changed_at = delete_timestamp "
+            "WHERE status != ? AND delete_timestamp > put_timestamp",
+            (account.DELETED, account.DELETED),
+        )
 
 
 def _settle_policy(connection: sqlite3.Connection, remote: RemoteState, now: str) -> None:

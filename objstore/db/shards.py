@@ -226,9 +226,9 @@ def has_reclaimable(connection: sqlite3.Connection, cutoff: Timestamp) -> bool:
     return connection.execute(query, (cutoff.internal,)).fetchone() is not None
 
 
-def reclaim(connection: sqlite3.Connection, cutoff: Timestamp) -> int:
-    """Forget ranges that were deleted before cutoff, but never the own one; how many."""
-    return connection.execute(f"DELETE FROM shard_range WHERE {_IS_RECLAIMABLE}", (cutoff.internal,)).rowcount
+def reclaim(connection: sqlite3.Connection, cutoff: Timestamp) -> None:
+    """Forget ranges that were deleted before cutoff, but never the own one."""
+    connection.execute(f"DELETE FROM shard_range WHERE {_IS_RECLAIMABLE}", (cutoff.internal,))
 
 
 def _state_key(item: ShardRange) -> tuple[str, int]:

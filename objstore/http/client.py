@@ -1,8 +1,9 @@
 """The HTTP/1.1 client of the servers among themselves: pooled keep-alive connections, green or without waiting.
 
 A Connection belongs to one green thread at a time and carries one exchange: send_request (and send, for a body),
-read_head, then the body, then release(). The try_ calls never wait: one green thread can feed and read many peers with
-green.wait_any over their descriptors. Nothing is added to a request but what the caller gives.
+read_head, then the body, then release(). The try_ calls never wait: one green thread can feed many peers with
+green.wait_any over their descriptors, and wait for the first of many answers with wait_for_head. Nothing is added to a
+request but what the caller gives.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from objstore.http.status import HTTPStatus
 from objstore.http.stream import PlainStream, prepare
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
+from objstore.runtime.watch import wait_any_readable
 
 __all__ = [
     "LAST_CHUNK",
@@ -51,7 +53,7 @@ __all__ = [
 
 _RECEIVE_BYTES = 65536
 _INTERIM_AT_MOST = 8
-_FINAL = int(HTTPStatus.OK)
+_FINAL = HTTPStatus.OK
 PIECES_AT_MOST = 64
 """Far below what the kernel takes in one call (IOV_MAX, 1024)."""
 _FRAMING = FramingLimits()
@@ -203,6 +205,7 @@ class Connection:
         "_method",
         "_keeps_alive",
         "_unsent",
+        "_is_drained",
         "_is_closed",
     )
 
@@ -219,6 +222,8 @@ class Connection:
         self._method = ""
         self._keeps_alive = False
         self._unsent: int | None = 0
+        # Nothing has come on a connection that was silent a moment ago; whatever comes from now on makes an edge.
+        self._is_drained = True
         self._is_closed = False
 
     # Sending
@@ -282,6 +287,11 @@ class Connection:
 
     # Reading
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing has come since the last look, as far as the hub has told: not worth another one while waiting."""
+        return self._is_drained and not self._held and self._stream.watch.is_quiet
+
     def try_read_head(self) -> ResponseHead | None:
         """The next head, final or interim, if it is there."""
         while True:
@@ -289,10 +299,13 @@ class Connection:
             if data:
                 self._held = b""
             else:
+                self._stream.watch.is_readable = False
                 try:
                     data = self._stream.try_recv(_RECEIVE_BYTES)
                 except OSError as error:
                     raise self._broken(error) from None
+                # A short read took all there was.
+                self._is_drained = data is None or len(data) < _RECEIVE_BYTES
                 if data is None:
                     return None
                 if not data:
@@ -312,22 +325,21 @@ class Connection:
             return head
         deadline = monotonic() + timeout_s
         while head is None:
-            try:
-                self._stream.wait_readable(deadline)
-            except TimedOut:
-                raise self._late("no response head", timeout_s) from None
+            if not self.wait_for_head(deadline):
+                raise self._late("no response head", timeout_s)
             head = self.try_read_head()
         return head
 
-    def wait_for_head(self, deadline_s: float) -> bool:
-        """Wait for more, after try_read_head() has found nothing; False at the deadline (of green.monotonic).
-
-        For one peer; cheaper than green.wait_any, which serves many.
-        """
+    def wait_for_head(self, deadline_s: float, others: Sequence[Connection] = ()) -> bool:
+        """Wait for more, here or on one of others, after try_read_head() has found nothing on any of them; False at the
+        deadline (of green.monotonic)."""
+        if others:
+            return wait_any_readable([self._stream.watch, *[other._stream.watch for other in others]], deadline_s)
         try:
             self._stream.wait_readable(deadline_s)
         except TimedOut:
             return False
+        self._is_drained = False
         return True
 
     def _begin(self, data: bytes, rest: bytes) -> ResponseHead:

@@ -14,10 +14,11 @@ from objstore.http.environ import FINISH, RAW_TARGET, Environ
 from objstore.http.exchange import Exchange, http_date
 from objstore.http.head import HeadError, HeadScanner, RequestHead, head_bytes, parse_request
 from objstore.http.input import RequestInput
+from objstore.http.pace import PacedBody
 from objstore.http.proxy_line import LINE_BYTES, client_address
 from objstore.http.sink import ClientSink
 from objstore.http.status import HTTPStatus, status_line
-from objstore.http.stream import PlainStream, Stream
+from objstore.http.stream import BodyStream, PlainStream, Stream
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
 
@@ -203,8 +204,11 @@ class ServerConnection:
         first, self._held = self._held, b""
         if first or head.content_length != 0:
             self._is_drained = False
+        stream: BodyStream = self._stream
+        if limits.body_bytes_per_s and head.content_length != 0:
+            stream = PacedBody(stream, limits.body_bytes_per_s, limits.client_timeout_s)
         body = RequestInput(
-            self._stream,
+            stream,
             head.content_length,
             first,
             limits.framing,

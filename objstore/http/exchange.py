@@ -20,7 +20,7 @@ from objstore.http.framing import LAST_CHUNK, chunk_head
 from objstore.http.head import RequestHead, encode_lines
 from objstore.http.input import RequestInput
 from objstore.http.sink import ClientSink
-from objstore.http.status import HTTPStatus
+from objstore.http.status import HTTPStatus, status_line
 from objstore.runtime.green import monotonic
 
 __all__ = ["Exchange", "http_date"]
@@ -244,13 +244,13 @@ class Exchange:
 
     # When it fails
 
-    def _answer_failure(self, status: HTTPStatus) -> None:
+    def _answer_failure(self, status: int) -> None:
         """A short answer where none has begun; the connection closes in any case."""
         self._may_keep = False
         sink = self._sink
         if sink.head_sent_at is not None or sink.is_broken:
             return
-        self._status = f"{status.value} {status.phrase}"
+        self._status = status_line(status)
         self._headers = [("Content-Length", "0")]
         self._is_chunked = False
         try:

@@ -9,7 +9,7 @@ from objstore.core.errors import BadRequest, ClientDisconnected, ClientTooSlow, 
 from objstore.http.framing import ChunkedDecoder, ClosedEarly, FramingError, FramingLimits, LengthDecoder
 from objstore.http.head import head_bytes
 from objstore.http.reading import BodyReader
-from objstore.http.stream import Stream
+from objstore.http.stream import BodyStream
 from objstore.runtime.green import TimedOut
 
 __all__ = ["RequestInput"]
@@ -17,7 +17,7 @@ __all__ = ["RequestInput"]
 _PIECE_BYTES = 65536
 _LINE_BYTES = 65536
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NO_BODY = BodyReader(cast(Stream, None), LengthDecoder(0), b"")
+_NO_BODY = BodyReader(cast(BodyStream, None), LengthDecoder(0), b"")
 """Shared by all requests that have none: it never touches a stream."""
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class RequestInput:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: BodyStream,
         content_length: int | None,
         first: bytes,
         limits: FramingLimits,
@@ -138,7 +138,9 @@ class RequestInput:
         except OSError as error:
             self.failure = ClientDisconnected(f"the client went away: {error.strerror or error}")
         except TimedOut:
-            self.failure = ClientTooSlow(f"the client sent nothing for {self._timeout_s:g} s")
+            self.failure = ClientTooSlow(
+                f"the client sent nothing for {self._timeout_s:g} s, or less than the least rate"
+            )
         raise self.failure
 
     def _send_continue(self) -> None:

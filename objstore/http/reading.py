@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import deque
 
 from objstore.http.framing import BodyDecoder, LengthDecoder
-from objstore.http.stream import Stream
+from objstore.http.stream import BodyStream
 
 __all__ = ["BodyReader"]
 
 _RECEIVE_BYTES = 65536
+_LINE_BYTES = 256
+"""What is received at a time where a line of chunked framing is due between large chunks: whatever comes with it is
+copied, and the rest of the chunk can go straight to the reader."""
 
 
 class BodyReader:
@@ -19,15 +22,16 @@ class BodyReader:
     received: bytes of body given out so far. rest: what came after the end of the body, once it is done.
     """
 
-    __slots__ = ("_stream", "_decoder", "_pieces", "_start", "_held", "received", "rest")
+    __slots__ = ("_stream", "_decoder", "_pieces", "_start", "_held", "_receive_bytes", "received", "rest")
 
-    def __init__(self, stream: Stream, decoder: BodyDecoder, first: bytes) -> None:
+    def __init__(self, stream: BodyStream, decoder: BodyDecoder, first: bytes) -> None:
         """first: bytes that were received with the head."""
         self._stream = stream
         self._decoder = decoder
         self._pieces: deque[bytes] = deque()
         self._start = 0
         self._held = b"" if decoder.is_done else first
+        self._receive_bytes = _RECEIVE_BYTES
         self.received = 0
         self.rest = first if decoder.is_done else b""
 
@@ -75,8 +79,7 @@ class BodyReader:
                 if not data:
                     decoder.end_of_stream()
                     return b""
-                decoder.skip(len(data))
-                self.received += len(data)
+                self.skip(len(data))
                 return data
             self._receive(timeout_s)
         return self._take(size)
@@ -102,8 +105,7 @@ class BodyReader:
                 if not count:
                     decoder.end_of_stream()
                     return 0
-                decoder.skip(count)
-                self.received += count
+                self.skip(count)
                 return count
             self._receive(timeout_s)
         piece = self._take(len(view))
@@ -133,16 +135,20 @@ class BodyReader:
         return 0 if self._pieces or self._held else self._decoder.raw
 
     def skip(self, count: int) -> None:
-        """count bytes of `raw` were taken off the stream by the caller (splice)."""
-        self._decoder.skip(count)
+        """count bytes of `raw` were taken off the stream as they stand."""
+        decoder = self._decoder
+        decoder.skip(count)
         self.received += count
+        if not decoder.raw:
+            self._receive_bytes = _LINE_BYTES
 
     def _receive(self, timeout_s: float) -> None:
         if self._held:
             held, self._held = self._held, b""
             self._feed(held)
         else:
-            self._feed_or_end(self._stream.recv(_RECEIVE_BYTES, timeout_s))
+            size, self._receive_bytes = self._receive_bytes, _RECEIVE_BYTES
+            self._feed_or_end(self._stream.recv(size, timeout_s))
 
     def _feed_or_end(self, data: bytes) -> None:
         if data:

@@ -87,7 +87,8 @@ class LineTemplate:
 
     def __init__(self, template: str, disclosure: Disclosure) -> None:
         form: list[str] = []
-        self._fields: list[Field] = []
+        keys: list[tuple[int, str]] = []
+        fields: list[tuple[int, Field]] = []
         self._are_raw: list[bool] = []
         for literal, name, spec, conversion in Formatter().parse(template):
             form.append(literal.replace("%", "%%"))
@@ -96,14 +97,23 @@ class LineTemplate:
                     raise ValueError(f"{{{name}}}: a field takes no format")
                 form.append("%s")
                 field, is_raw = _field(name)
-                self._fields.append(field)
+                if name in _ENVIRON_FIELDS:
+                    keys.append((len(self._are_raw), _ENVIRON_FIELDS[name]))
+                else:
+                    fields.append((len(self._are_raw), field))
                 self._are_raw.append(is_raw)
         self._format = "".join(form)
         self._disclosure = disclosure
+        # What only looks into the environ is looked up by one call for all; a permutation restores the order.
+        self._keys = [key for _, key in keys]
+        self._fields = [field for _, field in fields]
+        places = [place for place, _ in (*keys, *fields)]
+        self._order = [places.index(place) for place in range(len(places))]
 
     def line(self, exchange: Exchange) -> str:
         disclosure = self._disclosure
-        texts = [field(exchange, disclosure) or _ABSENT for field in self._fields]
+        found = [*map(exchange.environ.get, self._keys), *[field(exchange, disclosure) for field in self._fields]]
+        texts = [found[place] or _ABSENT for place in self._order]
         # One look at all of them: most lines need no quotes anywhere.
         joined = "\n".join(texts)
         if _NEED_NO_QUOTES(joined) is None or joined.count("\n") >= len(texts):
@@ -220,22 +230,27 @@ _TIMES: Mapping[str, Callable[[Exchange], float]] = {
     "end_time": lambda exchange: exchange.started_s + exchange.outcome.elapsed_s,
 }
 
+_ENVIRON_FIELDS: Mapping[str, str] = {
+    "remote_addr": "REMOTE_ADDR",
+    "protocol": "SERVER_PROTOCOL",
+    "referer": "HTTP_REFERER",
+    "user_agent": "HTTP_USER_AGENT",
+    "client_etag": "HTTP_ETAG",
+    "transaction_id": TRANSACTION_ID,
+    "source": SOURCE,
+    "domain": "HTTP_HOST",
+}
+"""Raw fields that stand in the environ as they are, by their keys."""
+
 _RAW_FIELDS: Mapping[str, Field] = {
+    **{name: _header(key) for name, key in _ENVIRON_FIELDS.items()},
     "client_ip": _client_ip,
-    "remote_addr": _header("REMOTE_ADDR"),
     "method": lambda exchange, _: exchange.method,
     "path": lambda exchange, disclosure: without_secrets(exchange.target, disclosure),
-    "protocol": _header("SERVER_PROTOCOL"),
-    "referer": _header("HTTP_REFERER"),
-    "user_agent": _header("HTTP_USER_AGENT"),
     "auth_token": _auth_token,
-    "client_etag": _header("HTTP_ETAG"),
-    "transaction_id": _header(TRANSACTION_ID),
     "headers": _headers,
-    "source": _header(SOURCE),
     "log_info": lambda exchange, _: ",".join(exchange.environ.get(LOG_INFO, ())),
     "policy_index": _policy_index,
-    "domain": _header("HTTP_HOST"),
 }
 
 _OWN_FIELDS: Mapping[str, Field] = {

@@ -135,7 +135,7 @@ class Recon:
         return Response(HTTPStatus.OK, {"content-type": "application/json"}, json.dumps(found).encode())
 
 
-def _text(status: HTTPStatus, message: str) -> Response:
+def _text(status: int, message: str) -> Response:
     return Response(status, {"content-type": "text/plain"}, message.encode("latin-1", "replace"))
 
 

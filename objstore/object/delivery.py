@@ -21,9 +21,10 @@ from objstore.core.names import quoted
 from objstore.http.client import ConnectionPool, ConnectTimedOut, PeerError, PeerTimedOut, request
 from objstore.http.status import HTTPStatus, is_success
 from objstore.object.rows import ContainerRow
+from objstore.object.waiting import Ticket, WaitingRoom
 from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock
-from objstore.runtime.green import Future, TimedOut, spawn
+from objstore.runtime.green import spawn
 
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE gets single PUTs."""
@@ -89,11 +90,11 @@ class HttpPeers:
         return head.status
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     row: ContainerRow
     deadline: float
-    outcome: Future = field(default_factory=Future)
+    ticket: Ticket = field(default_factory=Ticket)
 
 
 _LEAD = object()
@@ -107,6 +108,7 @@ class RowDelivery:
         self._call = call
         self._clock = clock
         self._timeout_s = timeout_s
+        self._room = WaitingRoom(timeout_s)
         self._silences = silences
         self._waiting: dict[Target, list[_Waiting]] = {}
         self._refused_until: dict[tuple[str, int], float] = {}
@@ -134,17 +136,19 @@ class RowDelivery:
         mine = _Waiting(row, deadline)
         queue.append(mine)
         try:
-            outcome = mine.outcome.wait(self._timeout_s)
-        except TimedOut:
-            if mine in queue:
+            outcome = self._room.wait(mine.ticket)
+        except BaseException:
+            if mine.ticket.outcome is _LEAD:
+                self._hand_over(target)
+            elif mine in queue:
                 queue.remove(mine)
-                return False
-            if not mine.outcome.is_set:
-                return False  # On its way with somebody else's request; kept as well, which is harmless.
-            outcome = mine.outcome.wait()
-        if outcome is not _LEAD:
-            return bool(outcome)
-        return self._lead(target, queue, mine)
+            raise
+        if outcome is _LEAD:
+            return self._lead(target, queue, mine)
+        if outcome is None and mine in queue:
+            queue.remove(mine)
+        # None and not in line: on its way with somebody else's request; kept as well, which is harmless.
+        return bool(outcome)
 
     def _lead(self, target: Target, queue: list[_Waiting], mine: _Waiting) -> bool:
         """Send this row and all that wait behind it."""
@@ -155,7 +159,7 @@ class RowDelivery:
             accepted = self._send_rows(target, [mine.row, *(each.row for each in others)], mine.deadline)
         finally:
             for each, is_accepted in zip(others, accepted[1:], strict=True):
-                each.outcome.set(is_accepted)
+                self._room.tell(each.ticket, is_accepted)
             self._hand_over(target)
         return accepted[0]
 
@@ -163,7 +167,7 @@ class RowDelivery:
         """The next in line leads; without one the line is closed."""
         queue = self._waiting[target]
         if queue:
-            queue.pop(0).outcome.set(_LEAD)
+            self._room.tell(queue.pop(0).ticket, _LEAD)
         else:
             del self._waiting[target]
 

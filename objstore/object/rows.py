@@ -6,7 +6,7 @@ Source: formats 6.3 and 6.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from objstore.core.errors import InvalidName, InvalidTimestamp
 from objstore.core.names import text_of
@@ -80,34 +80,24 @@ def row_of(op: str, names: tuple[str, str, str], headers: Mapping[str, str], pol
     """The row that headers() made, with whatever else stands in the headers left out. names: account, container,
     object. policy_index: for headers without one. Raises ValueError when they make no row."""
 
-    def time(name: str) -> Timestamp | None:
-        text = headers.get(name)
-        return None if text is None else Timestamp.parse(text)
-
     try:
-        row = ContainerRow(
-            op,
-            *names,
-            int(headers.get("x-backend-storage-policy-index", policy_index)),
-            Timestamp.parse(headers["x-timestamp"]),
-            transaction_id=headers.get("x-trans-id", "-"),
-            referer=headers.get("referer", ""),
-        )
-        if row.is_delete:
-            return row
-        size = headers["x-size"]
+        policy_text = headers.get("x-backend-storage-policy-index")
+        index = policy_index if policy_text is None else int(policy_text)
+        at = Timestamp.parse(headers["x-timestamp"])
+        identity = headers.get("x-trans-id", "-"), headers.get("referer", "")
+        if op == "DELETE":
+            return ContainerRow(op, *names, index, at, 0, DELETED_TYPE, DELETED_ETAG, None, None, *identity)
+        size, content_type, etag = headers["x-size"], headers["x-content-type"], headers["x-etag"]
         if not (size.isascii() and size.isdigit()):
             raise ValueError(f"x-size {size!r} is not a number of bytes")
-        return replace(
-            row,
-            size=int(size),
-            content_type=headers["x-content-type"],
-            etag=headers["x-etag"],
-            content_type_timestamp=time("x-content-type-timestamp"),
-            meta_timestamp=time("x-meta-timestamp"),
-        )
+        times = _time(headers.get("x-content-type-timestamp")), _time(headers.get("x-meta-timestamp"))
+        return ContainerRow(op, *names, index, at, int(size), content_type, etag, *times, *identity)
     except (KeyError, InvalidTimestamp) as error:
         raise ValueError(f"headers that make no row: {error!r}") from None
+
+
+def _time(text: str | None) -> Timestamp | None:
+    return None if text is None else Timestamp.parse(text)
 
 
 def _real_text(wsgi_text: str) -> str:

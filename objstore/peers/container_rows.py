@@ -1,30 +1,26 @@
 """What a daemon says to a container server: one row, or many of one container. Failures are values.
 
-Every call is one exchange over pooled connections with the node's replication address. A node that let a deadline pass
-is not asked again until it answers (silence.py): whoever has a hundred thousand rows cannot wait for each.
 Source: formats 6.3, 6.5.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from objstore.core.errors import InvalidName, InvalidTimestamp
-from objstore.core.headers import is_true, title
-from objstore.core.names import quoted, text_of
+from objstore.core.headers import is_true
+from objstore.core.names import text_of
 from objstore.core.timestamp import Timestamp
-from objstore.http.client import ConnectionPool, ConnectTimedOut, PeerError, PeerTimedOut, ResponseHead, request
+from objstore.http.head import ResponseHead
 from objstore.http.status import HTTPStatus
-from objstore.peers.silence import Silences
+from objstore.peers.node_calls import NodeCalls
 from objstore.ring.model import Node
 
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE is sent single rows."""
-ANSWER_BYTES_MAX = 65_536
 _NOT_UNDERSTOOD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.NOT_IMPLEMENTED}
 )
@@ -53,23 +49,12 @@ class Answer:
 NO_ANSWER = Answer(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    connect_s: float
-    answer_s: float
-
-
 class ContainerRows:
-    """The calls. user_agent: as in "object-updater". One per process; fine for many green threads."""
+    """One per process; fine for many green threads."""
 
-    def __init__(
-        self, user_agent: str, timeouts: Timeouts, monotonic: Callable[[], float], silences: Silences | None = None
-    ) -> None:
-        self._user_agent = user_agent
-        self._timeouts = timeouts
+    def __init__(self, calls: NodeCalls, monotonic: Callable[[], float]) -> None:
+        self._calls = calls
         self._monotonic = monotonic
-        self._pool = ConnectionPool()
-        self._silences = silences or Silences()
         self._refused_until: dict[tuple[str, int], float] = {}
         self._takes_many: set[tuple[str, int]] = set()
 
@@ -80,7 +65,7 @@ class ContainerRows:
     def send(self, node: Node, partition: int, op: str, path: str, headers: Mapping[str, str]) -> Answer:
         """One row. path: account/container/object as text. headers: those of the row, lower-case names."""
         asked = {**headers, "x-backend-accept-redirect": "true", "x-backend-accept-quoted-location": "true"}
-        head = self._exchange(node, op, f"/{node.name}/{partition}/{path}", asked, b"")
+        head = self._calls.exchange(node, op, f"{partition}/{path}", asked)
         if head is None:
             return NO_ANSWER
         return Answer(head.status, _redirect(head) if head.status == HTTPStatus.MOVED_PERMANENTLY else None)
@@ -90,13 +75,12 @@ class ContainerRows:
         node: Node,
         partition: int,
         container_path: str,
-        items: Sequence[Mapping[str, object]],
+        body: bytes,
         headers: Mapping[str, str],
     ) -> Answer | None:
-        """Rows of one container, all or none. None: this node does not know how; send them one by one."""
-        body = json.dumps(items).encode()
+        """Rows of one container (body_of), all or none. None: this node does not know how; send them one by one."""
         asked = {**headers, "content-type": "application/json"}
-        head = self._exchange(node, "UPDATE", f"/{node.name}/{partition}/{container_path}", asked, body)
+        head = self._calls.exchange(node, "UPDATE", f"{partition}/{container_path}", asked, body)
         if head is None:
             return NO_ANSWER
         address = node.replication_address
@@ -109,40 +93,10 @@ class ContainerRows:
             return None
         return Answer(head.status)
 
-    def _exchange(
-        self, node: Node, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> ResponseHead | None:
-        host, port = node.replication_address
-        if self._silences.is_silent((host, port)):
-            return None
-        try:
-            head, _ = request(
-                self._pool,
-                host,
-                port,
-                method,
-                quoted(path),
-                self._lines(host, port, headers, len(body)),
-                body,
-                connect_timeout_s=self._timeouts.connect_s,
-                timeout_s=self._timeouts.answer_s,
-                max_body_bytes=ANSWER_BYTES_MAX,
-            )
-        except (PeerTimedOut, ConnectTimedOut):
-            self._silences.heard_nothing((host, port))
-        except PeerError:
-            pass
-        else:
-            return head
-        return None
 
-    def _lines(self, host: str, port: int, headers: Mapping[str, str], length: int) -> Iterable[tuple[str, str]]:
-        yield "Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        for name, value in headers.items():
-            if name not in ("host", "user-agent", "content-length", "transfer-encoding", "connection"):
-                yield title(name), value
-        yield "User-Agent", f"{self._user_agent} {os.getpid()}"
-        yield "Content-Length", str(length)
+def body_of(items: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as the body of one UPDATE."""
+    return json.dumps(items).encode()
 
 
 def _redirect(head: ResponseHead) -> Redirect | None:

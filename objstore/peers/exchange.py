@@ -20,8 +20,8 @@ from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
 from objstore.runtime import green
 
-_FINAL = int(HTTPStatus.OK)
-"""The lowest status that ends an exchange. A member of an enum costs a call at every use."""
+_FINAL = HTTPStatus.OK
+"""The lowest status that ends an exchange."""
 SMALL_BODY_BYTES = 65536
 """Answers that are read whole: error texts and the like."""
 
@@ -140,10 +140,12 @@ class Exchange:
         return self.head is not None or self.failure is not None
 
     def poll(self) -> bool:
-        """Look for the answer; True once settled."""
+        """Look for the answer, if the hub has told of anything; True once settled."""
         if self.head is not None or self.failure is not None:
             return True
         connection = self.connection
+        if connection.is_quiet:
+            return False
         try:
             head = connection.try_read_head()
             while head is not None and head.status < _FINAL and not self._wants_interim:
@@ -215,22 +217,11 @@ class Exchange:
 
 def wait_for_some(exchanges: Sequence[Exchange], deadline_s: float) -> list[Exchange]:
     """Those that have settled, at least one; [] when the deadline (of green.monotonic) passed first."""
-    if len(exchanges) == 1:
-        return _wait_for_one(exchanges[0], deadline_s)
+    is_over = not exchanges
     while True:
         settled = [exchange for exchange in exchanges if exchange.poll()]
-        if settled:
+        # What came at the last moment counts.
+        if settled or is_over:
             return settled
-        remaining_s = deadline_s - green.monotonic()
-        if remaining_s <= 0 or not exchanges:
-            return []
-        green.wait_any([exchange.connection.fd for exchange in exchanges], (), remaining_s)
-
-
-def _wait_for_one(exchange: Exchange, deadline_s: float) -> list[Exchange]:
-    """Most reads ask one node."""
-    while not exchange.poll():
-        if green.monotonic() >= deadline_s or not exchange.connection.wait_for_head(deadline_s):
-            # What came at the last moment counts.
-            return [exchange] if exchange.poll() else []
-    return [exchange]
+        first, *others = [exchange.connection for exchange in exchanges]
+        is_over = green.monotonic() >= deadline_s or not first.wait_for_head(deadline_s, others)

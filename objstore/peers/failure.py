@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from objstore.http.client import ConnectTimedOut, PeerTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
 
@@ -11,11 +12,12 @@ from objstore.ring.model import Node
 @dataclass(frozen=True, slots=True)
 class NodeFailure:
     """reason: for the log, names the node. status: of its answer, None when there was none that could be understood.
-    is_lie: its answer is one that no honest node gives."""
+    is_lie: its answer is one that no honest node gives. is_silence: it let a deadline pass."""
 
     reason: str
     status: int | None = None
     is_lie: bool = False
+    is_silence: bool = False
 
     @property
     def is_unmounted(self) -> bool:
@@ -28,7 +30,8 @@ class NodeFailure:
 
     @classmethod
     def of_error(cls, node: Node, error: Exception) -> NodeFailure:
-        return cls(f"{name_of(node)}: {error}")
+        is_silence = isinstance(error, (ConnectTimedOut, PeerTimedOut))
+        return cls(f"{name_of(node)}: {error}", is_silence=is_silence)
 
     @classmethod
     def of_lie(cls, node: Node, what: str) -> NodeFailure:

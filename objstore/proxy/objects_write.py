@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from functools import lru_cache
+from typing import NamedTuple
 
 from objstore.core.constraints import check_metadata, check_name
 from objstore.core.errors import BadRequest, BodyTooLarge
 from objstore.core.headers import is_true
-from objstore.core.info import ContainerInfo
 from objstore.core.names import ClientPath, text_of
 from objstore.core.timestamp import Timestamp
 from objstore.http.request import Request
@@ -48,6 +48,20 @@ _TEXT = "text/plain"
 _CLEANS = "X-Backend-Clean-Expiring-Object-Queue"
 _QUEUE_CLEANERS = 2
 """Requests that enqueue the removal of an old expiry entry (formats 6.4)."""
+_NO_BODY = ("Content-Length", "0")
+
+
+class _Change(NamedTuple):
+    """One request to change an object, admitted and dated. expires: when the object is to go, whole seconds."""
+
+    request: Request
+    path: ClientPath
+    place: Place
+    policy_index: int
+    sharding_state: str
+    stamp: Timestamp
+    expires: int | None
+    is_replicated: bool
 
 
 class ObjectWrites:
@@ -62,14 +76,10 @@ class ObjectWrites:
         )
 
     def put(self, request: Request, path: ClientPath) -> Response:
-        info = self._info(request, path)
-        denied = denial(request, info.write_acl)
-        if denied is not None:
-            return denied
-        limits, environ = self._services.cluster.limits, request.environ
-        index = object_policy(environ, info)
-        if index is None:
-            return _no_container(info)
+        admitted = self._admitted(request, path)
+        if isinstance(admitted, Response):
+            return admitted
+        limits = self._services.cluster.limits
         length = request.content_length
         if length is None and not request.is_chunked:
             return Response(HTTPStatus.LENGTH_REQUIRED, {"content-type": _TEXT}, b"Missing Content-Length header.")
@@ -82,51 +92,55 @@ class ObjectWrites:
         refused = self._set_content_type(request, path)
         if refused is not None:
             return refused
-        stamp = timestamp_of(request, self._services.clock)
-        expires = delete_at(request.header("x-delete-at"), request.header("x-delete-after"), stamp.seconds)
-        place = self._services.object_place(index, *_names(path))
+        change = self._change(request, path, *admitted, may_expire=True)
         if length is not None and length <= SMALL_PUT_BYTES and request.header("if-none-match") is None:
-            return self._put_small(request, path, place, index, info.sharding_state, stamp, expires, length)
-        return self._put_large(request, path, place, index, info.sharding_state, stamp, expires, length)
+            return self._put_small(change, length)
+        return self._put_large(change, length)
 
     def post(self, request: Request, path: ClientPath) -> Response:
-        info = self._info(request, path)
-        denied = denial(request, info.write_acl)
-        if denied is not None:
-            return denied
-        index = object_policy(request.environ, info)
-        if index is None:
-            return _no_container(info)
+        admitted = self._admitted(request, path)
+        if isinstance(admitted, Response):
+            return admitted
         check_metadata(request.headers(), "object", self._services.cluster.limits)
-        stamp = timestamp_of(request, self._services.clock)
-        expires = delete_at(request.header("x-delete-at"), request.header("x-delete-after"), stamp.seconds)
-        place = self._services.object_place(index, *_names(path))
-        headers = self._headers(request, index, stamp, expires)
-        headers.append(("Content-Length", "0"))
+        change = self._change(request, path, *admitted, may_expire=True)
+        headers = [*self._headers(change), _NO_BODY]
         if self._services.settings.allow_open_expired and is_true(request.header("x-open-expired")):
             headers.append(("X-Backend-Open-Expired", "true"))
-        plan = self._plan(request, path, place, headers, expires, info.sharding_state)
-        write = self._services.write(place, plan, use_replication=uses_replication(request.environ))
-        return write_answer(write)
+        plan = self._plan(change, headers)
+        return write_answer(self._services.write(change.place, plan, use_replication=change.is_replicated))
 
     def delete(self, request: Request, path: ClientPath) -> Response:
-        info = self._info(request, path)
+        admitted = self._admitted(request, path)
+        if isinstance(admitted, Response):
+            return admitted
+        change = self._change(request, path, *admitted, may_expire=False)
+        plan = self._plan(change, [*self._headers(change), _NO_BODY])
+        return write_answer(self._services.delete(change.place, plan, use_replication=change.is_replicated))
+
+    def _admitted(self, request: Request, path: ClientPath) -> tuple[int, str] | Response:
+        """(policy index, sharding state of the container) when the client may change the object; else the refusal."""
+        account, container, _ = _names(path)
+        info = self._infos.container(request.environ, account, container)
         denied = denial(request, info.write_acl)
         if denied is not None:
             return denied
         index = object_policy(request.environ, info)
         if index is None:
-            return _no_container(info)
-        place = self._services.object_place(index, *_names(path))
-        stamp = timestamp_of(request, self._services.clock)
-        headers = [*self._headers(request, index, stamp, None), ("Content-Length", "0")]
-        plan = self._plan(request, path, place, headers, None, info.sharding_state)
-        write = self._services.delete(place, plan, use_replication=uses_replication(request.environ))
-        return write_answer(write)
+            gone = info.status == HTTPStatus.NOT_FOUND
+            return failure(HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE)
+        return index, info.sharding_state
 
-    def _info(self, request: Request, path: ClientPath) -> ContainerInfo:
-        account, container, _ = _names(path)
-        return self._infos.container(request.environ, account, container)
+    def _change(
+        self, request: Request, path: ClientPath, index: int, sharding_state: str, *, may_expire: bool
+    ) -> _Change:
+        """Raises BadRequest for a time of expiry that is none."""
+        stamp = timestamp_of(request, self._services.clock)
+        expires = None
+        if may_expire:
+            expires = delete_at(request.header("x-delete-at"), request.header("x-delete-after"), stamp.seconds)
+        place = self._services.object_place(index, *_names(path))
+        replicated = uses_replication(request.environ)
+        return _Change(request, path, place, index, sharding_state, stamp, expires, replicated)
 
     def _set_content_type(self, request: Request, path: ClientPath) -> Response | None:
         """Guess it from the name when none is given; refuse one that only the system may set."""
@@ -147,36 +161,30 @@ class ObjectWrites:
 
     # The requests of a write
 
-    def _headers(self, request: Request, index: int, stamp: Timestamp, expires: int | None) -> Headers:
+    def _headers(self, change: _Change) -> Headers:
+        environ = change.request.environ
         found = [
-            ("X-Timestamp", stamp.internal),
-            ("X-Backend-Storage-Policy-Index", str(index)),
-            *(item for item in object_headers(request.environ) if item[0] not in _SET_HERE),
-            *trace_headers(request.environ),
+            ("X-Timestamp", change.stamp.internal),
+            ("X-Backend-Storage-Policy-Index", str(change.policy_index)),
+            *(item for item in object_headers(environ) if item[0] not in _SET_HERE),
+            *trace_headers(environ),
         ]
-        if expires is not None:
-            found.append(("X-Delete-At", str(expires)))
+        if change.expires is not None:
+            found.append(("X-Delete-At", str(change.expires)))
         return found
 
-    def _plan(
-        self,
-        request: Request,
-        path: ClientPath,
-        place: Place,
-        common: Headers,
-        expires: int | None,
-        sharding_state: str,
-        body: bytes = b"",
-    ) -> RequestPlan:
+    def _plan(self, change: _Change, common: Headers, body: bytes = b"") -> RequestPlan:
         """One request per replica, each with its share of update targets."""
-        services = self._services
-        account, container, obj = _names(path)
-        replicated = uses_replication(request.environ)
-        common = [*common, ("X-Container-Root-Db-State", sharding_state)]
+        place, replicated = change.place, change.is_replicated
+        account, container, obj = _names(change.path)
+        common = [*common, ("X-Container-Root-Db-State", change.sharding_state)]
         if place.ring.next_part_power is not None:
             common.append(("X-Backend-Next-Part-Power", str(place.ring.next_part_power)))
-        rows = services.container_place(account, container)
-        queue = None if expires is None else self._queue.container(expires, account, container, obj)
+        rows = self._services.container_place(account, container)
+        queue = None
+        if change.expires is not None:
+            queue = self._queue.container(change.expires, account, container, obj)
+        method = change.request.method
 
         # The expirer says that nobody is to clean up: it does that itself.
         is_said = any(name == _CLEANS for name, _ in common)
@@ -189,7 +197,7 @@ class ObjectWrites:
             ]
             if queue is not None:
                 self._add_queue(found, queue, servers, replicated)
-            return [BackendRequest(request.method, place.path, headers, body) for headers in found]
+            return [BackendRequest(method, place.path, headers, body) for headers in found]
 
         return requests
 
@@ -201,68 +209,48 @@ class ObjectWrites:
 
     # PUT
 
-    def _put_small(
-        self,
-        request: Request,
-        path: ClientPath,
-        place: Place,
-        index: int,
-        sharding_state: str,
-        stamp: Timestamp,
-        expires: int | None,
-        length: int,
-    ) -> Response:
+    def _put_small(self, change: _Change, length: int) -> Response:
+        request = change.request
         body = request.body.read(length) if length else b""
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         if not _etag_agrees(request, etag):
-            return _mismatch(stamp)
+            return _mismatch(change.stamp)
         # The ETag makes every server check what arrived before it stores anything.
-        headers = [*self._headers(request, index, stamp, expires), ("Etag", etag)]
+        headers = [*self._headers(change), ("Etag", etag)]
         if length:
             headers.append(("Content-Length", str(length)))
             sent = body
         else:
             headers.append(("Transfer-Encoding", "chunked"))
             sent = b"0\r\n\r\n"
-        plan = self._plan(request, path, place, headers, expires, sharding_state, sent)
-        write = self._services.write(place, plan, use_replication=uses_replication(request.environ))
-        return _put_answer(write.status, etag, stamp)
+        plan = self._plan(change, headers, sent)
+        write = self._services.write(change.place, plan, use_replication=change.is_replicated)
+        return _put_answer(write.status, etag, change.stamp)
 
-    def _put_large(
-        self,
-        request: Request,
-        path: ClientPath,
-        place: Place,
-        index: int,
-        sharding_state: str,
-        stamp: Timestamp,
-        expires: int | None,
-        length: int | None,
-    ) -> Response:
-        services = self._services
+    def _put_large(self, change: _Change, length: int | None) -> Response:
+        services, place = self._services, change.place
         boundary = new_boundary()
-        headers = [*self._headers(request, index, stamp, expires), *footer_headers(boundary, length)]
         upload = Upload(
             services.caller,
             services.faults,
             services.write_times(place.settings),
-            self._plan(request, path, place, headers, expires, sharding_state),
+            self._plan(change, [*self._headers(change), *footer_headers(boundary, length)]),
             len(place.primaries),
             boundary,
-            use_replication=uses_replication(request.environ),
+            use_replication=change.is_replicated,
         )
         doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.writing(place.ring, place.partition)
         if not upload.open(slots, handoffs, doubtful):
-            return _refusal(upload, stamp)
-        if not upload.relay(request.body, services.cluster.limits.max_file_size):
+            return _refusal(upload, change.stamp)
+        if not upload.relay(change.request.body, services.cluster.limits.max_file_size, length):
             upload.abandon()
             return failure(HTTPStatus.SERVICE_UNAVAILABLE)
         etag = upload.digest.etag
-        if not _etag_agrees(request, etag):
+        if not _etag_agrees(change.request, etag):
             upload.abandon()
-            return _mismatch(stamp)
-        return _put_answer(upload.finish({}), etag, stamp)
+            return _mismatch(change.stamp)
+        return _put_answer(upload.finish({}), etag, change.stamp)
 
 
 @lru_cache(maxsize=1024)
@@ -280,10 +268,6 @@ _SET_HERE = frozenset({"X-Delete-At", "Etag", "X-Backend-Storage-Policy-Index"})
 def _names(path: ClientPath) -> tuple[str, str, str]:
     assert path.account is not None and path.container is not None and path.obj is not None
     return path.account, path.container, path.obj
-
-
-def _no_container(info: ContainerInfo) -> Response:
-    return failure(HTTPStatus.NOT_FOUND if info.status == HTTPStatus.NOT_FOUND else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _etag_agrees(request: Request, etag: str) -> bool:

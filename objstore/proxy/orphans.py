@@ -7,6 +7,9 @@ object servers that offer X-Objstore-Targets in their 100 Continue are told of m
     X-Objstore-Container-Partition, -Host, -Device      as X-Container-… of the head: Host and Device are lists
     X-Objstore-Delete-At-Partition, -Host, -Device      as X-Delete-At-…
 
+A server that falls away after the footers leaves its targets when the others have the object already. One of those is
+asked by the PUT of telling_again(): it has the object with this timestamp, tells the targets, and answers 409.
+
 Other servers are sent nothing of it. Source: doc/decisions/0005-proxy-data-path.md.
 """
 
@@ -18,6 +21,7 @@ from itertools import cycle
 from objstore.peers.exchange import BackendRequest
 
 _KINDS = ("Container", "Delete-At")
+_PARTS = ("Partition", "Host", "Device")
 
 _Target = tuple[str, str, str]
 """partition, host:port, device."""
@@ -46,6 +50,20 @@ def adopted(
         for slot, share in shares.items():
             found.setdefault(slot, {}).update(_footers(kind, share))
     return found
+
+
+def telling_again(request: BackendRequest, footers: dict[str, str], etag: str) -> BackendRequest:
+    """A PUT (or DELETE) that makes a server which has stored `request` tell the targets of `footers`. One that has the
+    object no more must not take the empty body for it: the ETag forbids that. etag: "" for a DELETE."""
+    kept = [item for item in request.headers if not item[0].startswith(_OF_THE_BODY) and item[0] not in _NOT_AGAIN]
+    targets = [(name.replace("X-Objstore-", "X-", 1), value) for name, value in footers.items()]
+    if etag:
+        targets.append(("Etag", etag))
+    return BackendRequest(request.method, request.path, [*kept, *targets, ("Content-Length", "0")])
+
+
+_OF_THE_BODY = ("X-Backend-Obj-", "X-Backend-Objstore-", *(f"X-{kind}-{part}" for kind in _KINDS for part in _PARTS))
+_NOT_AGAIN = frozenset({"Transfer-Encoding", "Expect", "Etag", "If-None-Match", "Content-Length"})
 
 
 def _targets(request: BackendRequest, kind: str) -> list[_Target]:

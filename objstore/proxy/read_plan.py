@@ -112,7 +112,7 @@ class ReadPlan:
             if knows_nothing and forgiven and self._primary_count > forgiven:
                 forgiven -= 1
                 continue
-            status = HTTPStatus.NOT_FOUND.value if answer.has_copy else answer.status
+            status = HTTPStatus.NOT_FOUND if answer.has_copy else answer.status
             votes[status] = votes.get(status, 0) + 1
         needed = quorum_size(self._primary_count)
         winners = [status for status, count in votes.items() if count >= needed and status < 500]

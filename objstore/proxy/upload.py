@@ -14,30 +14,32 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from objstore.core.errors import BodyTooLarge
+from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.core.headers import is_true
 from objstore.http.body import RequestBody
 from objstore.http.client import PeerBroken, PeerError, PeerTimedOut
 from objstore.http.status import HTTPStatus
-from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
+from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.peers.sinks import Piece, Sink, Sinks
 from objstore.proxy.fault import FaultLog
-from objstore.proxy.orphans import adopted
+from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
+from objstore.proxy.slots import Slots
 from objstore.proxy.targets import RequestPlan
 from objstore.proxy.write import WriteReply, WriteTimes
 from objstore.ring.model import Node
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
 FINAL_PATIENCE_S = 60.0
 """How long the last answers are awaited while the quorum is missing: the body is gone, and fsync of it may be slow."""
 _FILL_S = 1.0
 _END = b"0\r\n\r\n"
+_CRLF = b"\r\n"
 _REFUSALS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 
@@ -91,52 +93,45 @@ class Upload:
         use_replication: bool = False,
     ) -> None:
         """plan: of requests with the headers of footer_headers()."""
-        self._caller = caller
         self._faults = faults
         self._times = times
-        self._plan = plan
-        self._requests: Sequence[BackendRequest] = ()
         self._boundary = boundary.encode()
-        self._use_replication = use_replication
         self.quorum = WriteQuorum(replica_count)
         self.replies: list[WriteReply] = []
         self.digest = Digest()
-        self._active: list[Exchange] = []
+        self._slot_count = replica_count
+        self._slots = Slots(
+            caller, faults, plan, replica_count, self.quorum.vote, interim=True, use_replication=use_replication
+        )
         self._ready: dict[int, Exchange] = {}
-        self._unserved: list[int] = []
-        self._handoffs: Iterator[Node] = iter(())
-        self._doubtful: Iterator[Node] = iter(())
         self._sinks: Sinks | None = None
 
     # Open
 
     def open(self, slots: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node] = ()) -> bool:
         """True when a quorum waits for the body; else `quorum` and `replies` say why not. Nodes as for Write.run()."""
-        self._handoffs = handoffs
-        self._doubtful = iter(doubtful)
-        self._start_all(slots)
+        self._slots.start(slots, handoffs, doubtful)
         give_up_s = green.monotonic() + self._times.answer_s
         lend_at_s = green.monotonic() + self._times.lend_s
         has_lent = False
-        while (self._active or self._resort()) and not self._is_refused and not self._is_every_slot_served:
+        while (self._slots.active or self._resort()) and not self._is_refused and not self._is_every_slot_served:
             if self._has_quorum_ready:
                 lend_at_s = min(lend_at_s, green.monotonic() + self._times.post_quorum_s)
-            for exchange in wait_for_some(self._active, min(lend_at_s, give_up_s)):
-                self._active.remove(exchange)
+            for exchange in self._slots.wait(min(lend_at_s, give_up_s)):
                 self._admit(exchange)
             now_s = green.monotonic()
             if now_s >= give_up_s or (has_lent and now_s >= lend_at_s and self._has_quorum_ready):
                 break
             if now_s >= lend_at_s:
-                self._stand_in()
+                self._slots.stand_in()
+                self._resort()
                 has_lent = True
                 lend_at_s = now_s + self._times.post_quorum_s if self._has_quorum_ready else give_up_s
-        for exchange in self._active:
-            if self._is_refused:
-                exchange.discard()
-            else:
-                self._lost(exchange, PeerTimedOut("no 100 Continue"))
-        self._active.clear()
+        if self._is_refused:
+            # Who had no time to answer before the refusal has done nothing wrong.
+            self._slots.drop()
+        for exchange in self._slots.give_up(lambda _: PeerTimedOut("no 100 Continue")):
+            self.quorum.vote(exchange.slot, HTTPStatus.SERVICE_UNAVAILABLE)
         if self._is_refused or not self._has_quorum_ready:
             self.abandon()
             return False
@@ -149,72 +144,21 @@ class Upload:
     @property
     def _is_every_slot_served(self) -> bool:
         """Somebody waits for the body in every slot: who is still silent has a handoff that is not."""
-        return len(self._ready) == len(self._requests)
+        return len(self._ready) == self._slot_count
 
     @property
     def _is_refused(self) -> bool:
         """A replica has a newer object, or one at all where none may be: nobody is to store this body."""
         return any(reply.status in _REFUSALS for reply in self.replies)
 
-    def _start_all(self, slots: Sequence[Node | None]) -> None:
-        reached = [self._reach(slot, node) for slot, node in enumerate(slots)]
-        self._requests = self._plan([None if exchange is None else exchange.node for exchange in reached])
-        for slot, exchange in enumerate(reached):
-            if exchange is None:
-                self._leave(slot)
-            else:
-                self._send(exchange)
-
-    def _reach(self, slot: int, node: Node | None) -> Exchange | None:
-        """A connection to the node, or to the next handoff when there is none or it cannot be reached."""
-        while True:
-            if node is None:
-                node = next(self._handoffs, None)
-                if node is None:
-                    return None
-            exchange = self._caller.connect(node, slot=slot, interim=True, use_replication=self._use_replication)
-            if exchange.failure is None:
-                return exchange
-            self._faults.failed(node, exchange.failure)
-            node = None
-
-    def _send(self, exchange: Exchange) -> None:
-        exchange.send(self._requests[exchange.slot])
-        if exchange.failure is None:
-            self._active.append(exchange)
-        else:
-            self._faults.failed(exchange.node, exchange.failure)
-            self._start(exchange.slot, None)
-
-    def _start(self, slot: int, node: Node | None) -> None:
-        exchange = self._reach(slot, node)
-        if exchange is None:
-            self._leave(slot)
-        else:
-            self._send(exchange)
-
-    def _leave(self, slot: int) -> None:
-        """Nobody serves the slot, but perhaps the last resort."""
-        self._unserved.append(slot)
-        self.quorum.vote(slot, HTTPStatus.SERVICE_UNAVAILABLE)
-
     def _resort(self) -> bool:
-        """Give the slots that nobody serves to doubtful nodes, if a quorum is missing; True when one was reached."""
-        if self._has_quorum_ready or self._is_refused:
-            return False
-        count = len(self._active)
-        self._handoffs = self._doubtful
-        unserved, self._unserved = self._unserved, []
-        for slot in unserved:
-            self._start(slot, None)
-        return len(self._active) > count
+        """Ask doubtful nodes, if a quorum is missing; True when one was reached."""
+        return not self._has_quorum_ready and not self._is_refused and self._slots.resort()
 
     def _admit(self, exchange: Exchange) -> None:
         head = exchange.head
         if head is None:
-            assert exchange.failure is not None
-            self._faults.failed(exchange.node, exchange.failure)
-            return self._start(exchange.slot, None)
+            return self._slots.failed(exchange)
         if head.status < HTTPStatus.OK:
             if exchange.slot in self._ready:
                 # A silent node woke up after its handoff did: one copy for the slot is enough.
@@ -224,43 +168,48 @@ class Upload:
         body = exchange.read_body(self._times.answer_s) or b""
         exchange.discard()
         if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._faults.refused(exchange.node, head.status)
-            return self._start(exchange.slot, None)
+            return self._slots.refused(exchange, head.status)
         self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
         return self.quorum.vote(exchange.slot, head.status)
 
-    def _stand_in(self) -> None:
-        for exchange in list(self._active):
-            self._faults.silent(exchange.node)
-            node = next(self._handoffs, None)
-            if node is not None:
-                self._start(exchange.slot, node)
-        self._resort()
-
     # Relay
 
-    def relay(self, body: RequestBody, limit_bytes: int) -> bool:
+    def relay(self, body: RequestBody, limit_bytes: int, length: int | None = None) -> bool:
         """The whole body to the sinks; False when the quorum was lost. Raises what reading the body raises, and
-        BodyTooLarge, after the servers were told by a broken connection."""
+        BodyTooLarge, after the servers were told by a broken connection.
+
+        length: bytes that the body has, None when only its end will tell. A body of known length travels as one chunk:
+        its bytes reach the servers' buffers without a chunk's head in between.
+        """
         sinks = self._sinks = self._open_sinks()
         with_crc = any(sink.takes_crc for sink in sinks.live)
         opening = self._chunk(b"--" + self._boundary + b"\r\nX-Document: object body\r\n\r\n")
-        sinks.push(lambda sink: opening if sink.is_framed else ())
-        block = memoryview(bytearray(BLOCK_BYTES))
+        head = (b"%x\r\n" % length,) if length else ()
+        sinks.push(lambda sink: (*opening, *head) if sink.is_framed else head)
+        block = memoryview(bytearray(BLOCK_BYTES if length is None else min(BLOCK_BYTES, max(length, 1))))
+        most = limit_bytes if length is None else min(length, limit_bytes)
         try:
             while sinks.is_enough:
                 size = _fill(body, block)
                 if not size:
-                    return True
-                if self.digest.size + size > limit_bytes:
-                    raise BodyTooLarge(limit_bytes)
+                    return self._end_of_body(sinks, length)
+                if self.digest.size + size > most:
+                    raise BodyTooLarge(most)
                 filled = block[:size]
                 self.digest.update(filled, with_crc=with_crc)
-                sinks.push_to_all((b"%x\r\n" % size, filled, b"\r\n"))
+                sinks.push_to_all((filled,) if length is not None else (b"%x\r\n" % size, filled, _CRLF))
         except BaseException:
             self.abandon()
             raise
         return False
+
+    def _end_of_body(self, sinks: Sinks, length: int | None) -> bool:
+        if length:
+            if self.digest.size < length:
+                # Whatever came next would be taken for the rest of the body.
+                raise ClientDisconnected(f"{self.digest.size} bytes of {length} came")
+            sinks.push_to_all((_CRLF,))
+        return True
 
     def _open_sinks(self) -> Sinks:
         sinks = []
@@ -305,19 +254,35 @@ class Upload:
         shares = self._adopted(sinks.live)
         fuller = {slot: self._footer_pieces(footers | share) for slot, share in shares.items()}
         sinks.push(lambda sink: _ending(sink, plain, fuller.get(sink.exchange.slot, checked)))
-        waiting = []
+        before = {sink.exchange.slot: sink for sink in sinks.live}
         for sink in sinks.live:
             sink.exchange.connection.mark_request_whole()
             sink.exchange.expect_final()
-            waiting.append(sink.exchange)
-        self._collect(waiting)
+        self._collect([sink.exchange for sink in sinks.live])
+        if self.quorum.has_success:
+            self._tell_again(before, shares)
         return self.quorum.final()
+
+    def _tell_again(self, before: Mapping[int, Sink], shares: Mapping[int, object]) -> None:
+        """Have the targets told of servers that fell away after the footers. before: who was there then; shares: by
+        heir, what was taken over then."""
+        told = {reply.slot for reply in self.replies if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR}
+        if shares.keys() <= told:
+            told |= set(range(len(self._slots.requests))) - before.keys()
+        heirs = [slot for slot in before if self.quorum.has_succeeded(slot) and before[slot].takes_targets]
+        for slot, footers in adopted(self._slots.requests, told, heirs[:1]).items():
+            request = telling_again(self._slots.requests[slot], footers, self.digest.etag)
+            node = before[slot].exchange.node
+            exchange = self._slots.ask(node, request)
+            if exchange.failure is None:
+                wait_for_some([exchange], green.monotonic() + self._times.lend_s)
+            exchange.discard()
 
     def _adopted(self, live: Sequence[Sink]) -> dict[int, dict[str, str]]:
         """Footers for slots that take over the update targets of who fell away."""
         slots = [sink.exchange.slot for sink in live]
         heirs = [sink.exchange.slot for sink in live if sink.is_framed and sink.takes_crc and sink.takes_targets]
-        return adopted(self._requests, slots, heirs)
+        return adopted(self._slots.requests, slots, heirs)
 
     def _collect(self, waiting: list[Exchange]) -> None:
         give_up_s = green.monotonic() + max(self._times.answer_s, FINAL_PATIENCE_S)

@@ -6,21 +6,25 @@
     merge_shard_ranges   ranges, sender id                     get_shard_ranges  (containers only)
 
 Arguments are checked before anything is touched: a replica must not store what it can never read again (400 where
-Swift fails with 500). Account and container servers call replicate(). Source: formats 6.8.
+Swift fails with 500). A body that is no JSON but a piece of a file goes to db_upload. Account and container servers
+call replicate(). Source: formats 6.8.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
 from objstore.core.errors import BadRequest, BodyTooLarge, InvalidTimestamp, NotFound
+from objstore.core.hashing import HashSecrets
 from objstore.core.names import text_of
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
 from objstore.db import replica, shards
+from objstore.db.check import arrived_problem
 from objstore.db.container import ContainerBroker
 from objstore.db.database import Database, Databases
 from objstore.db.location import ACCOUNTS
@@ -30,28 +34,37 @@ from objstore.db.wire_rows import container_row_of, object_row_of, row_id_of
 from objstore.http.request import Request
 from objstore.http.response import Response, plain
 from objstore.http.status import HTTPStatus
+from objstore.replication import db_upload
 from objstore.runtime.clock import Clock
-from objstore.runtime.devices import Devices
+from objstore.runtime.devices import Devices, Reserve
 
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """One REPLICATE body: 1,000 rows of merge_items at the longest names stay far below."""
 
+ROW_ID_MAX = (1 << 63) - 1
+
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
-_TEMPORARY = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 Operation = Callable[[Database, list[Any], Timestamp], Response]
 
 
-def replicate(databases: Databases, devices: Devices, clock: Clock, request: Request) -> Response:
-    """Answer one REPLICATE request. Raises DeviceUnavailable, BadRequest and what the brokers raise."""
+def replicate(
+    databases: Databases, devices: Devices, clock: Clock, request: Request, secrets: HashSecrets, reserve: Reserve
+) -> Response:
+    """Answer one REPLICATE request. secrets: an installed file must be of the names its place is for. reserve: space
+    that uploads may not take. Raises DeviceUnavailable, BadRequest and what the brokers raise."""
     device, partition, hash_hex = _path(request)
     device_path = devices.path(device)
+    if db_upload.is_upload(request):
+        return db_upload.receive(databases, device_path, reserve, request)
     name, arguments = _call(request)
     operation = _OPERATIONS.get(name)
     if operation is None or (name in _CONTAINERS_ONLY and databases.kind.datadir == ACCOUNTS):
         raise BadRequest(f"Unknown operation {name!r}")
     if not _HASH.match(hash_hex) or not (partition.isascii() and partition.isdigit()):
         return _missing()
+    if name in _INSTALLERS:
+        _check_arrived(databases.at(device_path, partition, hash_hex), arguments, secrets)
     try:
         return operation(databases.at(device_path, partition, hash_hex), arguments, clock.now())
     except NotFound:
@@ -62,7 +75,10 @@ def _sync(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     remote = _remote_state(arguments)
     state = ContainerBroker(database).state().sharding if database.location.datadir != ACCOUNTS else ""
     datadir = database.location.datadir
-    reply = database.write(lambda connection: replica.sync(connection, datadir, remote, state, now.internal))
+    if database.read(lambda connection: replica.has_news(connection, datadir, remote)):
+        database.write(lambda connection: replica.take_over(connection, datadir, remote, now.internal))
+        _settle_links(database)
+    reply = database.read(lambda connection: replica.sync_reply(connection, datadir, remote.id, state))
     return Response(HTTPStatus.OK, {"content-type": "text/html; charset=UTF-8"}, json.dumps(reply).encode())
 
 
@@ -70,7 +86,7 @@ def _merge_items(database: Database, arguments: list[Any], now: Timestamp) -> Re
     items, sender = _arguments(arguments, 2)
     _check_list(items)
     is_account = database.location.datadir == ACCOUNTS
-    point = max((row_id_of(item) for item in items if isinstance(item, dict)), default=-1)
+    point = max((_row_id(row_id_of(item)) for item in items if isinstance(item, dict)), default=-1)
     to_row: Callable[[Any], Any] = container_row_of if is_account else object_row_of
     rows = [to_row(item) for item in items]
 
@@ -91,19 +107,25 @@ def _merge_syncs(database: Database, arguments: list[Any], now: Timestamp) -> Re
     for item in items:
         if not isinstance(item, dict) or not isinstance(item.get("sync_point"), int):
             raise BadRequest("Invalid sync point")
-        points.append((_text(item.get("remote_id")), item["sync_point"]))
+        points.append((_text(item.get("remote_id")), _row_id(item["sync_point"])))
     database.write(lambda connection: raise_sync_points(connection, points))
     return plain(HTTPStatus.ACCEPTED)
 
 
 def _complete_rsync(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     arrived, final_name = _arrived(database, arguments)
-    return plain(HTTPStatus.NO_CONTENT) if replica.install(database, arrived, final_name) else _missing()
+    if not replica.install(database, arrived, final_name):
+        return _missing()
+    _settle_links(database)
+    return plain(HTTPStatus.NO_CONTENT)
 
 
 def _rsync_then_merge(database: Database, arguments: list[Any], now: Timestamp) -> Response:
     arrived, _ = _arrived(database, arguments)
-    return plain(HTTPStatus.NO_CONTENT) if replica.install_merged(database, arrived, now.internal) else _missing()
+    if not replica.install_merged(database, arrived, now.internal):
+        return _missing()
+    _settle_links(database)
+    return plain(HTTPStatus.NO_CONTENT)
 
 
 def _merge_shard_ranges(database: Database, arguments: list[Any], now: Timestamp) -> Response:
@@ -121,6 +143,12 @@ def _get_shard_ranges(database: Database, arguments: list[Any], now: Timestamp) 
     return Response(HTTPStatus.OK, {"content-type": "application/json"}, body)
 
 
+def _settle_links(database: Database) -> None:
+    """A replica learns here that its container is synced, or no longer is."""
+    if database.location.datadir != ACCOUNTS:
+        ContainerBroker(database).settle_sync_link()
+
+
 _OPERATIONS: dict[str, Operation] = {
     "sync": _sync,
     "merge_items": _merge_items,
@@ -130,6 +158,7 @@ _OPERATIONS: dict[str, Operation] = {
     "merge_shard_ranges": _merge_shard_ranges,
     "get_shard_ranges": _get_shard_ranges,
 }
+_INSTALLERS = frozenset({"complete_rsync", "rsync_then_merge"})
 _CONTAINERS_ONLY = frozenset({"merge_shard_ranges", "get_shard_ranges"})
 
 
@@ -160,7 +189,7 @@ def _remote_state(arguments: list[Any]) -> replica.RemoteState:
     changed_at, count, policy_index = (*arguments[7:], None, None, None)[:3]
     try:
         return replica.RemoteState(
-            max_row=int(max_row),
+            max_row=_row_id(int(max_row)),
             hash=_text(hash_text),
             id=_text(remote_id),
             created_at=_time(created_at),
@@ -186,14 +215,29 @@ def _arrived(database: Database, arguments: list[Any]) -> tuple[str, str | None]
     """(path of the copied file, name it is to get). Names come from the network: nothing that leaves the directory."""
     if not 1 <= len(arguments) <= 2:
         raise BadRequest("expected the name of a file")
-    name = _text(arguments[0])
-    if not _TEMPORARY.match(name) or name in (".", ".."):
-        raise BadRequest(f"{name!r} is not the name of a temporary file")
+    name = db_upload.temporary_name(_text(arguments[0]))
     final_name = _text(arguments[1]) if len(arguments) == 2 else None
     location = database.location
     if final_name is not None and not re.fullmatch(rf"{location.hash}(_[0-9]{{10}}\.[0-9]{{5}})?\.db", final_name):
         raise BadRequest(f"{final_name!r} is not the name of this database")
     return f"{location.device_path}/tmp/{name}", final_name
+
+
+def _check_arrived(database: Database, arguments: list[Any], secrets: HashSecrets) -> None:
+    """Refuse, and remove, a file that is damaged or is the database of something else."""
+    path, _ = _arrived(database, arguments)
+    location, fs = database.location, database.shared.fs
+
+    def check() -> str:
+        problem = arrived_problem(path, secrets, location.hash)
+        if problem:
+            fs.unlink(path)
+        return problem
+
+    problem = database.shared.threads.run(location.device_path, check) if os.path.lexists(path) else ""
+    if problem:
+        database.shared.logger.error("hash=%s file=%r reason=%r: file of a peer refused", location.hash, path, problem)
+        raise BadRequest(f"the file is refused: {problem}")
 
 
 def _arguments(arguments: list[Any], count: int) -> list[Any]:
@@ -210,6 +254,17 @@ def _check_list(value: Any) -> None:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise BadRequest(f"{value!r} is not text")
+    try:
+        value.encode()  # Lone surrogates have no UTF-8.
+    except UnicodeEncodeError:
+        raise BadRequest(f"{value!r} is not text") from None
+    return value
+
+
+def _row_id(value: int) -> int:
+    """-1 for none; no more than SQLite can hold."""
+    if not -1 <= value <= ROW_ID_MAX:
+        raise BadRequest(f"{value} is not a ROWID")
     return value
 
 

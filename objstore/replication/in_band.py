@@ -65,10 +65,11 @@ class DamagedOnTheWay(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InBandSender:
-    """timeout_s: for every wait for the peer."""
+    """timeout_s: for every wait for the peer; confirm_timeout_s: where it opens and syncs files before it answers."""
 
     caller: Caller
     timeout_s: float
+    confirm_timeout_s: float
 
     def synchronise(
         self,
@@ -86,7 +87,8 @@ class InBandSender:
         if is_confirming:
             headers.append(("X-Backend-Objstore-Confirm", "yes"))
         try:
-            found = open_dialogue(self.caller, node, "SSYNC", f"/{subject.partition}", headers, self.timeout_s)
+            timeout_s = self.confirm_timeout_s if is_confirming else self.timeout_s
+            found = open_dialogue(self.caller, node, "SSYNC", f"/{subject.partition}", headers, timeout_s)
         except PeerError as error:
             return Outcome(failure=NodeFailure.of_error(node, error))
         if isinstance(found, NodeFailure):

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -194,6 +195,17 @@ class Fs:
     def link_name(self, source: str, target: str) -> None:
         """A second name for a named file. Raises FileExistsError."""
         os.link(source, target)
+
+    def replace_symlink(self, target: str, path: str) -> None:
+        """A symbolic link at `path`, instead of what is there, in one step; not durable. Its directory must exist."""
+        temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
+        self.unlink(temporary)
+        os.symlink(target, temporary)
+        try:
+            self.rename(temporary, path)
+        except BaseException:
+            self.unlink(temporary)
+            raise
 
     def rename(self, source: str, target: str) -> None:
         """Replace target in one step; not durable until its directory is synced."""

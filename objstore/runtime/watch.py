@@ -14,14 +14,14 @@ import logging
 import math
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from select import epoll, poll  # Taken now: green.patch_sockets() removes them from the module.
 from typing import Protocol
 
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "wait_any_readable"]
 
 SWEEP_S = 0.1
 """Deadlines are kept to this grain."""
@@ -79,9 +79,7 @@ class Watch:
             return
         assert self.reader is None, "two green threads read one socket"
         self.reader = green.current()
-        self.read_deadline = deadline
-        if deadline < self._reactor.next_sweep:
-            self._reactor.sweep_at(deadline)
+        self._expect_read(deadline)
         try:
             green.park()
         finally:
@@ -116,6 +114,9 @@ class Watch:
         """
         self.is_readable = False
         self.reader = waiter
+        self._expect_read(deadline)
+
+    def _expect_read(self, deadline: float) -> None:
         self.read_deadline = deadline
         if deadline < self._reactor.next_sweep:
             self._reactor.sweep_at(deadline)
@@ -132,6 +133,30 @@ class Watch:
             if waiter is not None:
                 green.call_after(0, waiter.switch)
         self.reader = self.writer = None
+
+
+def wait_any_readable(watches: Sequence[Watch], deadline: float) -> bool:
+    """As Watch.wait_readable, for whichever is first: afterwards is_readable says which. False at the deadline."""
+    for watch in watches:
+        if watch.is_readable:
+            return True
+    current = green.current()
+    for watch in watches:
+        assert watch.reader is None, "two green threads read one socket"
+        watch.reader = current
+    watches[0]._expect_read(deadline)
+    try:
+        green.park()
+        return True
+    except TimedOut:
+        return False
+    finally:
+        for watch in watches:
+            if watch.reader is current:
+                watch.reader = None
+            else:
+                watch.is_readable = True
+            watch.read_deadline = _NEVER
 
 
 class _Reactor:
@@ -253,6 +278,7 @@ class _Reactor:
         if not readers and not writers:
             return None
         if _are_ready(readable, writable):
+            _mark_readable(readers)
             return True
         current = green.current()
         for reader in readers:
@@ -267,6 +293,7 @@ class _Reactor:
             self._expect((readers or writers)[0], bool(readers), green.monotonic() + timeout_s)
         try:
             green.park()
+            _mark_readable(readers)
             return True
         except TimedOut:
             return False
@@ -287,6 +314,12 @@ class _Reactor:
             watch.write_deadline = deadline
         if deadline < self.next_sweep:
             self.sweep_at(deadline)
+
+
+def _mark_readable(watches: Iterable[Watch]) -> None:
+    """Which of them it is, is for their readers to find: none of them may believe that nothing has come."""
+    for watch in watches:
+        watch.is_readable = True
 
 
 def _are_ready(readable: tuple[int, ...], writable: tuple[int, ...]) -> bool:

@@ -186,7 +186,8 @@ class DiskEngine:
         file = NamedLater(self._fs, layout, address)
         with disk_errors(address.device):
             try:
-                file.open()
+                # A POST or a DELETE is as a rule of an object that is there.
+                file.open(expects_directory=not body)
                 if body:
                     self._fs.write(file.fd, body)
                 file.publish(name, kept, next_part_power, self._rules())

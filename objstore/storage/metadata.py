@@ -81,10 +81,12 @@ def _remembered(blob: bytes) -> Metadata:
 
 
 def _decode(blob: bytes) -> Metadata:
-    try:
-        pairs = pickles.loads(blob)
-    except pickles.UnsafePickle as error:
-        raise BadMetadata(f"metadata is unreadable: {error}") from None
+    pairs: object = pickles.loads_bytes(blob)
+    if pairs is None:
+        try:
+            pairs = pickles.loads(blob)
+        except pickles.UnsafePickle as error:
+            raise BadMetadata(f"metadata is unreadable: {error}") from None
     if not isinstance(pairs, dict):
         raise BadMetadata("metadata is not a mapping")
     encoding = "utf-8" if _PY3_MARK in blob[:_PY3_WITHIN] else "latin-1"

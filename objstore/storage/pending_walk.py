@@ -6,6 +6,7 @@ Called from native threads.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ from objstore.storage.pending import DeferredUpdate, decode
 
 READ_AT_ONCE = 4096
 FILE_BYTES_MAX = 1 << 20
+# A large buffer costs more than the file: nearly all are below this.
+_USUAL_BYTES = 8192
+_NO_FILE = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
+"""What opening or reading a link, a directory or a socket says."""
 _SUFFIX = re.compile(r"[0-9a-f]{3}")
 _HASH = re.compile(r"[0-9a-f]{32}")
 
@@ -38,12 +43,14 @@ class Corrupt:
 @dataclass(slots=True)
 class Window:
     """What was found in some suffix directories. superseded: files that a newer one of the same hash makes
-    meaningless. empty: directories that hold nothing."""
+    meaningless. empty: directories that hold nothing. unreadable: files that the
+    disk did not give; they may be whole."""
 
     waiting: list[Waiting] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)
     corrupt: list[Corrupt] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    unreadable: list[Corrupt] = field(default_factory=list)
     file_count: int = 0
 
 
@@ -103,13 +110,13 @@ def _parsed(name: str) -> tuple[str, Timestamp] | None:
 
 def _read(path: str, timestamp: Timestamp, window: Window) -> None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        content = _content(path)
     except FileNotFoundError:
         return
-    try:
-        content = os.read(fd, FILE_BYTES_MAX + 1)
-    finally:
-        os.close(fd)
+    except OSError as error:
+        found = window.corrupt if error.errno in _NO_FILE else window.unreadable
+        found.append(Corrupt(path, error.strerror or str(error)))
+        return
     if len(content) > FILE_BYTES_MAX:
         window.corrupt.append(Corrupt(path, f"longer than {FILE_BYTES_MAX} bytes"))
         return
@@ -117,3 +124,15 @@ def _read(path: str, timestamp: Timestamp, window: Window) -> None:
         window.waiting.append(Waiting(path, timestamp, decode(content)))
     except ValueError as error:
         window.corrupt.append(Corrupt(path, str(error)))
+
+
+def _content(path: str) -> bytes:
+    """All of a file, or more than FILE_BYTES_MAX of it. Raises OSError; never waits for a pipe's other end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = os.read(fd, _USUAL_BYTES)
+        if len(content) == _USUAL_BYTES:
+            content += os.read(fd, FILE_BYTES_MAX)
+        return content
+    finally:
+        os.close(fd)

@@ -124,7 +124,8 @@ def resolve(names: Iterable[str]) -> LiveSet:
 @lru_cache(maxsize=1024)
 def _lone_data(name: str) -> LiveSet:
     """Most directories hold one file, and those read most are read again."""
-    return _resolve((name,))
+    _, file = _parse(name)
+    return _resolve((name,)) if file is None else LiveSet(file, None, None, None, (), ())
 
 
 def _resolve(names: Iterable[str]) -> LiveSet:
@@ -142,6 +143,7 @@ def _resolve(names: Iterable[str]) -> LiveSet:
     return _decide(kinds, overflow, unexpected)
 
 
+@lru_cache(maxsize=1024)
 def _parse(name: str) -> tuple[str, File | None]:
     matched = _FILE.match(name)
     if matched is None:
@@ -159,14 +161,16 @@ def _decide(kinds: dict[str, list[File]], overflow: list[tuple[str, str]], unexp
     # 1. The newest tombstone ends everything that is not newer, its own kind included.
     tombstone = _newest(kinds[TOMBSTONE])
     # 2. The newest data that survived ends tombstones and POSTs that are not newer than it.
-    data = _newest(file for file in kinds[DATA] if tombstone is None or file.timestamp > tombstone.timestamp)
+    data = _newest([file for file in kinds[DATA] if tombstone is None or file.timestamp > tombstone.timestamp])
     if data is not None:
         tombstone = None
     floor = data or tombstone
     # 3. Of the POSTs after that the newest counts, and one more if its content type is newer.
-    metas = [file for file in kinds[META] if floor is None or file.timestamp > floor.timestamp]
-    meta = max(metas, key=_meta_order, default=None)
-    content_type_meta = _newer_content_type(metas, meta)
+    meta = content_type_meta = None
+    if kinds[META]:
+        metas = [file for file in kinds[META] if floor is None or file.timestamp > floor.timestamp]
+        meta = max(metas, key=_meta_order, default=None)
+        content_type_meta = _newer_content_type(metas, meta)
 
     kept = {file.name for file in (data, meta, content_type_meta, tombstone) if file is not None}
     parsed = [file.name for files in kinds.values() for file in files]
@@ -180,7 +184,9 @@ def _decide(kinds: dict[str, list[File]], overflow: list[tuple[str, str]], unexp
     return LiveSet(data, meta, content_type_meta, tombstone, tuple(obsolete), tuple(unexpected))
 
 
-def _newest(files: Iterable[File]) -> File | None:
+def _newest(files: list[File]) -> File | None:
+    if len(files) < 2:
+        return files[0] if files else None
     return max(files, key=lambda file: (file.timestamp, file.name), default=None)
 
 

@@ -88,8 +88,15 @@ class NamedLater:
         self._has_replaced = False
         self._is_new_directory = False
 
-    def open(self) -> None:
-        """Steps 1 and 2. Raises OSError."""
+    def open(self, *, expects_directory: bool = False) -> None:
+        """Steps 1 and 2. expects_directory: the hash directory is likely to be there. Raises OSError."""
+        if expects_directory:
+            try:
+                self.fd = self.fs.open_unnamed(self.directory)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOENT and error.errno not in _NO_UNNAMED_FILES:
+                    raise
         for _ in range(MAX_LINK_ATTEMPTS):
             changed = self.fs.create_directories(self.directory)
             # What another writer puts there meanwhile, that writer cleans: it finds the directory made.

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.clients.tools import Tools
-from tests.support.deployment import Deployment
+from tests.support.cluster import Cluster
 
 COMMAND_S = 1800
+ADMIN = "admin:admin"
 
 
 class ClientFailed(AssertionError):
@@ -66,10 +67,9 @@ class Swift:
 
     name = "swift"
 
-    def __init__(self, tools: Tools, deployment: Deployment) -> None:
-        user, key = deployment.credentials()
+    def __init__(self, tools: Tools, cluster: Cluster) -> None:
         self._command = _Command(
-            tools.swift, {"ST_AUTH": f"{deployment.endpoint}/auth/v1.0", "ST_USER": user, "ST_KEY": key}
+            tools.swift, {"ST_AUTH": cluster.auth_url, "ST_USER": ADMIN, "ST_KEY": cluster.key(ADMIN)}
         )
 
     def start_upload(self, source: Path, container: str) -> subprocess.Popen[str]:
@@ -93,16 +93,15 @@ class Rclone:
 
     name = "rclone"
 
-    def __init__(self, tools: Tools, deployment: Deployment) -> None:
-        user, key = deployment.credentials()
+    def __init__(self, tools: Tools, cluster: Cluster) -> None:
         self._command = _Command(
             tools.rclone,
             {
                 "RCLONE_CONFIG": "/dev/null",
                 "RCLONE_CONFIG_HERE_TYPE": "swift",
-                "RCLONE_CONFIG_HERE_AUTH": f"{deployment.endpoint}/auth/v1.0",
-                "RCLONE_CONFIG_HERE_USER": user,
-                "RCLONE_CONFIG_HERE_KEY": key,
+                "RCLONE_CONFIG_HERE_AUTH": cluster.auth_url,
+                "RCLONE_CONFIG_HERE_USER": ADMIN,
+                "RCLONE_CONFIG_HERE_KEY": cluster.key(ADMIN),
             },
         )
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.replay.client import wait_for_port
-from tests.support.deployment import REPOSITORY, free_port
+from tests.support.ports import PortBlock
 
+REPOSITORY = Path(__file__).parents[2]
 SERVICES = ("account", "container", "object")
 START_S = 60.0
 
@@ -75,10 +76,9 @@ def running(folder: Path, *, prefix: str, suffix: str, devices: tuple[str, ...])
     (folder / "swift.conf").write_text(SWIFT_CONF.format(prefix=prefix, suffix=suffix))
     for device in devices:
         (folder / "devices" / device).mkdir(parents=True)
-    addresses, children = {}, []
+    addresses, children, ports = {}, [], PortBlock()
     try:
-        for service in SERVICES:
-            port = free_port()
+        for port, service in enumerate(SERVICES, ports.first):
             conf = folder / f"{service}-server.conf"
             conf.write_text(SERVER_CONF.format(port=port, folder=folder, service=service))
             log = (folder / f"{service}.log").open("wb")
@@ -101,3 +101,4 @@ def running(folder: Path, *, prefix: str, suffix: str, devices: tuple[str, ...])
             child.send_signal(signal.SIGTERM)
         for child in children:
             child.wait(30)
+        ports.release()

@@ -17,7 +17,7 @@ from tests.replay.wire.lines import load
 from tests.replay.wire.sink import Sink
 from tests.replay.wire.tap import Tap
 from tests.replay.wire.tolerances import NOT_RELAYED
-from tests.support.deployment import Deployment, set_option
+from tests.support.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -66,27 +66,25 @@ def test_our_servers_answer_as_recorded(operation, backend_results):
 def relay_results(tmp_path_factory):
     taps: dict[str, Tap] = {}
 
-    def edited(etc: Path) -> None:
-        swift = etc / "swift.conf"
-        set_option(swift, "swift-hash", "swift_hash_path_prefix", SECRETS["prefix"])
-        set_option(swift, "swift-hash", "swift_hash_path_suffix", SECRETS["suffix"])
-        proxy = etc / "proxy-server.conf"
-        set_option(proxy, "app:proxy-server", "account_autocreate", "true")
-        set_option(proxy, "app:proxy-server", "allow_account_management", "true")
-        set_option(proxy, "filter:tempauth", "user_wire_admin", "key .reseller_admin")
-        # The recording knows no handoffs: on a busy machine nobody is to stand in for who is slow.
-        for patience in ("concurrency_timeout", "lend_timeout", "post_quorum_timeout"):
-            set_option(proxy, "app:proxy-server", patience, "8")
-        for ring in sorted(etc.glob("*.ring.gz")):
-            put_taps_into(ring, taps)
-
-    options = ("--nodes", "4", "--part-power", "8", "--policy", "gold:3", "--policy", "ec21:3", "--policy", "silver:2")
-    folder = tmp_path_factory.mktemp("relay") / "cluster"
-    with Deployment(folder, options=options, edit=edited) as deployment:
-        answer = deployment.request("GET", "/auth/v1.0", {"X-Auth-User": "wire:admin", "X-Auth-Key": "key"})
+    cluster = Cluster(
+        tmp_path_factory.mktemp("relay") / "cluster",
+        part_power=8, proxy_workers=2, policies=("gold:3", "ec21:3", "silver:2"),
+    )  # fmt: skip
+    cluster.configure_cluster("swift-hash", "swift_hash_path_prefix", SECRETS["prefix"])
+    cluster.configure_cluster("swift-hash", "swift_hash_path_suffix", SECRETS["suffix"])
+    cluster.configure("app:proxy-server", "account_autocreate", "true")
+    cluster.configure("app:proxy-server", "allow_account_management", "true")
+    cluster.configure("filter:tempauth", "user_wire_admin", "key .reseller_admin")
+    # The recording knows no handoffs: on a busy machine nobody is to stand in for who is slow.
+    for patience in ("concurrency_timeout", "lend_timeout", "post_quorum_timeout"):
+        cluster.configure("app:proxy-server", patience, 8)
+    for ring in sorted(cluster.directory.etc.glob("*.ring.gz")):
+        put_taps_into(ring, taps)
+    with cluster:
+        answer = cluster.ask("GET", "/auth/v1.0", {"X-Auth-User": "wire:admin", "X-Auth-Key": "key"})
         token = answer.header("x-auth-token")
         results = {
-            name: relay.play(lines, deployment.address, token, taps)
+            name: relay.play(lines, cluster.address, token, taps)
             for name, lines in OPERATIONS
             if name in PROXY_IDS and name not in NOT_RELAYED
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from objstore.account.app import make_app as make_account_app
 from objstore.account.settings import AccountServerSettings
+from objstore.config.cluster import Cluster
 from objstore.container.app import make_app as make_container_app
 from objstore.container.settings import ContainerServerSettings
 from objstore.core.hashing import HashSecrets
@@ -31,10 +32,8 @@ def _settings(kind: Any, root: Path, options: dict[str, str]) -> Any:
 def account_server(root: Path, limits: Limits | None = None, clock: Any = None, **options: str) -> BackendApp:
     return make_account_app(
         _settings(AccountServerSettings, root, options),
-        secrets=SECRETS,
-        policies=POLICIES,
-        limits=limits or Limits(),
-        clock=clock or SimClock(),
+        Cluster(root, SECRETS, POLICIES, limits or Limits()),
+        clock or SimClock(),
     )
 
 
@@ -44,9 +43,7 @@ def container_server(
     """send: what stands in for account servers; by default they answer 201."""
     return make_container_app(
         _settings(ContainerServerSettings, root, options),
-        secrets=SECRETS,
-        policies=POLICIES,
-        limits=limits or Limits(),
-        clock=clock or SimClock(),
+        Cluster(root, SECRETS, POLICIES, limits or Limits()),
+        clock or SimClock(),
         send=send or (lambda node, target, headers, timeout_s: 201),
     )

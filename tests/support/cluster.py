@@ -1,9 +1,10 @@
-"""A whole cluster of real processes in a directory, for cluster and functional tests.
+"""A whole cluster of real processes in a directory, for cluster and functional tests, clients and benchmarks.
 
     def test_x(tmp_path):
         with Cluster(tmp_path, policies=("gold:3", "tin:2")) as cluster:
             cluster.kill_node("n2")
             status, headers, body = cluster.request("PUT", "/c")
+            answer = cluster.ask("GET", "/healthcheck")
 
 Everything that is set (users, settings) before start() is in force from the first request on. The cluster dies with the
 test process, however that ends.
@@ -12,10 +13,8 @@ test process, however that ends.
 from __future__ import annotations
 
 import functools
-import http.client
 import io
 import os
-import random
 import re
 import signal
 import subprocess
@@ -24,21 +23,48 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from objstore.cli.main import main
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.init import InitPlan
 from objstore.runtime import control, process
+from tests.replay.client import Answer, Outgoing, exchange, head_bytes
+from tests.replay.placeholders import to_bytes
+from tests.support.ports import PortBlock
 
 T = TypeVar("T")
-PATIENCE_S = 30.0
-_POLL_S = 0.01
+PATIENCE_S = 60.0
+"""For what a machine does in a second, however busy it is."""
+_POLL_S = 0.02
+_DEFAULT = InitPlan()
+_NODES_FROM = 10
+"""The proxy's port is the first of the block, those of the nodes come from here on."""
 _ROOT = Path(__file__).parents[2]
 
 
-def until(condition: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One that runs. role: supervisor, proxy, object, …; node: "" for those of no node."""
+
+    pid: int
+    role: str
+    node: str
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """token and account path (/v1/AUTH_x) of the administrator."""
+
+    token: str
+    path: str
+
+
+def until(condition: Callable[[], T], what: str, patience_s: float = PATIENCE_S, poll_s: float = _POLL_S) -> T:
     """Poll until condition() is true and return it; AssertionError after patience_s."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -46,7 +72,7 @@ def until(condition: Callable[[], T], what: str, patience_s: float = PATIENCE_S)
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
-        time.sleep(_POLL_S)
+        time.sleep(poll_s)
 
 
 def is_alive(pid: int) -> bool:
@@ -66,8 +92,8 @@ def objstore(*arguments: object, environ: Mapping[str, str] | None = None) -> tu
 
 
 class Cluster:
-    """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`. Starting it is
-    the `with` statement or start(); init() alone makes the directory. account, user, key: of the administrator."""
+    """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`; options: more
+    of its flags. Starting it is the `with` statement or start(); init() alone makes the directory."""
 
     def __init__(
         self,
@@ -78,15 +104,15 @@ class Cluster:
         part_power: int = 6,
         proxy_workers: int = 1,
         policies: Sequence[str] = (),
-        port: int = 0,
+        options: Sequence[str] = (),
     ) -> None:
         self.directory = ClusterDirectory(directory.resolve())
         self._arguments: list[object] = ["--nodes", nodes, "--replicas", replicas, "--part-power", part_power]
-        self._arguments += ["--proxy-workers", proxy_workers, "--port", port]
-        # Below the kernel's own range, and seldom that of another test that is starting now.
-        self._arguments += ["--node-port", random.randrange(10000, 30000, 10)]
+        self._arguments += ["--proxy-workers", proxy_workers]
         for policy in policies:
             self._arguments += ["--policy", policy]
+        self._arguments += options
+        self._ports: PortBlock | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
 
@@ -102,25 +128,27 @@ class Cluster:
     def init(self) -> Cluster:
         """Make the directory, once."""
         if not self.directory.exists:
-            code, _, error = objstore("init", self.directory.root, *self._arguments)
+            self._ports = PortBlock()
+            ports = ["--port", self._ports.first, "--node-port", self._ports.first + _NODES_FROM]
+            code, _, error = objstore("init", self.directory.root, *ports, *self._arguments)
             assert code == 0, error
         return self
 
-    def start(self) -> Cluster:
-        """Make the directory when it is not there, start everything, and wait until it serves."""
+    def start(self, *options: str) -> Cluster:
+        """Make the directory when it is not there, start everything, and wait until it serves. options: more of up."""
         self.init()
-        self.start_unready()
+        self.start_unready(*options)
         self.wait_ready()
         return self
 
-    def start_unready(self) -> subprocess.Popen[bytes]:
+    def start_unready(self, *options: str) -> subprocess.Popen[bytes]:
         """Start the supervisor and return at once: for tests of what goes wrong."""
         assert self._process is None or self._process.poll() is not None, "running already"
         with open(self.output_file, "wb") as output, warnings.catch_warnings():
             # eventlet warns at every fork of a process that has imported it, and preexec_fn means a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root)],
+                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -150,15 +178,16 @@ class Cluster:
 
     def close(self) -> None:
         """Whatever happened: nothing runs afterwards."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGTERM)
+                try:
+                    self._process.wait(10)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+            self._process.wait()
+        if self._ports is not None:
+            self._ports.release()
 
     @property
     def output_file(self) -> Path:
@@ -226,6 +255,16 @@ class Cluster:
             and role in (None, row["role"])
         ]
 
+    def processes(self) -> list[Process]:
+        """Everything that runs, the supervisor too."""
+        status = self.status()
+        assert status is not None, self.output()
+        return [
+            Process(row["pid"], row["role"].removesuffix("-server"), row["node"].replace("-", ""), tuple(row["ports"]))
+            for row in status["processes"]
+            if row["pid"]
+        ]
+
     @property
     def supervisor_pid(self) -> int:
         assert self._process is not None
@@ -283,11 +322,16 @@ class Cluster:
     # Requests
 
     @property
-    def endpoint(self) -> str:
-        """http://127.0.0.1:PORT"""
+    def address(self) -> tuple[str, int]:
+        """Of the proxy."""
         found = re.search(r"^\s*bind_port\s*=\s*(\d+)", self.directory.proxy_conf.read_text(), re.M)
         assert found
-        return f"http://127.0.0.1:{found[1]}"
+        return "127.0.0.1", int(found[1])
+
+    @property
+    def endpoint(self) -> str:
+        """http://127.0.0.1:PORT"""
+        return "http://{}:{}".format(*self.address)
 
     @property
     def auth_url(self) -> str:
@@ -330,16 +374,39 @@ class Cluster:
     def raw_request(
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        """A request with nothing added. target: as it stands in the request line."""
-        parts = urlsplit(self.endpoint)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
-        try:
-            connection.request(method, target, body, dict(headers or {}))
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, found, response.read()
-        finally:
-            connection.close()
+        """A request with nothing added. target: as it stands in the request line. ConnectionError without an answer."""
+        answer = self.ask(method, target, headers, body or b"")
+        if answer.status is None or answer.is_truncated:
+            raise ConnectionError(f"{method} {target}: no whole answer ({answer.problem})")
+        return answer.status, {name.lower(): value for name, value in answer.headers}, answer.body
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        timeout_s: float = PATIENCE_S,
+    ) -> Answer:
+        """One request on a connection of its own, and whatever came back, also where that is no whole answer."""
+        address = self.address
+        pairs = [(b"Host", b"%s:%d" % (address[0].encode(), address[1]))]
+        pairs += [(to_bytes(name), to_bytes(value)) for name, value in (headers or {}).items()]
+        if body or method in ("PUT", "POST"):
+            pairs.append((b"Content-Length", b"%d" % len(body)))
+        head = head_bytes(to_bytes(method), to_bytes(target), b"HTTP/1.1", pairs)
+        return exchange(address, Outgoing(head, body, is_head=method == "HEAD"), timeout_s=timeout_s)
+
+    def login(self, user: str = "admin:admin") -> Login:
+        return Login(self.token(user), urlsplit(self.storage_url(user.partition(":")[0])).path)
+
+
+def like_a_newcomers(directory: Path, *options: str) -> Cluster:
+    """A cluster as `objstore up` makes it when nothing is said but these flags: for benchmarks and clients."""
+    return Cluster(
+        directory, part_power=_DEFAULT.part_power, proxy_workers=int(_DEFAULT.proxy_workers), options=options
+    )
 
 
 def _with_setting(text: str, section: str, key: str, value: str) -> str:
@@ -362,4 +429,14 @@ def _with_setting(text: str, section: str, key: str, value: str) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["PATIENCE_S", "STORAGE_KINDS", "Cluster", "is_alive", "objstore", "until"]
+__all__ = [
+    "PATIENCE_S",
+    "STORAGE_KINDS",
+    "Cluster",
+    "Login",
+    "Process",
+    "is_alive",
+    "like_a_newcomers",
+    "objstore",
+    "until",
+]

@@ -80,6 +80,15 @@ class FakeBody:
         return bytes(buffer[: self.readinto(memoryview(buffer))])
 
 
+class LineBody(FakeBody):
+    """wsgi.input of a conversation that is read line by line."""
+
+    def readline(self, limit: int = -1) -> bytes:
+        end = self._current.find(b"\n") + 1 or len(self._current)
+        line, self._current = self._current[: min(end, limit)], self._current[min(end, limit) :]
+        return line
+
+
 class FakeSink:
     """Where a TransferBody goes when there is no socket."""
 

@@ -15,6 +15,8 @@ from objstore.storage.writer import WriteSettings
 from tests.support.clock import SimClock
 
 SECRETS = HashSecrets(b"vector-prefix", b"vector-suffix")
+LARGE_METADATA = {f"x_object_meta_{number}": "v" * 250 for number in range(40)}
+"""More than the attributes of a file on ext4 hold."""
 MD5_OF_HELLO = "5d41402abc4b2a76b9719d911017c592"
 
 

@@ -37,6 +37,8 @@ class Says:
     """Takes no byte of the body after its head."""
     breaks_after: int | None = None
     """Breaks once it has taken this many bytes of body."""
+    ends_at_last: bool = False
+    """Breaks instead of its final answer, once it has the whole body."""
     ends_early: Says | Breaks | None = None
     """Said once the first bytes of body are taken, in place of the answer; it takes the rest as if nothing were."""
 
@@ -131,6 +133,7 @@ class ScriptedConnection:
         return self._mine.fileno()
 
     has_answer_begun = False
+    is_quiet = False
 
     def send_request(self, method, target, headers, body=b"", *, timeout_s):
         self.asked = Asked(self._address, method, target, list(headers), bytearray(body))
@@ -195,7 +198,10 @@ class ScriptedConnection:
         return self.try_send(b"".join(pieces))
 
     def mark_request_whole(self):
-        self._answer()
+        if self._line.ends_at_last:
+            self._due(0.0, PeerBroken("closed"))
+        else:
+            self._answer()
 
     def try_read_head(self):
         if not self._heads:
@@ -206,8 +212,9 @@ class ScriptedConnection:
             raise found
         return found
 
-    def wait_for_head(self, deadline_s):
-        return green.wait_any([self.fd], (), max(0.0, deadline_s - green.monotonic()))
+    def wait_for_head(self, deadline_s, others=()):
+        descriptors = [self.fd, *(other.fd for other in others)]
+        return green.wait_any(descriptors, (), max(0.0, deadline_s - green.monotonic()))
 
     def read_all(self, limit_bytes, timeout_s):
         return b"".join(iter(lambda: self.read_some(limit_bytes, timeout_s), b""))

@@ -1,5 +1,6 @@
 """runtime/fs.py on the real file system."""
 
+import fcntl
 import os
 
 import pytest
@@ -73,3 +74,37 @@ def test_remove_directory_keeps_one_that_is_not_empty(fs, tmp_path):
     assert fs.unlink(str(tmp_path / "d" / "f")) is True
     assert fs.unlink(str(tmp_path / "d" / "f")) is False
     assert fs.remove_directory(str(tmp_path / "d")) is True
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 14) - 1, 1 << 14, (1 << 14) + 1, 100_000])
+def test_a_list_is_read_whole_and_appended_to(tmp_path, size):
+    path, lines = tmp_path / "list", b"ab\n" * (size // 3) + b"x" * (size % 3)
+    path.write_bytes(lines)
+    fs = Fs()
+    fd, is_new = fs.open_list(str(path))
+    try:
+        assert (fs.rest(fd), is_new) == (lines, False)
+        fs.write(fd, b"end")
+    finally:
+        os.close(fd)
+    assert path.read_bytes() == lines + b"end" == fs.content(str(path))
+
+
+def test_a_list_is_created_when_missing(tmp_path):
+    fd, is_new = Fs().open_list(str(tmp_path / "list"))
+    os.close(fd)
+    assert is_new and (tmp_path / "list").read_bytes() == b""
+
+
+def test_a_lock_whose_file_went_away_meanwhile_is_taken_anew(tmp_path):
+    path = str(tmp_path / ".lock")
+    holder = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+
+    def directory_is_cleared(seconds):
+        os.unlink(path)
+        os.close(holder)
+
+    with Fs(directory_is_cleared).lock(path, 1):
+        with pytest.raises(LockTimeout), Fs().lock(path, 0):
+            pass

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import pytest
 
-from objstore.core.pickles import UnsafePickle, dumps, dumps_bytes, loads, loads_builder
+from objstore.core.pickles import UnsafePickle, dumps, dumps_bytes, loads, loads_builder, loads_bytes
 
 
 class Exploit:
@@ -70,6 +70,25 @@ def test_builder_reader_admits_arrays():
 def test_a_mapping_of_bytes_is_written_as_pickle_writes_it(count, value):
     pairs = {b"key %d" % number: value + b"%d" % number if len(value) > 1 else value for number in range(count)}
     assert dumps_bytes(pairs) == pickle.dumps(pairs, 2)
+
+
+@pytest.mark.parametrize("count", [2, 3, 42])
+@pytest.mark.parametrize("value", [b"ab", b"\xc3\xbc\xff", b"v" * 70_000], ids=len)
+def test_a_mapping_of_bytes_is_read_back(count, value):
+    pairs = {b"key %d" % number: value + b"%d" % number for number in range(count)}
+    assert loads_bytes(dumps_bytes(pairs)) == pairs == loads(dumps_bytes(pairs))
+
+
+def test_what_is_not_to_the_byte_what_we_write_is_left_to_the_general_reader():
+    whole = dumps_bytes({b"first": b"1234", b"second": b"\xe9\xe9"})
+    for cut in range(len(whole)):
+        assert loads_bytes(whole[:cut]) is None
+    for position in range(len(whole)):
+        changed = whole[:position] + bytes([whole[position] ^ 0x41]) + whole[position + 1 :]
+        found = loads_bytes(changed)
+        assert found is None or found == loads(changed)
+    for other in (whole + b".", dumps({b"a": b"b"}), dumps(OrderedDict()), dumps({"text": "text"}), b""):
+        assert loads_bytes(other) is None
 
 
 @pytest.mark.parametrize("key", [b"", b"k", b"key", b"\xe9\xe9"])

@@ -13,7 +13,7 @@ from objstore.http.status import HTTPStatus
 def post(service: AccountService, request: Request) -> Response:
     path = request.backend_path(3, 3)
     timestamp = request.timestamp()
-    service.check_room(path)
+    service.node.check_room(path)
     try:
         before = service.broker(path).post(metadata_of(request, timestamp), service.check_metadata)
     except NotFound:

@@ -10,6 +10,7 @@ from objstore.core.names import BackendPath
 from objstore.core.timestamp import Timestamp
 from objstore.db.account import AccountBroker
 from objstore.db.merge import ContainerRow, is_gone
+from objstore.db.pending import checked_number
 from objstore.http.request import Request
 from objstore.http.response import Response, plain
 from objstore.http.status import HTTPStatus
@@ -17,7 +18,7 @@ from objstore.http.status import HTTPStatus
 
 def put(service: AccountService, request: Request) -> Response:
     path = request.backend_path(3, 4)
-    service.check_room(path)
+    service.node.check_room(path)
     if path.container is not None:
         return put_row(service, request, path)
     return put_account(service, request, path)
@@ -29,7 +30,7 @@ def put_account(service: AccountService, request: Request, path: BackendPath) ->
     service.check_metadata(items)
     broker = service.broker(path)
     assert path.account is not None
-    if not broker.exists and broker.create(path.account, timestamp, service.clock.now(), items):
+    if not broker.exists and broker.create(path.account, timestamp, service.node.clock.now(), items):
         return plain(HTTPStatus.CREATED)
     before = broker.put(timestamp, items, service.check_metadata)
     if before.is_marked_deleted:
@@ -56,9 +57,9 @@ def put_row(service: AccountService, request: Request, path: BackendPath) -> Res
 def _takes_rows(service: AccountService, request: Request, path: BackendPath, broker: AccountBroker) -> bool:
     assert path.account is not None
     if not broker.exists:
-        if not service.is_auto_created(path.account):
+        if not service.node.is_auto_created(path.account):
             return False
-        broker.create(path.account, Timestamp.parse(request.header("x-put-timestamp") or ""), service.clock.now())
+        broker.create(path.account, Timestamp.parse(request.header("x-put-timestamp") or ""), service.node.clock.now())
         return True
     if is_true(request.header("x-account-override-deleted")):
         return True
@@ -97,6 +98,6 @@ def _count(request: Request, name: str, default: int | None = None) -> int:
     if text is None and default is not None:
         return default
     try:
-        return int(text or "")
+        return checked_number(text or "")
     except ValueError:
         raise BadRequest(f"{name} {text!r} is not a whole number") from None

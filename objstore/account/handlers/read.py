@@ -46,7 +46,7 @@ def head(service: AccountService, request: Request) -> Response:
 def get(service: AccountService, request: Request) -> Response:
     path = request.backend_path(3, 3)
     broker = service.broker(path)
-    selection = selection_of(request, service.limits.account_listing_limit)
+    selection = selection_of(request, service.node.limits.account_listing_limit)
     media_type = media_type_of(request)
     try:
         state, page = broker.page(selection)
@@ -77,7 +77,7 @@ def headers_of(service: AccountService, state: AccountState) -> dict[str, str]:
         "x-put-timestamp": Timestamp.parse(info.put_timestamp).normal,
     }
     for index, usage in state.policies.items():
-        policy = service.policies.by_index(index)
+        policy = service.node.policies.by_index(index)
         if policy is not None:
             prefix = wsgi_of(f"x-account-storage-policy-{policy.name.lower()}")
             headers[f"{prefix}-container-count"] = str(usage.container_count)
@@ -89,7 +89,7 @@ def headers_of(service: AccountService, state: AccountState) -> dict[str, str]:
 
 def items_of(service: AccountService, page: Iterable[Row | str]) -> list[Mapping[str, Any]]:
     """The JSON items of a page, in Swift's order of keys."""
-    names = {policy.index: policy.name for policy in service.policies}
+    names = {policy.index: policy.name for policy in service.node.policies}
     items: list[Mapping[str, Any]] = []
     for row in page:
         if isinstance(row, str):

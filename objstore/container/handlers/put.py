@@ -29,6 +29,7 @@ def put_container(service: ContainerService, request: Request, path: BackendPath
         return plain(HTTPStatus.CONFLICT, "The container has another storage policy", headers)
     if result.is_stale:
         return plain(HTTPStatus.CONFLICT, "Deleted at a later time than this", headers)
+    broker.settle_sync_link()
     if not service.account_updates.send(request, path, nodes, result.info):
         return plain(HTTPStatus.NOT_FOUND, "No such account")
     return plain(HTTPStatus.CREATED if result.is_created else HTTPStatus.ACCEPTED, headers=headers)
@@ -37,16 +38,16 @@ def put_container(service: ContainerService, request: Request, path: BackendPath
 def post(service: ContainerService, request: Request) -> Response:
     path = request.backend_path(4, 4)
     timestamp = request.timestamp()
-    service.check_room(path)
+    service.node.check_room(path)
     put_timestamp = None if is_true(request.header("x-backend-no-timestamp-update")) else timestamp
+    broker = service.broker(path)
     try:
-        before = service.broker(path).post(
-            put_timestamp, service.metadata_of(request, timestamp), service.check_metadata
-        )
+        before = broker.post(put_timestamp, service.metadata_of(request, timestamp), service.check_metadata)
     except NotFound:
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     if before.is_deleted:
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
+    broker.settle_sync_link()
     return plain(HTTPStatus.NO_CONTENT)
 
 
@@ -54,14 +55,16 @@ def delete_container(service: ContainerService, request: Request, path: BackendP
     """Works on a full disk: it needs no room but SQLite's own."""
     timestamp = request.timestamp()
     nodes = account_nodes(request)
+    broker = service.broker(path)
     try:
-        result = service.broker(path).delete(timestamp)
+        result = broker.delete(timestamp)
     except NotFound:
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     if not result.is_empty:
         return plain(HTTPStatus.CONFLICT, "The container is not empty")
     if not result.is_deleted:
         return plain(HTTPStatus.CONFLICT, "Put at a later time than this")
+    broker.settle_sync_link()
     if not service.account_updates.send(request, path, nodes, result.info):
         return plain(HTTPStatus.NOT_FOUND, "No such account")
     return plain(HTTPStatus.NO_CONTENT if result.existed else HTTPStatus.NOT_FOUND)
@@ -82,6 +85,6 @@ def _put(
     if not broker.exists:
         index = fallback if policy_index is None else policy_index
         assert path.account is not None and path.container is not None
-        if broker.create(path.account, path.container, timestamp, service.clock.now(), index, items):
+        if broker.create(path.account, path.container, timestamp, service.node.clock.now(), index, items):
             return PutResult(broker.info(), is_created=True)
     return broker.put(timestamp, items, service.check_metadata, policy_index, fallback)

@@ -51,7 +51,7 @@ def head(service: ContainerService, request: Request) -> Response:
 def get(service: ContainerService, request: Request) -> Response:
     path = request.backend_path(4, 4)
     broker = service.broker(path)
-    selection = selection_of(request, service.limits.container_listing_limit)
+    selection = selection_of(request, service.node.limits.container_listing_limit)
     media_type = media_type_of(request)
     policy_index = service.policy_of(request)
     try:

@@ -9,4 +9,7 @@ from objstore.replication import db_rpc
 
 
 def replicate(service: ContainerService, request: Request) -> Response:
-    return db_rpc.replicate(service.databases, service.devices, service.clock, request)
+    node = service.node
+    return db_rpc.replicate(
+        node.databases, node.devices, node.clock, request, node.secrets, node.settings.fallocate_reserve
+    )

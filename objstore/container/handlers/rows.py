@@ -18,6 +18,7 @@ from objstore.core.names import BackendPath, quoted, text_of
 from objstore.core.timestamp import Timestamp
 from objstore.db.container import ContainerBroker
 from objstore.db.merge import ObjectRow
+from objstore.db.pending import checked_number
 from objstore.db.wire_rows import object_row_of
 from objstore.http.request import Request
 from objstore.http.response import Response, plain
@@ -60,8 +61,8 @@ def update(service: ContainerService, request: Request) -> Response:
     timestamp = request.timestamp()
     index = service.row_policy(request)
     rows = [object_row_of(item, index) for item in json_list(request)]
-    service.check_room(path)
     broker = service.broker(path)
+    service.node.check_room_for(broker.database)
     if not _added(service, request, path, broker, timestamp, lambda: broker.add_many(rows)):
         return plain(HTTPStatus.NOT_FOUND, NO_CONTAINER)
     return plain(HTTPStatus.ACCEPTED)
@@ -90,11 +91,11 @@ def _store(
     row: ObjectRow,
     timestamp: Timestamp,
     times: tuple[str | None, str | None],
-    status: HTTPStatus,
+    status: int,
 ) -> Response:
-    if not row.deleted:
-        service.check_room(path)
     broker = service.broker(path)
+    if not row.deleted:
+        service.node.check_room_for(broker.database)
     redirect = _redirect(request, row.name, broker)
     if redirect is not None:
         return redirect
@@ -118,7 +119,7 @@ def _added(
         assert path.account is not None and path.container is not None
         if not service.may_create(request, path.account):
             return False
-        broker.create(path.account, path.container, timestamp, service.clock.now(), service.row_policy(request))
+        broker.create(path.account, path.container, timestamp, service.node.clock.now(), service.row_policy(request))
         add()
     service.note_change(path, broker)
     return True
@@ -153,7 +154,10 @@ def _size(request: Request) -> int:
     text = _required(request, "x-size")
     if not (text.isascii() and text.isdigit()):
         raise BadRequest(f"X-Size {text!r} is not a number of bytes")
-    return int(text)
+    try:
+        return checked_number(text)
+    except ValueError:
+        raise BadRequest(f"X-Size {text[:40]!r} is more than any object has") from None
 
 
 def _required(request: Request, name: str) -> str:

@@ -64,7 +64,7 @@ def put_shard_ranges(service: ContainerService, request: Request, path: BackendP
         if not service.may_create(request, path.account):
             return plain(HTTPStatus.NOT_FOUND, "No such container")
         index = LEGACY_INDEX if policy_index is None else policy_index
-        is_created = broker.create(path.account, path.container, timestamp, service.clock.now(), index)
+        is_created = broker.create(path.account, path.container, timestamp, service.node.clock.now(), index)
     if items:
         broker.post(None, items, service.check_metadata)
     broker.merge_shard_ranges(ranges)

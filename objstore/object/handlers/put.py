@@ -8,7 +8,7 @@ X-Objstore-Targets: yes says that the footers may name more container servers to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from objstore.core.conditional import entity_tags
 from objstore.core.errors import BadRequest, Conflict
@@ -103,6 +103,8 @@ class PutHandler:
         with stored:
             if self._is_unwanted(request, stored):
                 return plain(HTTPStatus.PRECONDITION_FAILED, "The object exists")
+            if stored.data_timestamp == upload.timestamp:
+                self._tell_again(request, upload, stored)
             if stored.data_timestamp >= upload.timestamp:
                 raise Conflict(upload.address.name, stored.data_timestamp)
             return stored.delete_at_s
@@ -122,6 +124,11 @@ class PutHandler:
             if name.startswith(_STORED_PREFIXES) or name in self._context.settings.allowed_headers:
                 headers[name] = value
         return headers
+
+    def _tell_again(self, request: Request, upload: _Upload, stored: StoredObject) -> None:
+        """Rows of the very object that is stored already, for servers that its first PUT did not name, or did not live
+        to tell (proxy/orphans.py)."""
+        self._tell(request, replace(upload, delete_at_s=stored.delete_at_s), None, stored.headers, {}, stored.size)
 
     def _tell(
         self,

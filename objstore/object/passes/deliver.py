@@ -28,15 +28,16 @@ from objstore.storage.replica import OpenReplica, Replica, inventory, open_repli
 _log = logging.getLogger("objstore.object-replicator")
 SMALL_BODY_BYTES = 1 << 16
 """A body up to this size is read by the hub if it is in the page cache."""
+BETTER_IN_BAND = NodeFailure("serves no rsync module")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """counts: what was done. confirmed: hashes that the node has confirmed. failure: "" when all went well."""
+    """counts: what was done. confirmed: hashes that the node has confirmed. failure: None when all went well."""
 
     counts: Counter[str] = field(default_factory=Counter)
     confirmed: frozenset[str] = frozenset()
-    failure: str = ""
+    failure: NodeFailure | None = None
 
 
 @dataclass
@@ -57,17 +58,15 @@ class Deliverer:
         """Everything of these suffixes that the node lacks. Raises DeviceUnavailable, OSError: of the device here."""
         counts: Counter[str] = Counter()
         if self._uses_rsync(node):
-            failure = self._push(node, device, subject, suffixes, counts)
-            if failure is not None:
-                return Delivery(counts, failure=failure)
+            pushed = self._push(node, device, subject, suffixes, counts)
+            if pushed is not BETTER_IN_BAND:
+                return Delivery(counts, failure=pushed)
         path = self.places.path(device, subject.policy_index, subject.partition)
-        failures = []
         for batch in batches((suffix, self.threads.run(device, inventory, path, suffix)) for suffix in suffixes):
             outcome = self._converse(node, device, subject, batch, counts)
             if outcome.failure is not None:
-                failures.append(outcome.failure.reason)
-                break
-        return Delivery(counts, failure="; ".join(failures))
+                return Delivery(counts, failure=outcome.failure)
+        return Delivery(counts)
 
     def confirm(self, node: Node, device: str, subject: Subject, batch: Sequence[Replica]) -> Delivery:
         """Have a node confirm that it has these objects, after bringing it what it lacks. Raises as bring()."""
@@ -79,9 +78,9 @@ class Deliverer:
             return _delivered(counts, first.in_sync, first.failure)
         if uses_rsync:
             wanting = sorted({replica.hash_hex[-3:] for replica in lacking})
-            failure = self._push(node, device, subject, wanting, counts)
-            if failure:
-                return Delivery(counts, first.in_sync, failure)
+            pushed = self._push(node, device, subject, wanting, counts)
+            if pushed not in (None, BETTER_IN_BAND):
+                return Delivery(counts, first.in_sync, pushed)
         # What was sent is asked for once more: only that answer says that it can be read there, and stays.
         second = self._converse(node, device, subject, lacking, counts, is_confirming=True)
         confirmed = first.in_sync | second.in_sync
@@ -99,25 +98,25 @@ class Deliverer:
 
     def _push(
         self, node: Node, device: str, subject: Subject, suffixes: Sequence[str], counts: Counter[str]
-    ) -> str | None:
-        """By rsync; "" when it is done, why not if it failed, None when it is better done in-band."""
+    ) -> NodeFailure | None:
+        """By rsync; None when it is done, BETTER_IN_BAND where the node has no rsync, else what failed."""
         assert self.rsync is not None, "only called where rsync is used"
         path = self.places.path(device, subject.policy_index, subject.partition)
         is_far = self.region_of_here is not None and node.region != self.region_of_here
         try:
             command = self.rsync.command(node, subject.policy_index, subject.partition, suffixes, is_far=is_far)
         except ValueError as error:
-            return str(error)
+            return NodeFailure(f"{name_of(node)}: {error}")
         pushed = self.threads.run(device, self.rsync.run, command, path)
         counts["rsync"] += 1
         counts["files"] += pushed.file_count
         if pushed.has_no_daemon:
             self._without_rsync.add(node.replication_address)
             _log.warning("node=%s: no rsync, going in-band: %s", name_of(node), pushed.failure)
-            return None
+            return BETTER_IN_BAND
         # Even after a failure: some files may have arrived, of which the other node does not know.
         failure = self.calls.rehash(node, subject.policy_index, subject.partition, suffixes)
-        return pushed.failure or (failure.reason if failure is not None else "")
+        return NodeFailure(f"{name_of(node)}: {pushed.failure}") if pushed.failure else failure
 
     def _converse(
         self,
@@ -174,4 +173,4 @@ class DeviceSource:
 
 
 def _delivered(counts: Counter[str], confirmed: Collection[str], failure: NodeFailure | None) -> Delivery:
-    return Delivery(counts, frozenset(confirmed), failure.reason if failure is not None else "")
+    return Delivery(counts, frozenset(confirmed), failure)

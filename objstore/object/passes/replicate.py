@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from objstore.core.errors import DeviceUnavailable, DomainError
 from objstore.core.policy import Policies
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
+from objstore.object.passes.absences import Absences
 from objstore.object.passes.deliver import Deliverer, Delivery
 from objstore.object.passes.here import Here, RingBook
 from objstore.peers.failure import NodeFailure
@@ -47,6 +48,8 @@ from objstore.storage.replica import Replica, inventory, suffixes
 
 _log = logging.getLogger("objstore.object-replicator")
 _LOCK_TIMEOUT_S = 5.0
+CONFIRMED_AT_ONCE = 500
+"""Objects of a handoff that are brought home together: a primary opens and syncs each before it confirms them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class ObjectReplicator:
     def __post_init__(self) -> None:
         self.round_index = self.random.randrange(1 << 16)
         self._scope = Scope()
+        self.absences = Absences(self.clock)
 
     # Finding
 
@@ -162,7 +166,7 @@ class ObjectReplicator:
         waiting, left = deque(peers), len(peers)
         while waiting:
             node = waiting.popleft()
-            remote = self.calls.suffix_hashes(node, job.policy_index, job.partition)
+            remote = self._remote_hashes(node, job)
             if isinstance(remote, NodeFailure):
                 self._fail(counts, job, remote.reason)
                 if remote.is_unmounted and left:
@@ -187,7 +191,7 @@ class ObjectReplicator:
             # Cleans up what is superseded or reclaimable, so that nobody is offered it.
             self._hashes(job, relist=True)
             names = self.threads.run(job.device, suffixes, path)
-            for batch in batches((suffix, self._inventory(job, path, suffix)) for suffix in names):
+            for batch in batches(((suffix, self._inventory(job, path, suffix)) for suffix in names), CONFIRMED_AT_ONCE):
                 self._bring_home(job, path, primaries, batch, counts)
             if not counts[FAILURES]:
                 counts["partitions_removed"] += self.threads.run(job.device, remove_partition, self.places.fs, path)
@@ -197,12 +201,25 @@ class ObjectReplicator:
     ) -> None:
         confirmed = []
         for node in primaries:
-            delivery = self.deliverer.confirm(node, job.device, job.subject, batch)
+            absent = self.absences.of(node)
+            if absent is None:
+                delivery = self.deliverer.confirm(node, job.device, job.subject, batch)
+                self.absences.note(node, delivery.failure)
+            else:
+                delivery = Delivery(failure=absent)
             self._note(counts, job, delivery)
             confirmed.append(delivery.confirmed)
         needed = confirmations_needed(len(primaries), self.rules.handoff_delete)
         for suffix, replicas in removable(batch, confirmed, needed).items():
             counts["remove"] += self.threads.run(job.device, remove_confirmed, self.places.fs, path, suffix, replicas)
+
+    def _remote_hashes(self, node: Node, job: PartitionJob) -> dict[str, str] | NodeFailure:
+        absent = self.absences.of(node)
+        if absent is not None:
+            return absent
+        found = self.calls.suffix_hashes(node, job.policy_index, job.partition)
+        self.absences.note(node, found if isinstance(found, NodeFailure) else None)
+        return found
 
     def _hashes(self, job: PartitionJob, recalculate: tuple[str, ...] = (), *, relist: bool = False) -> dict[str, str]:
         return self.threads.run(
@@ -215,8 +232,8 @@ class ObjectReplicator:
 
     def _note(self, counts: Counter[str], job: PartitionJob, delivery: Delivery) -> None:
         counts.update(delivery.counts)
-        if delivery.failure:
-            self._fail(counts, job, delivery.failure)
+        if delivery.failure is not None:
+            self._fail(counts, job, delivery.failure.reason)
 
     def _fail(self, counts: Counter[str], job: PartitionJob, reason: str) -> None:
         counts[FAILURES] += 1

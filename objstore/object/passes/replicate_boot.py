@@ -39,7 +39,7 @@ def factory(surroundings: Surroundings[ObjectReplicatorSettings]) -> ObjectRepli
         places,
         cluster.secrets,
         calls,
-        InBandSender(caller, settings.node_timeout),
+        InBandSender(caller, settings.node_timeout, settings.http_timeout),
         threads,
         _rsync(settings),
         here.region(rings.seen.values()),

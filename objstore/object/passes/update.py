@@ -12,7 +12,7 @@ import os
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.hashing import HashSecrets
@@ -22,9 +22,11 @@ from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.surroundings import Surroundings
 from objstore.object.passes.oldest import OldestPending
-from objstore.object.passes.update_plan import Verdict, container_of, groups, row_for_many, verdict
+from objstore.object.passes.update_batch import Batch
+from objstore.object.passes.update_plan import Verdict, container_of, groups, verdict
 from objstore.object.passes.update_settings import ObjectUpdaterSettings
-from objstore.peers.container_rows import Answer, ContainerRows, Redirect, Timeouts
+from objstore.peers.container_rows import Answer, ContainerRows, Redirect
+from objstore.peers.node_calls import NodeCalls, Timeouts
 from objstore.ring.model import Node, Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -42,11 +44,13 @@ _log = logging.getLogger("objstore.object-updater")
 
 @dataclass(frozen=True, slots=True)
 class SendRows(Job):
-    """policy_index: of the async_pending directory. container_path: account/container of the database."""
+    """policy_index: of the async_pending directory. container_path: account/container of the database. is_deferred: it
+    had to wait for its container's rate once."""
 
     policy_index: int
     container_path: str
     rows: tuple[Waiting, ...]
+    is_deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,13 @@ UpdateJob = SendRows | Tidy | CannotRead
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """rows_per_s: of one container (0: any number), of which `buckets` share one. deferred_max: rows kept in memory."""
+    """rows_per_s: of one container (0: any number), of which `buckets` share one. deferred_max: rows kept in memory.
+    deferred_s: how long after the start of a pass they may still go."""
 
     rows_per_s: float = 0.0
     buckets: int = 1000
     deferred_max: int = 10_000
+    deferred_s: float = 300.0
 
 
 @dataclass(slots=True)
@@ -92,20 +98,22 @@ class ObjectUpdater:
     name: str = "object-updater"
     _threads: DeviceThreads = field(default_factory=lambda: DeviceThreads(2), init=False)
     _paces: dict[int, Pace] = field(default_factory=dict, init=False)
+    # Appended to and counted in the hub, taken from where jobs are drawn.
     _deferred: deque[SendRows] = field(default_factory=deque, init=False)
     _deferred_count: int = field(default=0, init=False)
+    _deferred_until: float = field(default=0.0, init=False)
 
     # Finding
 
     def jobs(self, scope: Scope) -> Iterator[UpdateJob]:
         self._deferred.clear()
         self._deferred_count = 0
+        self._deferred_until = self.clock.monotonic() + self.limits.deferred_s
         names = [name for name in self.devices.all_names() if scope.has_device(name)]
         yield from interleaved(self._jobs_of(name, scope) for name in names)
+        # What is deferred after the last look here waits on disk for the next pass, as everything did before.
         while self._deferred:
-            job = self._deferred.popleft()
-            self._deferred_count -= len(job.rows)
-            yield job
+            yield self._deferred.popleft()
 
     def _jobs_of(self, device: str, scope: Scope) -> Iterator[UpdateJob]:
         try:
@@ -128,6 +136,8 @@ class ObjectUpdater:
                 tuple(window.corrupt),
                 tuple(window.empty),
             )
+        for unread in window.unreadable:
+            yield CannotRead(unread.path, device, unread.reason)
         for number, (path, rows) in enumerate(groups(window.waiting)):
             if scope.partitions is None or scope.has_partition(self._partition(self.ring(), path)):
                 yield SendRows(f"{base}/{path}#{number}", device, policy_index, path, rows)
@@ -142,12 +152,12 @@ class ObjectUpdater:
             for corrupt in job.corrupt:
                 _log.error("path=%r reason=%r: not an update that can be sent; set aside", corrupt.path, corrupt.reason)
             return counts
-        _log.error("device=%s error=%r: its pending updates cannot be read", job.device, job.reason)
+        _log.error("device=%s path=%r error=%r: pending updates cannot be read", job.device, job.key, job.reason)
         return {FAILURES: 1}
 
     def finished(self, report: PassReport) -> Mapping[str, object]:
         now = self.clock.now().seconds
-        left = report.counts.get("left", 0)
+        left = report.counts.get("left", 0) + self._deferred_count
         entries = {
             "object_updater_sweep": report.elapsed_s,
             "object_updater_stats": self.oldest.stats(now),
@@ -159,15 +169,15 @@ class ObjectUpdater:
         return entries
 
     def _send(self, job: SendRows) -> dict[str, int]:
+        if job.is_deferred:
+            self._deferred_count -= len(job.rows)
         allowed = self._allowed(job)
-        if allowed is not job.rows and not allowed:
-            return {"deferrals": len(job.rows), **self._postponed(job)}
         counts = {"rows": len(allowed), "success": 0, "redirects": 0, FAILURES: 0, "left": 0}
-        if len(allowed) < len(job.rows):
-            rest = SendRows(job.key, job.device, job.policy_index, job.container_path, job.rows[len(allowed) :])
-            counts["deferrals"] = len(rest.rows)
-            for name, count in self._postponed(rest).items():
-                counts[name] += count
+        if rest := job.rows[len(allowed) :]:
+            counts["deferrals"] = len(rest)
+            counts["left"] += self._defer(replace(job, rows=rest, is_deferred=True))
+        if not allowed:
+            return counts
         redirected = self._send_to(job, job.container_path, allowed, counts)
         by_path: dict[str, list[Waiting]] = {}
         for row in redirected:
@@ -185,28 +195,37 @@ class ObjectUpdater:
         bucket = self.secrets.digest(*job.container_path.split("/"))[0:4]
         number = int.from_bytes(bucket, "big") % self.limits.buckets
         pace = self._paces.setdefault(number, Pace(self.limits.rows_per_s))
+        if job.is_deferred:
+            self._wait_for_turn(pace)
         now = self.clock.monotonic()
-        count = pace.allowance(now)
-        rows = job.rows[:count]
+        rows = job.rows[: pace.allowance(now)]
         pace.charge(now, len(rows))
         return rows
 
-    def _postponed(self, job: SendRows) -> dict[str, int]:
-        """Keep rows for the end of the pass; beyond the limit they wait on disk for the next."""
-        if self._deferred_count + len(job.rows) > self.limits.deferred_max:
-            return {"left": len(job.rows)}
+    def _wait_for_turn(self, pace: Pace) -> None:
+        """A deferred job waits here: put back at once it would come round again and again."""
+        while (now := self.clock.monotonic()) < self._deferred_until and (wait_s := pace.wait_s(now)) > 0:
+            green.sleep(min(wait_s, self._deferred_until - now, 1.0))
+
+    def _defer(self, job: SendRows) -> int:
+        """Keep rows for the end of the pass. How many it could not keep: beyond the limits they wait for the next."""
+        is_late = self.clock.monotonic() >= self._deferred_until
+        if is_late or self._deferred_count + len(job.rows) > self.limits.deferred_max:
+            return len(job.rows)
         self._deferred.append(job)
         self._deferred_count += len(job.rows)
-        return {}
+        return 0
 
     def _send_to(self, job: SendRows, path: str, rows: Sequence[Waiting], counts: dict[str, int]) -> list[Waiting]:
         """Send rows to one database and settle their files; those that were redirected, as they are now."""
         ring = self.ring()
         partition = self._partition(ring, path)
         nodes = ring.primaries(partition)
-        tasks = [green.spawn(self._send_to_node, node, partition, path, job.policy_index, rows) for node in nodes]
+        batch = Batch(job.policy_index, rows)
+        tasks = [green.spawn(self._send_to_node, node, partition, path, batch) for node in nodes]
         answers: list[list[Answer | None]] = [task.join() for task in tasks]
-        verdicts = [self._verdict(row, nodes, [each[number] for each in answers]) for number, row in enumerate(rows)]
+        ids = [node.id for node in nodes]
+        verdicts = [self._verdict(row, ids, [each[number] for each in answers]) for number, row in enumerate(rows)]
         self._threads.run(job.device, self._settle, job, rows, verdicts)
         redirected = []
         for row, judged in zip(rows, verdicts, strict=True):
@@ -221,42 +240,34 @@ class ObjectUpdater:
                 self.oldest.note(row.timestamp, row.update.account, row.update.container)
         return redirected
 
-    def _send_to_node(
-        self, node: Node, partition: int, path: str, policy_index: int, rows: Sequence[Waiting]
-    ) -> list[Answer | None]:
+    def _send_to_node(self, node: Node, partition: int, path: str, batch: Batch) -> list[Answer | None]:
         """The node's answer for each row; None for a row it has already."""
+        rows = batch.rows
         answers: list[Answer | None] = [None] * len(rows)
         missing = [number for number, row in enumerate(rows) if node.id not in row.update.successes]
-        together = []
-        for number in missing:
-            row = row_for_many(rows[number].update, policy_index) if self.peers.may_take_many(node) else None
-            if row is not None:
-                together.append((number, row))
+        together = batch.that_may_go_together(missing) if self.peers.may_take_many(node) else ()
         if len(together) > 1:
-            headers = {
-                "x-timestamp": max(row.timestamp for _, row in together).internal,
-                "x-trans-id": together[0][1].transaction_id,
-                "x-backend-storage-policy-index": str(together[0][1].policy_index),
-            }
-            answer = self.peers.send_many(node, partition, path, [row.item() for _, row in together], headers)
+            body, headers = batch.update(together)
+            answer = self.peers.send_many(node, partition, path, body, headers)
             if answer is not None:
-                for number, _ in together:
+                for number in together:
                     answers[number] = answer
         for number in missing:
             if answers[number] is None:
                 update = rows[number].update
-                headers = {"x-backend-storage-policy-index": str(policy_index), **update.headers}
+                headers = {"x-backend-storage-policy-index": str(batch.policy_index), **update.headers}
                 answers[number] = self.peers.send(node, partition, update.op, f"{path}/{update.obj}", headers)
         return answers
 
-    def _verdict(self, row: Waiting, nodes: Sequence[Node], answers: Sequence[Answer | None]) -> Verdict:
-        accepted = [node.id for node, answer in zip(nodes, answers, strict=True) if answer and answer.is_success]
-        redirects: dict[int, Redirect] = {
-            node.id: answer.redirect
-            for node, answer in zip(nodes, answers, strict=True)
-            if answer and answer.redirect is not None
-        }
-        return verdict(row.update, [node.id for node in nodes], accepted, redirects)
+    def _verdict(self, row: Waiting, ids: Sequence[int], answers: Sequence[Answer | None]) -> Verdict:
+        accepted: list[int] = []
+        redirects: dict[int, Redirect] = {}
+        for node_id, answer in zip(ids, answers, strict=True):
+            if answer is not None and answer.is_success:
+                accepted.append(node_id)
+            elif answer is not None and answer.redirect is not None:
+                redirects[node_id] = answer.redirect
+        return verdict(row.update, ids, accepted, redirects)
 
     def _partition(self, ring: Ring, path: str) -> int:
         return ring.partition(self.secrets.digest(*path.split("/")))
@@ -298,17 +309,19 @@ EMPTY_AGE_S = 60.0
 def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    calls = NodeCalls("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout))
     return ObjectUpdater(
         surroundings.devices,
         cluster.policies,
         cluster.secrets,
         lambda: ring.current,
-        ContainerRows("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout), clock.monotonic),
+        ContainerRows(calls, clock.monotonic),
         clock,
         Limits(
             settings.max_objects_per_container_per_second,
             settings.per_container_ratelimit_buckets,
             settings.max_deferred_updates,
+            settings.interval,
         ),
         OldestPending(settings.async_tracker_max_entries, settings.async_tracker_dump_count),
     )

@@ -50,6 +50,9 @@ class Verdict:
     is_redirected: bool = False
 
 
+_DONE = Verdict(None)
+
+
 def verdict(
     update: DeferredUpdate, nodes: Collection[int], accepted: Collection[int], redirects: Mapping[int, Redirect]
 ) -> Verdict:
@@ -58,6 +61,8 @@ def verdict(
     Only a row that all of them have is done; no number of refusals is. A redirect that leads where the row has been
     already is a loop: it starts again from the root. Source: formats 4.14, 6.5.
     """
+    if not redirects and len(accepted) == len(nodes) > 0:
+        return _DONE
     here = container_of(update)
     if redirects:
         newest = max(redirects.values(), key=lambda redirect: redirect.timestamp)
@@ -69,7 +74,7 @@ def verdict(
         )
     successes = {*update.successes, *accepted}
     if nodes and successes.issuperset(nodes):
-        return Verdict(None)
+        return _DONE
     if successes == set(update.successes):
         return Verdict(update)
     return Verdict(replace(update, successes=tuple(sorted(successes))))

@@ -3,6 +3,7 @@
 import socket
 import time
 
+from objstore.config.cluster import Cluster
 from objstore.container.app import make_app
 from objstore.container.settings import ContainerServerSettings
 from objstore.core.limits import Limits
@@ -20,7 +21,7 @@ def test_container_put_goes_on_without_a_frozen_account_server(tmp_path):
         {"devices": str(tmp_path), "mount_check": "no", "fallocate_reserve": "0", "node_timeout": "0.2"}
     )
     assert not problems
-    app = make_app(settings, secrets=SECRETS, policies=POLICIES, limits=Limits(), clock=SystemClock())
+    app = make_app(settings, Cluster(tmp_path, SECRETS, POLICIES, Limits()), SystemClock())
     headers = {
         "x-account-host": f"127.0.0.1:{frozen.getsockname()[1]}",
         "x-account-device": "sdb1",

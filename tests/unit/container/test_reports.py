@@ -2,6 +2,7 @@
 
 import pytest
 
+from objstore.config.cluster import Cluster
 from objstore.container.account_update import AccountNode, AccountUpdates
 from objstore.container.app import make_app
 from objstore.container.reports import Reports
@@ -35,10 +36,8 @@ def make(tmp_path, accounts, interval="0.01"):
     assert not problems
     app = make_app(
         settings,
-        secrets=SECRETS,
-        policies=POLICIES,
-        limits=Limits(),
-        clock=SimClock(),
+        Cluster(tmp_path, SECRETS, POLICIES, Limits()),
+        SimClock(),
         send=accounts,
         account_nodes=lambda account: NODES,
     )

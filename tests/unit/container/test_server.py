@@ -5,6 +5,7 @@ import json
 import pytest
 
 from objstore.core.limits import Limits
+from objstore.db.sync_links import linked
 from tests.support.backends import container_server
 from tests.support.wire import exchanges
 from tests.support.wsgi import call
@@ -265,3 +266,19 @@ def test_shard_is_made_by_its_range_when_allowed(app):
     refused = {k: v for k, v in headers.items() if k != "X-Backend-Auto-Create"}
     other = request["path"].replace("-0", "-9")
     assert call(app, "PUT", other, refused, request["body"].encode()).status == 404
+
+
+def test_synced_container_has_a_link_while_it_lives(app, tmp_path):
+    def links():
+        return [location.hash for location in linked(str(tmp_path / "sdb1"))]
+
+    put(app, 10, x_container_sync_to="//r/c/a/c")
+    assert links() == []
+    post(app, 11, x_container_sync_key="k")
+    assert len(links()) == 1
+    post(app, 12, x_container_sync_to="")
+    assert links() == []
+    put(app, 13, x_container_sync_to="//r/c/a/c")
+    assert len(links()) == 1
+    assert delete(app, 14).status == 204
+    assert links() == []

@@ -23,14 +23,44 @@ class Disk:
 
     def go_on(self, error=None):
         self.gate.put(error)
-        green.sleep(0)
+        let_run()
+
+
+def let_run():
+    for _ in range(4):
         green.sleep(0)
 
 
-def start(groups, *names):
-    tasks = [green.spawn(groups.append, "db", [name]) for name in names]
-    green.sleep(0)
+def start(groups, first, *names):
+    """The first is being written, or waits in line, when the others come."""
+    tasks = [green.spawn(groups.append, "db", [first])]
+    let_run()
+    tasks += [green.spawn(groups.append, "db", [name]) for name in names]
+    let_run()
     return tasks
+
+
+def test_rows_that_come_in_one_turn_of_the_hub_are_written_together():
+    disk = Disk()
+    groups = AppendGroups(disk.write)
+    tasks = [green.spawn(groups.append, "db", [name]) for name in (b"a", b"b")]
+    let_run()
+    disk.go_on()
+    for task in tasks:
+        task.join()
+    assert disk.written == [[b"a", b"b"]]
+
+
+def test_first_that_is_killed_before_it_writes_leaves_the_group_to_the_next():
+    disk = Disk()
+    groups = AppendGroups(disk.write)
+    first = green.spawn(groups.append, "db", [b"a"])
+    second = green.spawn(groups.append, "db", [b"b"])
+    green.spawn(first.kill)
+    let_run()
+    disk.go_on()
+    second.join()
+    assert disk.written == [[b"b"]]
 
 
 def test_lone_row_is_written_at_once_and_those_behind_it_together():
@@ -48,7 +78,7 @@ def test_databases_do_not_wait_for_each_other():
     disk = Disk()
     groups = AppendGroups(disk.write)
     tasks = [green.spawn(groups.append, key, [key]) for key in (b"one", b"two")]
-    green.sleep(0)
+    let_run()
     assert disk.begun == [[b"one"], [b"two"]]
     disk.go_on()
     disk.go_on()
@@ -126,10 +156,10 @@ def test_group_has_a_bound():
     disk = Disk()
     groups = AppendGroups(disk.write)
     big = [b"x"] * (BATCH_RECORDS_MAX // 2)
-    tasks = [green.spawn(groups.append, "db", big) for _ in range(4)]
-    green.sleep(0)
+    tasks = [green.spawn(groups.append, "db", big) for _ in range(5)]
+    let_run()
     for _ in range(3):
         disk.go_on()
     for task in tasks:
         task.join()
-    assert [len(records) for records in disk.written] == [500, 1000, 500]
+    assert [len(records) for records in disk.written] == [1000, 1000, 500]

@@ -72,3 +72,11 @@ def test_clear_keeps_the_file(tmp_path):
     path.write_bytes(b":a")
     pending.clear(Fs(), str(path))
     assert path.exists() and pending.size(str(path)) == 0
+
+
+@pytest.mark.parametrize("size", [1 << 63, -(1 << 70), str(1 << 64)])
+def test_a_number_that_sqlite_cannot_hold_is_no_row(size):
+    with pytest.raises(ValueError, match="out of range"):
+        pending.object_row(("n", "1700000000.00000", size, "a/b", "e", 0))
+    with pytest.raises(ValueError, match="out of range"):
+        pending.container_row(("n", "1700000000.00000", "0", size, 0, 0))

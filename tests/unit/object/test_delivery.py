@@ -213,3 +213,28 @@ def test_nobody_listens():
     listener.close()
     target = Target("127.0.0.1", port, "sda", "7", "AUTH_a", "c")
     assert not delivery_to(HttpPeers(1.0), SimClock(), 5.0).deliver(target, row(1))
+
+
+def test_who_is_killed_in_line_is_passed_over(clock):
+    peer = ScriptedPeer()
+    delivery = delivery_to(peer, clock, 5.0)
+    first, second, third = (spawn(delivery.deliver, TARGET, row(number)) for number in (1, 2, 3))
+    sleep(0)
+    second.kill()
+    peer.gate.set()
+    assert first.join() and third.join()
+    assert [call[1][-2:] for call in peer.calls] == ["o1", "o3"]
+
+
+def test_who_is_killed_when_it_should_lead_hands_over(clock):
+    peer = ScriptedPeer()
+    delivery = delivery_to(peer, clock, 5.0)
+    first = spawn(delivery.deliver, TARGET, row(1))
+    sleep(0)
+    second, third = (spawn(delivery.deliver, TARGET, row(number)) for number in (2, 3))
+    sleep(0)
+    peer.gate.set()
+    first.join()
+    second.kill()
+    assert third.join()
+    assert delivery.deliver(TARGET, row(4))

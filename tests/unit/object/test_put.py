@@ -403,6 +403,33 @@ class TestRows:
         put_with_footers(node, b"hello", footers, headers=expiry)
         assert [t.path for t, _, _ in node.delivery.rows] == ["/sdd/7/.expiring_objects/1795305597"]
 
+    def test_a_put_of_the_very_object_that_is_there_tells_the_targets_it_names(self, node):
+        """Those of a server that was lost before its answer (proxy/orphans.py): it sends no body, but the ETag."""
+        node.put(PATH, b"hello", x_object_sysmeta_container_update_override_etag="f" * 32)
+        again = {"etag": hashlib.md5(b"hello").hexdigest(), "content-length": "0", "content-type": "text/plain"}
+        answer = node.call("PUT", PATH, {**CONTAINER, **again, "x-timestamp": "1795238400.00000"})
+        assert answer.status == 409
+        ((target, row, _),) = node.delivery.rows
+        assert target.path == "/sdc/9/AUTH_a/c"
+        assert (row.timestamp.internal, row.size, row.etag) == ("1795238400.00000", 5, "f" * 32)
+        assert row.content_type == "text/plain"
+        assert stored(node).body == b"hello"
+
+    @pytest.mark.parametrize(("moment", "rows"), [("1795238401.00000", 2), ("1795238400.50000", 1)])
+    def test_the_very_delete_that_was_done_tells_the_targets_it_names(self, node, moment, rows):
+        node.put(PATH, b"hello", "1795238400.00000")
+        node.call("DELETE", PATH, {**CONTAINER, "x-timestamp": "1795238401.00000"})
+        assert node.call("DELETE", PATH, {**CONTAINER, "x-timestamp": moment}).status == 404
+        assert [row.op for _, row, _ in node.delivery.rows] == ["DELETE"] * rows
+
+    @pytest.mark.parametrize("moment", ["1795238399.00000", "1795238401.00000"], ids=["older", "newer"])
+    def test_a_put_without_a_body_of_another_time_tells_nobody_and_changes_nothing(self, node, moment):
+        node.put(PATH, b"hello")
+        again = {"etag": hashlib.md5(b"other").hexdigest(), "content-length": "0", "content-type": "text/plain"}
+        assert node.call("PUT", PATH, {**CONTAINER, **again, "x-timestamp": moment}).status in (409, 422)
+        assert node.delivery.rows == []
+        assert stored(node).body == b"hello"
+
     def test_a_replicator_queues_nothing(self, node):
         node.put(PATH, b"x", x_delete_at="1", x_backend_replication="True", x_delete_at_host="127.0.0.1:3",
                  x_delete_at_device="sdd", x_delete_at_partition="7")  # fmt: skip

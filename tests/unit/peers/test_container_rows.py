@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from objstore.core.timestamp import Timestamp
-from objstore.peers.container_rows import NO_ANSWER, Answer, ContainerRows, Redirect, Timeouts
+from objstore.peers.container_rows import NO_ANSWER, Answer, ContainerRows, Redirect, body_of
+from objstore.peers.node_calls import NodeCalls, Timeouts
 from objstore.peers.silence import Silences
 from objstore.ring.model import Node
 from objstore.runtime import green
@@ -67,7 +68,7 @@ def container():
 
 @pytest.fixture
 def rows():
-    return ContainerRows("object-updater", Timeouts(5.0, 20.0), SimClock().monotonic)
+    return ContainerRows(NodeCalls("object-updater", Timeouts(5.0, 20.0)), SimClock().monotonic)
 
 
 def test_a_row_says_that_it_would_follow_a_redirect(container, rows):
@@ -116,7 +117,7 @@ def test_a_redirect_is_followed_only_where_it_makes_sense(container, rows, locat
 def test_many_rows_are_one_request(container, rows):
     container.answers["UPDATE"] = 202, {}
     items = [{"name": "o1"}, {"name": "o ü"}]
-    assert rows.send_many(container.node, 7, "a/c", items, HEADERS) == Answer(202)
+    assert rows.send_many(container.node, 7, "a/c", body_of(items), HEADERS) == Answer(202)
     ((method, path, headers, body),) = container.heard
     assert (method, path, json.loads(body)) == ("UPDATE", "/sd%20%C3%BC/7/a/c", items)
     assert headers["content-type"] == "application/json"
@@ -125,16 +126,16 @@ def test_many_rows_are_one_request(container, rows):
 @pytest.mark.parametrize("status", [404, 500, 503, 507])
 def test_many_rows_may_be_refused(container, rows, status):
     container.answers["UPDATE"] = status, {}
-    assert rows.send_many(container.node, 7, "a/c", [{}], HEADERS) == Answer(status)
+    assert rows.send_many(container.node, 7, "a/c", b"[{}]", HEADERS) == Answer(status)
     assert rows.may_take_many(container.node)
 
 
 @pytest.mark.parametrize("status", [400, 405, 501])
 def test_who_does_not_know_update_is_not_asked_again_for_a_while(container, status):
     clock = SimClock()
-    rows = ContainerRows("x", Timeouts(5.0, 20.0), clock.monotonic)
+    rows = ContainerRows(NodeCalls("x", Timeouts(5.0, 20.0)), clock.monotonic)
     container.answers["UPDATE"] = status, {}
-    assert rows.send_many(container.node, 7, "a/c", [{}], HEADERS) is None
+    assert rows.send_many(container.node, 7, "a/c", b"[{}]", HEADERS) is None
     assert not rows.may_take_many(container.node)
     clock.advance(601)
     assert rows.may_take_many(container.node)
@@ -142,9 +143,9 @@ def test_who_does_not_know_update_is_not_asked_again_for_a_while(container, stat
 
 def test_who_took_many_rows_once_knows_how_whatever_it_says_of_others(container, rows):
     container.answers["UPDATE"] = 202, {}
-    rows.send_many(container.node, 7, "a/c", [{}], HEADERS)
+    rows.send_many(container.node, 7, "a/c", b"[{}]", HEADERS)
     container.answers["UPDATE"] = 400, {}
-    assert rows.send_many(container.node, 7, "a/c", [{}], HEADERS) is None
+    assert rows.send_many(container.node, 7, "a/c", b"[{}]", HEADERS) is None
     assert rows.may_take_many(container.node)
 
 
@@ -162,7 +163,7 @@ def test_a_silent_node_costs_its_patience_once(container):
         return True
 
     with listen(("127.0.0.1", 0)) as frozen:
-        rows = ContainerRows("x", Timeouts(5.0, 0.05), SimClock().monotonic, Silences(never))
+        rows = ContainerRows(NodeCalls("x", Timeouts(5.0, 0.05), Silences(never)), SimClock().monotonic)
         node = node_at(frozen.getsockname()[1])
         assert rows.send(node, 7, "PUT", "a/c/o", HEADERS) == NO_ANSWER
         frozen.setblocking(False)

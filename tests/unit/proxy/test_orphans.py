@@ -3,7 +3,7 @@
 import pytest
 
 from objstore.peers.exchange import BackendRequest
-from objstore.proxy.orphans import adopted
+from objstore.proxy.orphans import adopted, telling_again
 
 
 def sent(*shares, kind="Container"):
@@ -76,3 +76,21 @@ def test_footers_name_partition_host_and_device():
 
 def test_targets_of_the_expiry_queue_are_taken_over_too():
     assert devices(adopted(sent("a", "b", kind="Delete-At"), {0}, [0]), "Delete-At") == {0: "b"}
+
+
+def test_telling_again_names_the_targets_and_can_never_be_taken_for_the_object():
+    (request,) = sent("a")
+    more = [("Transfer-Encoding", "chunked"), ("Expect", "100-continue"), ("If-None-Match", "*"), ("Etag", "x")]
+    more += [("X-Backend-Obj-Metadata-Footer", "yes"), ("X-Backend-Objstore-Crc", "yes"), ("X-Delete-At", "9")]
+    request = request._replace(headers=[*request.headers, *more])
+    footers = {"X-Objstore-Container-Host": "b:1", "X-Objstore-Container-Device": "b"}
+    again = telling_again(request, footers, "e" * 32)
+    assert again.headers == [
+        ("X-Timestamp", "1"),
+        ("X-Delete-At", "9"),
+        ("X-Container-Host", "b:1"),
+        ("X-Container-Device", "b"),
+        ("Etag", "e" * 32),
+        ("Content-Length", "0"),
+    ]
+    assert (again.path, again.body) == (request.path, b"")

@@ -9,7 +9,7 @@ from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.http.subrequest import BytesInput
 from objstore.peers.exchange import BackendRequest, Caller
 from objstore.proxy.fault import FaultLog
-from objstore.proxy.upload import BLOCK_BYTES, Upload
+from objstore.proxy.upload import Upload
 from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
@@ -25,6 +25,7 @@ OURS = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes", "x-objstore-tar
 OLDER = {"x-obj-metadata-footer": "yes", "x-objstore-crc": "yes"}
 THEIRS = {"x-obj-metadata-footer": "yes"}
 BODY = bytes(range(256)) * 3000
+PART_BYTES = len(BODY) // 3
 
 
 def takes(status=201, offered=OURS, **more):
@@ -53,11 +54,11 @@ def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
     return upload, upload.open(list(slots), iter(handoffs), doubtful)
 
 
-def uploaded(peers, errors, body=BODY, limit=1 << 40, **options):
+def uploaded(peers, errors, body=BODY, limit=1 << 40, length=None, **options):
     """The final status; 0 when the quorum was lost on the way."""
     upload, is_open = upload_to(peers, errors, **options)
     assert is_open
-    if not upload.relay(BytesInput(body), limit):
+    if not upload.relay(BytesInput(body), limit, length):
         upload.abandon()
         return 0
     return upload.finish({})
@@ -109,10 +110,34 @@ def test_a_server_without_footers_gets_the_bare_chunked_body(peers, errors):
     assert unchunked(peers.asked(PRIMARIES[1])[0].body) == BODY
 
 
-def test_an_empty_chunked_body_is_stored(peers, errors):
+@pytest.mark.parametrize("length", [None, 0], ids=["chunked", "of length 0"])
+def test_an_empty_body_is_stored(peers, errors, length):
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(offered={}))
+    assert uploaded(peers, errors, body=b"", length=length) == 201
+    assert documents(peers.asked(PRIMARIES[0])[0])[0] == b""
+    assert peers.asked(PRIMARIES[1])[0].body == b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("offered", [OURS, {}], ids=["framed", "bare"])
+def test_a_body_of_known_length_travels_as_one_chunk(peers, errors, offered):
+    body = BODY * 4
+    peers.otherwise(takes(offered=offered))
+    assert uploaded(peers, errors, body=body, length=len(body)) == 201
+    for asked in peers.requests:
+        assert b"%x\r\n%b\r\n" % (len(body), body) in bytes(asked.body)
+        assert body in unchunked(asked.body)
+
+
+@pytest.mark.parametrize(
+    ("length", "error"), [(len(BODY) + 1, ClientDisconnected), (len(BODY) - 1, BodyTooLarge)], ids=["short", "long"]
+)
+def test_a_body_of_another_length_than_announced_is_stored_nowhere(peers, errors, length, error):
+    """Its bytes must not be taken for framing, nor framing for its bytes."""
     peers.otherwise(takes())
-    assert uploaded(peers, errors, body=b"") == 201
-    assert documents(peers.requests[0])[0] == b""
+    with pytest.raises(error):
+        uploaded(peers, errors, length=length)
+    assert peers.open_count == 0
+    assert not any(b"--boundary--" in asked.body for asked in peers.requests)
 
 
 @pytest.mark.parametrize("trouble", [REFUSES, Says(507), SILENT], ids=["refused", "full", "frozen"])
@@ -176,7 +201,7 @@ def test_an_upload_without_a_quorum_of_draining_sinks_fails(peers, errors):
 
 
 def test_a_server_that_dies_in_mid_body_is_left_behind(peers, errors):
-    peers.otherwise(takes()).on(PRIMARIES[1], takes(breaks_after=BLOCK_BYTES))
+    peers.otherwise(takes()).on(PRIMARIES[1], takes(breaks_after=PART_BYTES))
     assert uploaded(peers, errors) == 201
 
 
@@ -193,7 +218,7 @@ def told_of(peers, node):
 
 
 @pytest.mark.parametrize(
-    "loss", [takes(breaks_after=BLOCK_BYTES), takes(stuck=True)], ids=["dies in mid-body", "freezes in mid-body"]
+    "loss", [takes(breaks_after=PART_BYTES), takes(stuck=True)], ids=["dies in mid-body", "freezes in mid-body"]
 )
 def test_the_container_server_of_a_lost_object_server_is_told_by_another(peers, errors, loss):
     peers.otherwise(takes()).on(PRIMARIES[1], loss)
@@ -223,14 +248,38 @@ def test_while_everybody_lives_nobody_is_told_of_more_targets(peers, errors):
 
 @pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
 def test_a_server_without_the_offer_is_told_of_no_targets(peers, errors, offered):
-    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], takes(breaks_after=BLOCK_BYTES))
+    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], takes(breaks_after=PART_BYTES))
     peers.on(PRIMARIES[2], takes())
     assert uploaded(peers, errors) == 201
     assert [told_of(peers, PRIMARIES[slot]) for slot in (0, 2)] == [{}, MISSED]
 
 
+@pytest.mark.parametrize(
+    "loss", [takes(0), takes(500), takes(ends_at_last=True)], ids=["says nothing", "fails", "dies"]
+)
+def test_the_container_server_of_a_server_lost_after_the_footers_is_told_by_one_that_has_the_object(
+    peers, errors, loss
+):
+    peers.otherwise(takes()).on(PRIMARIES[1], loss)
+    for slot in (0, 2):
+        peers.on(PRIMARIES[slot], takes(), Says(409))
+    assert uploaded(peers, errors) == 201
+    (again,) = [asked for asked in peers.requests if asked.header("content-length") == "0"]
+    assert again.address in (PRIMARIES[0].address, PRIMARIES[2].address)
+    assert (again.method, again.header("etag"), bytes(again.body)) == ("PUT", hashlib.md5(BODY).hexdigest(), b"")
+    assert [again.header(name.lower()) for name, _ in targets(1)] == [value for _, value in targets(1)]
+
+
+@pytest.mark.parametrize("loss", [takes(0), takes(409)], ids=["lost", "has a newer one"])
+@pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
+def test_a_server_without_the_offer_gets_one_request(peers, errors, offered, loss):
+    peers.otherwise(takes(offered=offered)).on(PRIMARIES[1], loss)
+    assert uploaded(peers, errors) == 201
+    assert len(peers.requests) == 3
+
+
 def test_two_servers_that_die_in_mid_body_fail_the_upload(peers, errors):
-    peers.otherwise(takes(breaks_after=BLOCK_BYTES)).on(PRIMARIES[0], takes())
+    peers.otherwise(takes(breaks_after=PART_BYTES)).on(PRIMARIES[0], takes())
     assert uploaded(peers, errors) == 0
 
 

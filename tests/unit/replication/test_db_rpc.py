@@ -8,6 +8,7 @@ import pytest
 
 from objstore.db.container import ContainerBroker
 from objstore.db.policy_conflict import Claim, winner
+from objstore.db.sync_links import linked
 from objstore.db.sync_points import sync_points
 from tests.support.backends import SECRETS, account_server, container_server
 from tests.support.databases import container_databases
@@ -252,3 +253,12 @@ def claim(index, put=1, delete=0, changed=1, count=0):
 )
 def test_policy_winner_is_the_same_from_both_sides(one, two, expected):
     assert winner(one, two).policy_index == winner(two, one).policy_index == expected
+
+
+def test_replica_that_learns_of_a_sync_target_makes_its_link(app, tmp_path):
+    metadata = {"X-Container-Sync-To": ["//r/c/a/c", T(11)], "X-Container-Sync-Key": ["k", T(11)]}
+    assert sync(app, metadata=json.dumps(metadata)).status == 200
+    assert [location.hash for location in linked(str(tmp_path / "sdb1"))] == [HASH]
+    metadata["X-Container-Sync-Key"] = ["", T(12)]
+    assert sync(app, metadata=json.dumps(metadata)).status == 200
+    assert list(linked(str(tmp_path / "sdb1"))) == []

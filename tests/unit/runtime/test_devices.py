@@ -5,7 +5,8 @@ import os
 import pytest
 
 from objstore.core.errors import DeviceUnavailable, InsufficientStorage
-from objstore.runtime.devices import NO_RESERVE, Devices, Reserve
+from objstore.runtime.devices import MEASURE_AGAIN_S, NO_RESERVE, Devices, Reserve, Room
+from tests.support.clock import SimClock
 
 
 def test_path_of_a_directory_is_given_when_mounts_are_not_checked(tmp_path):
@@ -82,3 +83,47 @@ def test_reserve_in_percent(tmp_path):
 
 def test_no_reserve_asks_nothing(tmp_path):
     Devices.check_reserve(str(tmp_path / "missing"), 1 << 60, NO_RESERVE)
+
+
+class TestRoom:
+    """The reserve, asked many times a second."""
+
+    @pytest.fixture
+    def clock(self):
+        return SimClock()
+
+    def free(self, tmp_path):
+        status = os.statvfs(tmp_path)
+        return status.f_bavail * status.f_frsize
+
+    def test_what_was_taken_is_not_free_any_more(self, tmp_path, clock):
+        room, half = Room(Reserve(1), clock.monotonic), self.free(tmp_path) * 6 // 10
+        room.take(str(tmp_path), half)
+        with pytest.raises(InsufficientStorage, match="fallocate_reserve"):
+            room.take(str(tmp_path), half)
+
+    def test_only_asking_takes_nothing(self, tmp_path, clock):
+        room, half = Room(Reserve(1), clock.monotonic), self.free(tmp_path) * 6 // 10
+        for _ in range(3):
+            room.check(str(tmp_path), half)
+
+    def test_the_file_system_is_asked_again_after_a_while(self, tmp_path, clock):
+        room, half = Room(Reserve(1), clock.monotonic), self.free(tmp_path) * 6 // 10
+        room.take(str(tmp_path), half)
+        clock.advance(MEASURE_AGAIN_S)
+        room.take(str(tmp_path), half)
+
+    def test_a_refused_upload_takes_nothing(self, tmp_path, clock):
+        room, free = Room(Reserve(1), clock.monotonic), self.free(tmp_path)
+        with pytest.raises(InsufficientStorage):
+            room.take(str(tmp_path), free * 2)
+        room.take(str(tmp_path), free // 2)
+
+    def test_devices_are_measured_each_for_itself(self, tmp_path, clock):
+        room, half = Room(Reserve(1), clock.monotonic), self.free(tmp_path) * 6 // 10
+        (tmp_path / "other").mkdir()
+        room.take(str(tmp_path), half)
+        room.take(str(tmp_path / "other"), half)
+
+    def test_no_reserve_asks_nothing(self, tmp_path):
+        Room(NO_RESERVE).take(str(tmp_path / "missing"), 1 << 60)

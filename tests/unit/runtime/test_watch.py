@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from objstore.runtime import green
-from objstore.runtime.watch import Watch
+from objstore.runtime.watch import Watch, wait_any_readable
 from tests.support.http import wait_until
 
 
@@ -378,3 +378,31 @@ def test_no_wake_up_is_lost_between_many_that_talk_at_once():
 
     for task in [green.spawn(converse, rng.random()) for _ in range(30)]:
         task.join()
+
+
+# wait_any_readable
+
+
+def test_the_first_of_many_watches_wakes_its_reader_and_says_which(three):
+    _, rights, watches = three
+    green.spawn(rights[1].send, b"x")
+    assert wait_any_readable(watches, green.monotonic() + 5)
+    assert [watch.is_readable for watch in watches] == [False, True, False]
+    assert wait_any_readable(watches, green.monotonic() + 5), "the edge is kept until somebody reads"
+    watches[1].is_readable = False
+    assert not wait_any_readable(watches, green.monotonic() + 0.05), "and wakes nobody a second time"
+    assert all(watch.reader is None and watch.read_deadline > 1e300 for watch in watches)
+
+
+def test_bytes_that_came_before_the_wait_end_it(three):
+    _, rights, watches = three
+    rights[2].send(b"x")
+    green.sleep(0.01)
+    assert wait_any_readable(watches, green.monotonic() + 5)
+
+
+def test_a_peer_that_closes_ends_the_wait_for_any(three):
+    _, rights, watches = three
+    green.spawn(rights[0].close)
+    assert wait_any_readable(watches, green.monotonic() + 5)
+    assert not watches[0].is_quiet

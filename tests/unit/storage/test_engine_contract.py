@@ -3,6 +3,7 @@
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
+from objstore.runtime.checksum import crc32c
 from objstore.storage.engine import Absent
 from objstore.storage.memory import MemoryEngine
 from objstore.storage.pending import DeferredUpdate
@@ -45,6 +46,28 @@ def test_what_was_put_is_read_back(engine):
         assert stored.body.pread_cached(3, 1) in (b"ell", None)
         assert stored.crc32c == stored.body.crc32c() is not None
     assert whole(engine) == b"hello"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"hello", bytearray(b"hello"), memoryview(b"hello")],
+    ids=["empty", "bytes", "bytearray", "memoryview"],
+)
+def test_what_is_stored_in_one_go_is_as_what_was_written(engine, body):
+    engine.store(ADDRESS, body, crc32c(body), ts(1_700_000_000.0), {"etag": "e" * 32, "x-object-meta-a": "1"})
+    with engine.open(ADDRESS) as stored:
+        assert stored.headers["x-object-meta-a"] == "1"
+        assert stored.headers["content-length"] == str(len(body))
+        assert stored.data_timestamp == ts(1_700_000_000.0)
+        assert stored.crc32c == stored.body.crc32c() is not None
+    assert whole(engine) == bytes(body)
+
+
+def test_what_is_stored_in_one_go_replaces_what_is_older(engine):
+    put(engine, ADDRESS, b"old", 1_700_000_000.0)
+    engine.store(ADDRESS, b"new", crc32c(b"new"), ts(1_700_000_001.0), {"etag": "e" * 32})
+    put(engine, ADDRESS, b"late", 1_700_000_000.5)
+    assert whole(engine) == b"new"
 
 
 def test_an_empty_object(engine):
@@ -176,6 +199,7 @@ def test_an_unknown_device_is_refused(engine):
     calls = [
         lambda: engine.open(address),
         lambda: engine.create(address, 1),
+        lambda: engine.store(address, b"x", 0, ts(1), {}),
         lambda: engine.check_room("sdz", 1),
         lambda: engine.delete(address, ts(1)),
         lambda: engine.post(address, ts(1), {}, None),

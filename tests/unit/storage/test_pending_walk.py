@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -57,6 +58,17 @@ def test_what_is_no_update_is_corrupt_and_the_others_are_found(layout, content):
     good = keep(layout, "good")
     with open(broken, "wb") as file:
         file.write(content)
+    found = list(windows(layout.pending(0)))
+    assert [item.path for window in found for item in window.corrupt] == [broken]
+    assert [item.path for window in found for item in window.waiting] == [good]
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "pipe"])
+def test_what_is_no_file_is_corrupt_and_the_others_are_found(layout, tmp_path, kind):
+    broken, good = keep(layout, "broken"), keep(layout, "good")
+    os.unlink(broken)
+    {"link": lambda: os.symlink("/etc/passwd", broken), "directory": lambda: os.mkdir(broken),
+     "pipe": lambda: os.mkfifo(broken)}[kind]()  # fmt: skip
     found = list(windows(layout.pending(0)))
     assert [item.path for window in found for item in window.corrupt] == [broken]
     assert [item.path for window in found for item in window.waiting] == [good]

@@ -9,12 +9,11 @@ from objstore.runtime.fs import Fs
 from objstore.storage.hashes import PartitionHashes
 from objstore.storage.removal import remove_confirmed, remove_partition
 from objstore.storage.replica import inventory, removal_order
-from tests.support.objects import make_address, make_disk_engine, names_of, put, ts
+from tests.support.objects import LARGE_METADATA, make_address, make_disk_engine, names_of, put, ts
 from tests.support.recording_fs import PowerCut, RecordingFs
 
 NOW = 1_700_000_000.0
 ADDRESS = make_address()
-LARGE = {f"x_object_meta_{number}": "v" * 250 for number in range(40)}
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ def test_data_goes_before_its_post_and_side_files_last():
 
 
 def test_large_metadata_goes_with_its_owner(tmp_path, engine):
-    put(engine, ADDRESS, at=NOW, **LARGE)
+    put(engine, ADDRESS, at=NOW, **LARGE_METADATA)
     assert remove(tmp_path, inventory(place(tmp_path), ADDRESS.suffix)) == 1
     assert names_of(tmp_path, ADDRESS) == []
 

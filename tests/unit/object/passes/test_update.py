@@ -1,5 +1,6 @@
 """object/passes/update.py on a real disk, over scripted container servers."""
 
+import json
 import os
 
 import pytest
@@ -40,10 +41,10 @@ class ScriptedRows:
         answer = self.answers.get(node.id, DONE)
         return answer(path) if callable(answer) else answer
 
-    def send_many(self, node, partition, container_path, items, headers):
+    def send_many(self, node, partition, container_path, body, headers):
         if node.id not in self.knows_many:
             return None
-        self.together.append((node.id, container_path, [item["name"] for item in items]))
+        self.together.append((node.id, container_path, [item["name"] for item in json.loads(body)]))
         return self.answers.get(node.id, MANY)
 
 
@@ -222,6 +223,16 @@ def test_a_container_goes_no_faster_than_its_limit_and_the_others_at_full_speed(
     assert report.counts["left"] == 16
     clock.advance(60)
     assert run(the_pass).counts["success"] == 4
+
+
+def test_deferred_rows_do_not_hold_up_the_next_pass(disk):
+    for number in range(6):
+        disk.keep(f"o{number}")
+    clock = SimClock()
+    the_pass = updater(disk, ScriptedRows(), clock, rows_per_s=2.0, deferred_s=0.0)
+    report = run(the_pass)
+    assert (report.counts["success"], report.counts["left"]) == (1, 5)
+    assert the_pass.finished(report)["async_pending"] == 5
 
 
 def test_deferred_rows_go_at_the_end_of_the_pass_when_their_turn_has_come(disk):

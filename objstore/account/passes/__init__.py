@@ -1,0 +1,1 @@
+"""Background passes over account databases."""

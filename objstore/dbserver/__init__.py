@@ -1,0 +1,1 @@
+"""Layer 3: what account and container servers have in common."""

@@ -1,0 +1,39 @@
+"""Which devices of a ring are this node's: those that its own server is named by. Pure.
+
+A daemon works on a device when its replication address is one of this machine's and the port of the server whose ini
+file the daemon was started from (formats 2.5). Several nodes on one machine have ports of their own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+
+from objstore.ring.model import Device, Ring
+
+
+def local_devices(ring: Ring, addresses: Collection[str], port: int) -> dict[str, Device]:
+    """Device name → device. addresses: of this machine (runtime/netinfo.py), IPv6 ones in short form."""
+    return {
+        device.device: device
+        for device in ring.devices
+        if device is not None and device.replication_port == port and _short(device.replication_ip) in addresses
+    }
+
+
+def is_named_here(ring: Ring, addresses: Collection[str], device: str) -> bool:
+    """Whether a device of that name is one of this machine's, under whatever port: a server of another port may share
+    the directory of devices, and what lies there is that server's to keep."""
+    mine = set(addresses)
+    return any(
+        known is not None and known.device == device and {_short(known.ip), _short(known.replication_ip)} & mine
+        for known in ring.devices
+    )
+
+
+def _short(ip: str) -> str:
+    """Host names stay as they are."""
+    try:
+        return str(ipaddress.ip_address(ip))
+    except ValueError:
+        return ip

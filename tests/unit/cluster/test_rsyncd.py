@@ -1,0 +1,37 @@
+"""cluster/rsyncd.py: the rsync daemon of a directory, and the sample for a node."""
+
+from pathlib import Path
+
+from objstore.cluster import rsyncd
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.servers import read_servers
+from tests.support.cluster import Cluster
+
+SAMPLE = Path(__file__).parents[3] / "etc" / "rsyncd.conf-sample"
+
+
+def test_the_sample_is_what_is_generated():
+    assert SAMPLE.read_text() == rsyncd.sample()
+
+
+def test_a_new_directory_has_one_daemon_on_loopback_and_a_module_per_server(tmp_path):
+    directory = Cluster(tmp_path / "c", nodes=2, replicas=2).init().directory
+    servers = read_servers(directory)
+    where = rsyncd.listening(servers)
+    assert where is not None and where.ip == "127.0.0.1"
+    assert where.port not in {server.address[1] for server in servers}
+    modules = rsyncd.modules(servers)
+    ports = {server.role: server.address[1] for server in servers if server.node == "n1"}
+    assert {module.name for module in modules if "n1" in module.path} == {
+        f"{kind}_{ports[f'{kind}-server']}" for kind in ("object", "container", "account")
+    }
+    text = rsyncd.text(where, modules, "/run/lock", (7, 8))
+    assert f"port = {where.port}\n" in text and "address = 127.0.0.1\n" in text and "uid = 7\n" in text
+    assert text.count("filter = ") == len(modules) == 6
+
+
+def test_a_directory_that_names_no_port_has_no_daemon(tmp_path):
+    cluster = Cluster(tmp_path / "c", nodes=1, replicas=1).init()
+    for file in (cluster.directory.etc / "n1").glob("*.conf"):
+        file.write_text("\n".join(line for line in file.read_text().split("\n") if "rsync_module" not in line))
+    assert rsyncd.listening(read_servers(ClusterDirectory(tmp_path / "c"))) is None

@@ -1,0 +1,35 @@
+"""Which devices of a ring are this node's."""
+
+from array import array
+
+import pytest
+
+from objstore.ring.local import is_named_here, local_devices
+from objstore.ring.model import Ring, RingHeader
+from tests.support.rings import make_device
+
+HERE = frozenset({"10.0.0.1", "fe80::1"})
+
+
+def ring_of(*devices):
+    return Ring(RingHeader(31), [array("H", [0, 0])], devices)
+
+
+@pytest.mark.parametrize(
+    ("device", "is_mine", "is_named"),
+    [
+        ({"ip": "10.0.0.1", "replication_port": 6200}, True, True),
+        ({"ip": "10.0.0.1", "replication_port": 6201}, False, True),
+        ({"ip": "10.0.0.2", "replication_port": 6200}, False, False),
+        ({"ip": "10.9.9.9", "replication_ip": "10.0.0.1", "replication_port": 6200}, True, True),
+        ({"ip": "10.0.0.1", "replication_ip": "10.9.9.9", "replication_port": 6200}, False, True),
+        ({"ip": "fe80:0:0::1", "replication_port": 6200}, True, True),
+        ({"ip": "storage-1.example", "replication_port": 6200}, False, False),
+    ],
+    ids=["ours", "another port", "another machine", "by replication ip", "ip alone", "IPv6 as it is written", "a name"],
+)
+def test_devices_are_told_by_replication_address(device, is_mine, is_named):
+    ring = ring_of(make_device(0, **device), None)
+    assert (list(local_devices(ring, HERE, 6200)) == ["sd0"]) is is_mine
+    assert is_named_here(ring, HERE, "sd0") is is_named
+    assert not is_named_here(ring, HERE, "sd1")
