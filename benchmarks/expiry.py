@@ -40,7 +40,7 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
             like_a_newcomers(Path(folder) / "cluster", "--nodes", str(options.nodes)) as cluster,
         ):
             return _measure(cluster, options.objects, options.fill_rate, stdout)
-    except LoadError as error:
+    except (AssertionError, LoadError) as error:
         print(f"expiry: {error}", file=stderr)
         return 1
 
@@ -50,7 +50,7 @@ def _measure(cluster: Cluster, count: int, fill_rate: float, stdout: TextIO) -> 
     expires = int(time.time() + 20 + count / fill_rate)
     filled_s = _fill(cluster, login, count, expires)
     if time.time() >= expires:
-        raise LoadError(f"filling took {filled_s:.0f} s: the first objects had expired by then")
+        raise AssertionError(f"filling took {filled_s:.0f} s: the first objects had expired by then")
     print(f"filled: {count} objects in {filled_s:.0f} s", file=stdout, flush=True)
     time.sleep(max(0.0, expires - time.time()))
     before = _cpu(cluster)
@@ -87,7 +87,7 @@ def _until_gone(cluster: Cluster, login: Login, stdout: TextIO) -> float:
             told = time.monotonic()
             print(f"  after {told - started:.0f} s: {left} rows, {len(_files(cluster))} files", file=stdout, flush=True)
         time.sleep(2)
-    raise LoadError(f"objects were still there after {_PATIENCE_S:.0f} s")
+    raise AssertionError(f"objects were still there after {_PATIENCE_S:.0f} s")
 
 
 def _rows(cluster: Cluster, login: Login) -> int:
@@ -99,14 +99,13 @@ def _rows(cluster: Cluster, login: Login) -> int:
 
 
 def _files(cluster: Cluster) -> list[str]:
-    return [name for node in cluster.nodes for name in glob.glob(f"{cluster.device_path(node)}/objects/*/*/*/*.data")]
+    return glob.glob(f"{cluster.directory.nodes}/*/*/objects/*/*/*/*.data")
 
 
 def _cpu(cluster: Cluster) -> dict[str, float]:
     pids: dict[str, list[int]] = {}
     for process in cluster.processes():
-        if process.pid:
-            pids.setdefault(process.role, []).append(process.pid)
+        pids.setdefault(process.role, []).append(process.pid)
     return by_role(pids)
 
 
