@@ -25,7 +25,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon import recon
 from objstore.daemon.runner import DAEMONS
 from objstore.storage.pending import DeferredUpdate, encode
-from tests.support.deployment import Deployment, DeploymentError, set_option, wait_until
+from tests.support.cluster import Cluster, like_a_newcomers, until
 
 BUDGET_ROWS_PER_S = 5000
 REPOSITORY = Path(__file__).parents[1]
@@ -38,29 +38,29 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     parser.add_argument("--nodes", type=int, default=4)
     options = parser.parse_args(argv)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="updater-") as folder,
-            Deployment(Path(folder) / "cluster", options=("--nodes", str(options.nodes)), edit=_quiet) as deployment,
-        ):
-            return _drain(deployment, options.rows, options.containers, stdout)
-    except DeploymentError as error:
+        with tempfile.TemporaryDirectory(prefix="updater-") as folder:
+            cluster = like_a_newcomers(Path(folder) / "cluster", "--nodes", str(options.nodes))
+            cluster.configure("object-updater", "interval", 86400, kind="object")
+            with cluster:
+                return _drain(cluster, options.rows, options.containers, stdout)
+    except AssertionError as error:
         print(f"updater: {error}", file=stderr)
         return 1
 
 
-def _drain(deployment: Deployment, row_count: int, container_count: int, stdout: TextIO) -> int:
-    login = deployment.login()
+def _drain(cluster: Cluster, row_count: int, container_count: int, stdout: TextIO) -> int:
+    login = cluster.login()
     token = {"X-Auth-Token": login.token}
     account = login.path.rpartition("/")[2]
     names = [f"c{number}" for number in range(container_count)]
     for name in names:
-        assert deployment.request("PUT", f"{login.path}/{name}", token).status == 201
+        assert cluster.ask("PUT", f"{login.path}/{name}", token).status == 201
     # The node's own updater makes one pass soon after the start, and then none for a day.
-    wait_until(lambda: _passes(deployment.directory) > 0, "the node's own updater has had its pass")
-    _defer(deployment.directory, account, names, row_count)
-    servers = [process.pid for process in deployment.processes() if process.role == "container"]
+    until(lambda: _passes(cluster.directory.root) > 0, "the node's own updater has had its pass")
+    _defer(cluster.directory.root, account, names, row_count)
+    servers = [process.pid for process in cluster.processes() if process.role == "container"]
     before, started = sum(map(cpu_s, servers)), time.monotonic()
-    conf = deployment.directory / "etc" / "n1" / "object-server.conf"
+    conf = cluster.directory.server_conf("n1", "object")
     command = [sys.executable, "-m", "objstore.cli.object_updater", str(conf), "--once"]
     updater = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cpu = 0.0
@@ -70,7 +70,7 @@ def _drain(deployment: Deployment, row_count: int, container_count: int, stdout:
     said = updater.communicate()
     elapsed = time.monotonic() - started
     server_cpu = sum(map(cpu_s, servers)) - before
-    listed = sum(_count(deployment, f"{login.path}/{name}", token) for name in names)
+    listed = sum(_count(cluster, f"{login.path}/{name}", token) for name in names)
     rate = row_count / elapsed
     print(said[0].strip(), said[1].strip(), file=stdout)
     print(
@@ -79,11 +79,6 @@ def _drain(deployment: Deployment, row_count: int, container_count: int, stdout:
         file=stdout,
     )
     return 0 if rate >= BUDGET_ROWS_PER_S and listed == row_count else 1
-
-
-def _quiet(etc: Path) -> None:
-    for path in etc.glob("*/object-server.conf"):
-        set_option(path, "object-updater", "interval", "86400")
 
 
 def _passes(directory: Path) -> int:
@@ -116,11 +111,11 @@ def _defer(directory: Path, account: str, names: Sequence[str], row_count: int) 
         (suffix / f"{digest}-{at.internal}").write_bytes(encode(update))
 
 
-def _count(deployment: Deployment, path: str, token: dict[str, str]) -> int:
+def _count(cluster: Cluster, path: str, token: dict[str, str]) -> int:
     """Objects a client finds in a listing, page by page."""
     found, marker = 0, ""
     while True:
-        page = json.loads(deployment.request("GET", f"{path}?format=json&marker={marker}", token).body)
+        page = json.loads(cluster.ask("GET", f"{path}?format=json&marker={marker}", token).body)
         if not page:
             return found
         found += len(page)

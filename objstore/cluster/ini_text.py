@@ -112,10 +112,16 @@ rsync_module = {rsync}/object_{{replication_port}}
 
 [object-updater]
 interval = 10
+
+[object-auditor]
+interval = 3600
+
+[object-expirer]
+interval = 30
 """,
     "container": """
 [container-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/container_{{replication_port}}
 
 [container-updater]
@@ -123,7 +129,7 @@ interval = 30
 """,
     "account": """
 [account-replicator]
-interval = 15
+interval = 30
 rsync_module = {rsync}/account_{{replication_port}}
 
 [account-reaper]

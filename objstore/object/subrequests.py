@@ -32,6 +32,8 @@ _METHODS = ("PUT", "POST", "DELETE")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z\x80-\xff]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _PATH = re.compile(r"/[\x21-\x7e\x80-\xff]+")
 _ETAG = re.compile(r"\"?[0-9a-fA-F]{32}\"?")
+_ORDERS = ("x-backend-", "x-container-", "x-account-", "x-delete-at-", "x-if-", "if-")
+"""Beginnings of headers that tell a server what to do, whom to call among it. No object is stored with them."""
 _NOT_METADATA = frozenset(
     {"content-length", "content-type", "content-type-timestamp", "etag", "x-timestamp", "x-backend-no-commit"}
 )
@@ -124,7 +126,7 @@ def request_of(sub: Subrequest, device: str, partition: str, policy_index: int, 
     """As the handlers of the ordinary verbs take it. Raises BadRequest."""
     if sub.method == "PUT" and not _ETAG.fullmatch(sub.headers.get("etag", "")):
         raise BadRequest("the ETag of the body is missing")
-    metadata = [name for name in sub.headers if name not in _NOT_METADATA and not name.startswith("x-backend-")]
+    metadata = [name for name in sub.headers if name not in _NOT_METADATA and not name.startswith(_ORDERS)]
     if any(" " in name for name in metadata):
         raise BadRequest("a header name with a space")
     environ: dict[str, object] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from objstore.http.client import ConnectFailed, PeerTimedOut
+from objstore.http.client import ConnectTimedOut, PeerTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
 
@@ -12,7 +12,7 @@ from objstore.ring.model import Node
 @dataclass(frozen=True, slots=True)
 class NodeFailure:
     """reason: for the log, names the node. status: of its answer, None when there was none that could be understood.
-    is_lie: its answer is one that no honest node gives. is_silence: it let a deadline pass, or cannot be reached."""
+    is_lie: its answer is one that no honest node gives. is_silence: it let a deadline pass."""
 
     reason: str
     status: int | None = None
@@ -30,7 +30,7 @@ class NodeFailure:
 
     @classmethod
     def of_error(cls, node: Node, error: Exception) -> NodeFailure:
-        is_silence = isinstance(error, (ConnectFailed, PeerTimedOut))
+        is_silence = isinstance(error, (ConnectTimedOut, PeerTimedOut))
         return cls(f"{name_of(node)}: {error}", is_silence=is_silence)
 
     @classmethod

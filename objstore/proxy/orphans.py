@@ -53,11 +53,13 @@ def adopted(
 
 
 def telling_again(request: BackendRequest, footers: dict[str, str], etag: str) -> BackendRequest:
-    """A PUT that makes a server which has stored `request` tell the targets of `footers`. One that has it no more must
-    not take the empty body for the object: the ETag forbids it."""
+    """A PUT (or DELETE) that makes a server which has stored `request` tell the targets of `footers`. One that has the
+    object no more must not take the empty body for it: the ETag forbids that. etag: "" for a DELETE."""
     kept = [item for item in request.headers if not item[0].startswith(_OF_THE_BODY) and item[0] not in _NOT_AGAIN]
     targets = [(name.replace("X-Objstore-", "X-", 1), value) for name, value in footers.items()]
-    return BackendRequest("PUT", request.path, [*kept, *targets, ("Etag", etag), ("Content-Length", "0")])
+    if etag:
+        targets.append(("Etag", etag))
+    return BackendRequest(request.method, request.path, [*kept, *targets, ("Content-Length", "0")])
 
 
 _OF_THE_BODY = ("X-Backend-Obj-", "X-Backend-Objstore-", *(f"X-{kind}-{part}" for kind in _KINDS for part in _PARTS))

@@ -64,6 +64,11 @@ class WriteQuorum:
         """A quorum succeeded: whatever else comes, the client hears success."""
         return self.success_count >= self.quorum
 
+    @property
+    def is_forgiven(self) -> bool:
+        """With those that know nothing a quorum succeeded: the client hears success unless more of them come."""
+        return self._is_forgiving and self._forgiven() is not None
+
     def can_succeed(self, open_slots: Iterable[int]) -> bool:
         """Whether a quorum can still succeed if every open slot does."""
         hopeful = sum(1 for slot in set(open_slots) if not is_success(self._slots[slot]))

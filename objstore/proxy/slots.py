@@ -22,8 +22,8 @@ Vote = Callable[[int, int], None]
 
 
 class Slots:
-    """active: exchanges that have not settled. requests: of each voter, once started. start() once, then wait() until
-    the caller has heard enough."""
+    """active: exchanges that have not settled. requests: of each voter, once started. unserved: slots that nobody
+    serves. start() once, then wait() until the caller has heard enough."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Slots:
         self._handoffs: Iterator[Node] = iter(())
         self._doubtful: Iterator[Node] = iter(())
         self._lent: set[int] = set()
-        self._unserved: list[int] = []
+        self.unserved: list[int] = []
 
     def start(self, nodes: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node]) -> None:
         """nodes: of each slot, None for one that needs a handoff. doubtful: the last resort."""
@@ -102,10 +102,14 @@ class Slots:
         """Give the slots that nobody serves to doubtful nodes; True when one of those was reached."""
         count = len(self.active)
         self._handoffs = self._doubtful
-        unserved, self._unserved = self._unserved, []
+        unserved, self.unserved = self.unserved, []
         for slot in unserved:
             self._fill(slot, None)
         return len(self.active) > count
+
+    def ask(self, node: Node, request: BackendRequest) -> Exchange:
+        """One more request to a node, beside the slots: the caller waits for it and lets it go."""
+        return self._caller.start(node, request, use_replication=self._use_replication)
 
     def drop(self) -> None:
         """Let go of who is still silent, without blame."""
@@ -153,5 +157,5 @@ class Slots:
     def _leave(self, slot: int) -> None:
         """Nobody serves the slot, but perhaps the last resort."""
         if slot < self._voters:
-            self._unserved.append(slot)
+            self.unserved.append(slot)
             self._vote(slot, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -268,12 +268,12 @@ class Upload:
         heir, what was taken over then."""
         told = {reply.slot for reply in self.replies if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR}
         if shares.keys() <= told:
-            told |= set(range(len(self._requests))) - before.keys()
+            told |= set(range(len(self._slots.requests))) - before.keys()
         heirs = [slot for slot in before if self.quorum.has_succeeded(slot) and before[slot].takes_targets]
-        for slot, footers in adopted(self._requests, told, heirs[:1]).items():
-            request = telling_again(self._requests[slot], footers, self.digest.etag)
+        for slot, footers in adopted(self._slots.requests, told, heirs[:1]).items():
+            request = telling_again(self._slots.requests[slot], footers, self.digest.etag)
             node = before[slot].exchange.node
-            exchange = self._caller.start(node, request, use_replication=self._use_replication)
+            exchange = self._slots.ask(node, request)
             if exchange.failure is None:
                 wait_for_some([exchange], green.monotonic() + self._times.lend_s)
             exchange.discard()

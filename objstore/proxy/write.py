@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from objstore.http.client import PeerTimedOut
-from objstore.http.status import HTTPStatus
-from objstore.peers.exchange import Caller, Exchange
+from objstore.http.status import HTTPStatus, is_success
+from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.slots import Slots
 from objstore.proxy.targets import RequestPlan
@@ -63,6 +64,7 @@ class Write:
         self.quorum = WriteQuorum(replica_count, is_forgiving=is_forgiving)
         self.replies: list[WriteReply] = []
         self._slots = Slots(caller, faults, plan, replica_count, self.quorum.vote, use_replication=use_replication)
+        self._stored: dict[int, Node] = {}
 
     @property
     def status(self) -> int:
@@ -88,20 +90,37 @@ class Write:
                 self._take(exchange)
             now_s = green.monotonic()
             if now_s >= lend_at_s:
-                is_lent = (self.quorum.has_success or not self._is_decided) and self._stand_in()
+                is_done = self.quorum.has_success or self.quorum.is_forgiven
+                is_lent = (is_done or not self._is_decided) and self._stand_in()
                 if now_s >= give_up_s and not is_lent:
                     break
-                if self.quorum.has_success:
+                if is_done:
                     give_up_s = now_s + self._times.post_quorum_s
                 lend_at_s = give_up_s
         self._slots.give_up(lambda exchange: PeerTimedOut(f"no answer to {exchange.request.method}"))
+        if self._slots.unserved and self.quorum.has_success:
+            self._tell_again()
         return self.status
+
+    def _tell_again(self) -> None:
+        """Have a server that did the write tell the update targets of those that fell away with nobody in their place.
+        Who was only silent tells them when it goes on."""
+        slots = self._slots
+        told = set(range(self._voters)) - {slot for slot in slots.unserved if not self.quorum.has_succeeded(slot)}
+        for slot, footers in adopted(slots.requests[: self._voters], told, list(self._stored)[:1]).items():
+            request = slots.requests[slot]
+            etag = next((value for name, value in request.headers if name == "Etag"), "")
+            if request.method == "DELETE" or (request.method == "PUT" and etag):
+                exchange = slots.ask(self._stored[slot], telling_again(request, footers, etag))
+                if exchange.failure is None:
+                    wait_for_some([exchange], green.monotonic() + self._times.lend_s)
+                exchange.discard()
 
     @property
     def _is_decided(self) -> bool:
         """Nothing that is still to come changes what the client hears."""
         quorum = self.quorum
-        if quorum.has_success:
+        if quorum.has_success or quorum.is_forgiven:
             return True
         return quorum.verdict() is not None and not quorum.can_succeed(
             exchange.slot for exchange in self._slots.active if exchange.slot < self._voters
@@ -124,6 +143,8 @@ class Write:
         if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return self._slots.refused(exchange, head.status)
         self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
+        if is_success(head.status) and exchange.slot < self._voters:
+            self._stored[exchange.slot] = exchange.node
         return self._vote(exchange.slot, head.status)
 
     def _vote(self, slot: int, status: int) -> None:
@@ -132,4 +153,4 @@ class Write:
 
     def _stand_in(self) -> bool:
         is_lent = self._slots.stand_in()
-        return (not self.quorum.has_success and self._resort()) or is_lent
+        return self._resort() or is_lent

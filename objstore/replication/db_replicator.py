@@ -77,6 +77,10 @@ class Kindred(Protocol):
         """Whether nobody waits for anything of a long deleted one."""
         ...
 
+    def settle(self, database: Database) -> None:
+        """Afterwards, when other replicas may have changed it, or it has gone."""
+        ...
+
 
 @dataclass(slots=True)
 class DatabaseReplicator:
@@ -169,6 +173,7 @@ class DatabaseReplicator:
         if more:
             state = self._state(database)
         self._send(database, state, before, counts)
+        self.kindred.settle(database)
         for other in more:
             counts.update(self.replicate(other))
 

@@ -146,7 +146,7 @@ class _Talk:
         if isinstance(answer, Missing):
             return self._report(Fate.ABSENT)
         self._take_over(answer)
-        if self.database.location.datadir == CONTAINERS:
+        if self.state.shard_max_row >= 0 or answer.shard_max_row >= 0:
             problem = self._exchange_ranges(answer)
             if problem:
                 return self.failed(problem)
@@ -188,13 +188,10 @@ class _Talk:
 
     def _send(self, answer: Replica, with_file: bool) -> Report:
         state, limits = self.state, self.sender.limits
-        pushed = -1
-        if not self.is_handoff:
-            pushed = self.database.read(lambda connection: outbound.pushed(connection, answer.state.id), fresh=False)
-        todo = plan(
-            Side(state.max_row, state.hash), Side(answer.state.max_row, answer.state.hash), answer.point, pushed,
-            per_diff=limits.per_diff, max_diffs=limits.max_diffs,
-        )  # fmt: skip
+        ours, theirs = Side(state.max_row, state.hash), Side(answer.state.max_row, answer.state.hash)
+        # What we noted to have pushed is worth a look only where the rows differ.
+        pushed = -1 if self.is_handoff or ours.hash == theirs.hash else self._pushed(answer.state.id)
+        todo = plan(ours, theirs, answer.point, pushed, per_diff=limits.per_diff, max_diffs=limits.max_diffs)
         if isinstance(todo, InSync):
             return self._report(Fate.CONFIRMED)
         if isinstance(todo, SendFile):
@@ -228,6 +225,9 @@ class _Talk:
             lambda connection: raise_sync_points(connection, [(answer.state.id, self.state.max_row)], OUTGOING)
         )
         return self._report(Fate.CONFIRMED)
+
+    def _pushed(self, remote_id: str) -> int:
+        return self.database.read(lambda connection: outbound.pushed(connection, remote_id), fresh=False)
 
     def _rows_after(self, row_id: int) -> list[dict[str, Any]]:
         datadir, count = self.database.location.datadir, self.sender.limits.per_diff

@@ -7,7 +7,6 @@ rsync is not there and cannot be installed the tests with it are skipped, and sa
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +106,8 @@ def test_an_emptied_disk_becomes_whole_again(cluster):
     disks = Disks(cluster)
     names = put_all(cluster)
     disks.wait_home(names)
-    shutil.rmtree(cluster.device_path("n1") / "objects")
+    # In one step: a replicator may be bringing things there at this very moment.
+    (cluster.device_path("n1") / "objects").rename(cluster.directory.root / "lost")
     disks.wait_home(names)
     for name in names:
         for node in disks.primaries(name):
@@ -178,7 +178,6 @@ def test_one_pass_by_command_says_what_it_did(cluster):
 
     def is_clean() -> bool:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.stdout.startswith("object-replicator: 1 jobs"), done.stderr
-        return done.returncode == 0
+        return done.returncode == 0 and done.stdout.startswith("object-replicator: 1 jobs")
 
     until(is_clean, "a pass without failures")

@@ -92,8 +92,8 @@ def objstore(*arguments: object, environ: Mapping[str, str] | None = None) -> tu
 
 
 class Cluster:
-    """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`; options:
-    more of its flags. Starting it is the `with` statement or start(); init() alone makes the directory."""
+    """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`; options: more
+    of its flags. Starting it is the `with` statement or start(); init() alone makes the directory."""
 
     def __init__(
         self,

@@ -11,6 +11,9 @@ from objstore.http.environ import WSGIApp
 from objstore.http.server import Server, ServerLimits
 from objstore.runtime import green
 
+PATIENCE_S = 20.0
+"""How long anything is waited for: a bound on a busy machine, not a measurement."""
+
 
 class LogLines(logging.Handler):
     """What was logged, as text."""
@@ -34,7 +37,7 @@ class RunningServer:
     def connect(self) -> RawClient:
         return RawClient(self.host, self.port)
 
-    def exchange(self, data: bytes, timeout_s: float = 5.0) -> bytes:
+    def exchange(self, data: bytes, timeout_s: float = PATIENCE_S) -> bytes:
         """Send bytes as they stand and return everything until the server closes (the client closes its side)."""
         with self.connect() as client:
             client.send(data)
@@ -57,7 +60,7 @@ class RawClient:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def send(self, data: bytes, timeout_s: float = 5.0) -> None:
+    def send(self, data: bytes, timeout_s: float = PATIENCE_S) -> None:
         view = memoryview(data)
         while view:
             try:
@@ -69,7 +72,7 @@ class RawClient:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def read(self, timeout_s: float = 5.0) -> bytes:
+    def read(self, timeout_s: float = PATIENCE_S) -> bytes:
         """What comes next; b"" when the server has closed, reset included."""
         while True:
             try:
@@ -79,7 +82,7 @@ class RawClient:
             except ConnectionResetError:
                 return b""
 
-    def read_until(self, end: bytes, timeout_s: float = 5.0) -> bytes:
+    def read_until(self, end: bytes, timeout_s: float = PATIENCE_S) -> bytes:
         data = b""
         while end not in data:
             piece = self.read(timeout_s)
@@ -88,7 +91,7 @@ class RawClient:
             data += piece
         return data
 
-    def read_to_end(self, timeout_s: float = 5.0) -> bytes:
+    def read_to_end(self, timeout_s: float = PATIENCE_S) -> bytes:
         return b"".join(iter(lambda: self.read(timeout_s), b""))
 
 
@@ -108,7 +111,7 @@ def running_server(app: WSGIApp, limits: ServerLimits | None = None, **kwargs: o
         listener.close()
 
 
-def wait_until(condition, timeout_s: float = 5.0) -> None:  # type: ignore[no-untyped-def]
+def wait_until(condition, timeout_s: float = PATIENCE_S) -> None:  # type: ignore[no-untyped-def]
     """Let the hub run until a condition holds."""
     end = green.monotonic() + timeout_s
     while not condition():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import socket
 import tempfile
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class PortBlock:
             fd = os.open(folder / str(first), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                _require_free(first)
+            except OSError:  # Reserved by another test, or used by somebody who reserves nothing.
                 os.close(fd)
                 continue
             self.first, self._fd = first, fd
@@ -44,6 +46,14 @@ class PortBlock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _require_free(first: int) -> None:
+    """Raises OSError when somebody uses one of a block's ports."""
+    for port in range(first, first + BLOCK):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
 
 
 def _last() -> int:

@@ -40,7 +40,7 @@ RECENT = float(int(time.time()) - 3600)
 """An hour ago: far from the age at which tombstones go, for the servers go by the real clock."""
 
 
-def make_replicator(nodes, node, *, rsync=None, clock=None, timeout_s=10.0, port=None, **rules) -> ObjectReplicator:
+def make_replicator(nodes, node, *, rsync=None, clock=None, timeout_s=60.0, port=None, **rules) -> ObjectReplicator:
     """The replicator of one node of StorageNodes. rsync: an RsyncPush; None goes in-band."""
     cluster = load_cluster(nodes.directory)
     clock = clock or SystemClock()
@@ -50,10 +50,10 @@ def make_replicator(nodes, node, *, rsync=None, clock=None, timeout_s=10.0, port
     return assemble(engine, devices, cluster, clock, port, rsync=rsync, timeout_s=timeout_s, **rules)
 
 
-def assemble(engine, devices, cluster, clock, port, *, rsync=None, timeout_s=10.0, **rules) -> ObjectReplicator:
+def assemble(engine, devices, cluster, clock, port, *, rsync=None, timeout_s=60.0, **rules) -> ObjectReplicator:
     places = PartitionPlaces(devices, GreenFs())
     threads = DeviceThreads(2)
-    caller = Caller(ConnectionPool(), 1.0, timeout_s)
+    caller = Caller(ConnectionPool(), 10.0, timeout_s)
     calls = ReplicateCalls(caller, timeout_s)
     return ObjectReplicator(
         engine=engine,

@@ -54,8 +54,10 @@ less."""
 
 
 class StorageNodes:
-    def __init__(self, directory, nodes=4, replicas=3, **proxy_settings):
+    def __init__(self, directory, nodes=4, replicas=3, row_timeout=None, **proxy_settings):
+        """row_timeout: seconds for a row of a container or account, where a late one must not be left to an updater."""
         self.directory = directory
+        self.row_timeout = row_timeout
         self.node_count = nodes
         self.replicas = min(replicas, nodes)
         self.proxy_settings = {"account_autocreate": "yes", **PATIENT, **proxy_settings}
@@ -109,6 +111,8 @@ class StorageNodes:
                     conf["replication_lock_timeout"] = "0.2"
                 if kind == "container":
                     conf["report_interval"] = "0.02"
+                if self.row_timeout and kind != "account":
+                    conf["container_update_timeout" if kind == "object" else "node_timeout"] = self.row_timeout
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))
                 service.task = green.spawn(service.server.serve)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from objstore.config.settings import reads
 from objstore.daemon.surroundings import Surroundings
 from objstore.db.account import KIND
 from objstore.db.database import Database
@@ -25,9 +26,10 @@ class Accounts:
         """An account is last in the chain: nobody has to be told."""
         return True
 
+    def settle(self, database: Database) -> None:
+        pass
 
+
+@reads(AccountReplicatorSettings)
 def factory(surroundings: Surroundings[AccountReplicatorSettings]) -> DatabaseReplicator:
     return make_replicator(surroundings, KIND, lambda ring: Accounts())
-
-
-factory.settings_class = AccountReplicatorSettings  # type: ignore[attr-defined]

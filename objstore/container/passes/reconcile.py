@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from objstore.config.settings import reads
 from objstore.container.passes.reconcile_plan import (
     MOVE_OFFSET,
-    QUEUE_ACCOUNT,
     TOMBSTONE_OFFSET,
     Copy,
     Entry,
@@ -40,6 +40,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
+from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import SubResponse
@@ -251,6 +252,7 @@ class ContainerReconciler:
         return self._clock.now().seconds - entry.recorded_at.seconds
 
 
+@reads(ContainerReconcilerSettings)
 def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> ContainerReconciler:
     """Raises ConfigError."""
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
@@ -261,6 +263,3 @@ def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> Containe
     queue = QueueRows(calls, lambda: ring.current, cluster.secrets)
     shares = Shares(lambda: ring.current, surroundings.address, clock.monotonic, can_connect)
     return ContainerReconciler(settings, client, queue, policies.of, shares.rank, clock)
-
-
-factory.settings_class = ContainerReconcilerSettings  # type: ignore[attr-defined]

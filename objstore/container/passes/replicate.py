@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from objstore.config.settings import reads
 from objstore.core.errors import InvalidTimestamp
 from objstore.core.hashing import HashSecrets
 from objstore.daemon.surroundings import Surroundings
@@ -58,6 +59,10 @@ class Containers:
         counts = (info.reported_object_count, info.reported_bytes_used)
         return told == (info.put_timestamp, info.delete_timestamp) and counts == (info.object_count, info.bytes_used)
 
+    def settle(self, database: Database) -> None:
+        """Have the directory of synced containers say what the metadata says now."""
+        ContainerBroker(database).settle_sync_link()
+
     def _entries(self, found: misplaced.Found) -> dict[str, list[ObjectRow]]:
         queues: dict[str, list[ObjectRow]] = {}
         for row in found.rows:
@@ -81,9 +86,7 @@ class Containers:
         return broker.database.location
 
 
+@reads(ContainerReplicatorSettings)
 def factory(surroundings: Surroundings[ContainerReplicatorSettings]) -> DatabaseReplicator:
     secrets, clock = surroundings.cluster.secrets, surroundings.clock
     return make_replicator(surroundings, KIND, lambda ring: Containers(secrets, ring, clock))
-
-
-factory.settings_class = ContainerReplicatorSettings  # type: ignore[attr-defined]

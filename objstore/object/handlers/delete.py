@@ -35,6 +35,9 @@ class DeleteHandler:
             stored.close()
         refusal = self._refusal(address, stored, timestamp, if_delete_at_s)
         if refusal is not None:
+            if isinstance(stored, Absent) and stored.timestamp == timestamp:
+                # This very DELETE, for container servers that the first one did not name (proxy/orphans.py).
+                self._tell(request, path, address, timestamp)
             return refusal
         self._write(request, path, address, stored, timestamp)
         is_gone = isinstance(stored, Absent) or (
@@ -76,6 +79,10 @@ class DeleteHandler:
         )
         if not isinstance(stored, Absent):
             self._expiries.changed(request, path, address, stored.data_timestamp, stored.size, None, stored.delete_at_s)
+        self._tell(request, path, address, timestamp)
+
+    def _tell(self, request: Request, path: BackendPath, address: ObjectAddress, timestamp: Timestamp) -> None:
+        """The row for the container."""
         assert path.account is not None and path.container is not None and path.obj is not None
         row = ContainerRow(
             "DELETE", path.account, path.container, path.obj, address.policy_index, timestamp,

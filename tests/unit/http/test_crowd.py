@@ -20,7 +20,7 @@ def app(environ, start_response):
 
 
 def descriptors() -> int:
-    gc.collect()  # What earlier tests have left open is theirs.
+    gc.collect()  # What earlier tests have left open is theirs, and may go at any time.
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -54,22 +54,22 @@ def test_idle_and_half_sent_connections_hold_no_green_thread_and_give_all_back()
         for client in clients:
             client.socket.close()
         wait_until(lambda: running.server.connection_count == 0)
-        assert descriptors() == before[0]
+        assert descriptors() <= before[0]
         assert greenlets() < before[1] + 200
 
 
 def test_half_sent_heads_and_bodies_are_all_ended_by_their_deadlines():
     limits = ServerLimits(head_timeout_s=1, client_timeout_s=1, keepalive_timeout_s=1, linger_s=1)
     with running_server(app, limits) as running:
-        before = descriptors()
+        before, greenlets_before = descriptors(), greenlets()
         heads = crowd(running, GET[:-2])
         bodies = crowd(running, b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
         for client in heads + bodies:
             assert client.read_to_end().startswith(b"HTTP/1.1 408 ")
             client.socket.close()
         wait_until(lambda: running.server.connection_count == 0)
-        assert descriptors() == before
-        assert greenlets() < 200
+        assert descriptors() <= before
+        assert greenlets() < greenlets_before + 200
 
 
 def test_one_sweep_serves_all_deadlines():

@@ -415,6 +415,13 @@ class TestRows:
         assert row.content_type == "text/plain"
         assert stored(node).body == b"hello"
 
+    @pytest.mark.parametrize(("moment", "rows"), [("1795238401.00000", 2), ("1795238400.50000", 1)])
+    def test_the_very_delete_that_was_done_tells_the_targets_it_names(self, node, moment, rows):
+        node.put(PATH, b"hello", "1795238400.00000")
+        node.call("DELETE", PATH, {**CONTAINER, "x-timestamp": "1795238401.00000"})
+        assert node.call("DELETE", PATH, {**CONTAINER, "x-timestamp": moment}).status == 404
+        assert [row.op for _, row, _ in node.delivery.rows] == ["DELETE"] * rows
+
     @pytest.mark.parametrize("moment", ["1795238399.00000", "1795238401.00000"], ids=["older", "newer"])
     def test_a_put_without_a_body_of_another_time_tells_nobody_and_changes_nothing(self, node, moment):
         node.put(PATH, b"hello")

@@ -62,6 +62,19 @@ def test_an_object_is_stored_with_its_metadata_and_without_container_rows(node):
     assert node.delivery.rows == []
 
 
+def test_cve_2026_50221_a_peer_cannot_have_a_server_call_others(node, tmp_path):
+    orders = {
+        "X_Container_Host": "10.0.0.1:80", "X_Container_Device": "sda", "X_Container_Partition": "1",
+        "X_Delete_At_Host": "10.0.0.1:80", "X_Delete_At_Device": "sda", "X_Delete_At_Partition": "1",
+        "X_Backend_Obj_Metadata_Footer": "yes", "If_None_Match": "*", "X_Backend_Next_Part_Power": "9",
+    }  # fmt: skip
+    say(node, put(at=AT) + put(at=LATER, X_Delete_At="1795239000", **orders))
+    assert names(node) == [f"{LATER}.data"]
+    assert node.delivery.rows == [] and not (tmp_path / "sdb1" / "async_pending").exists()
+    say(node, request("DELETE", "1795238430.00000", X_Container_Host="10.0.0.1:80", X_Container_Device="sda"))
+    assert node.delivery.rows == [] and not (tmp_path / "sdb1" / "async_pending").exists()
+
+
 def test_posts_and_deletes_are_stored(node):
     say(node, put())
     assert say(node, request("POST", LATER, X_Object_Meta_New="1")).body.decode().endswith(DONE)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from array import array
 from base64 import b64decode
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ import pytest
 from objstore.core import pickles
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import Scope
+from objstore.object.passes.deliver import Small
+from objstore.replication.rsync_push import Pushed, RsyncPush
 from objstore.ring.fileformat import save
 from objstore.ring.model import HASH_BITS, Ring, RingHeader
 from tests.support.clock import SimClock
@@ -230,3 +234,63 @@ def test_a_receiver_that_is_newer_is_left_alone(tmp_path):
         assert not counts.get("failures") and not counts.get("objects")
         answered = [exchange.passed[-2:] for exchange in server.exchanges if exchange.method == "SSYNC"]
         assert len(answered) == 2
+
+
+# As sender, by rsync
+
+
+@dataclass(frozen=True)
+class CopyingPush(RsyncPush):
+    """rsync's work done by hand, so that what is said around it can be compared."""
+
+    devices: Path = Path()
+
+    def run(self, command, partition_path):
+        *suffixes, target = command[command.index("--") + 1 :]
+        place = self.devices / target.split("::object/")[1]
+        for suffix in suffixes:
+            # What it does to attributes is rsync's own business; here they must come along.
+            subprocess.run(["cp", "-a", "--", f"{partition_path}/{suffix}", str(place)], check=True)
+        return Pushed(len(suffixes))
+
+
+def replicate_lines(operation):
+    found = []
+    for line in recorded("replicate-object"):
+        if line["id"].split("#")[0] == f"replicate-object.{operation}":
+            path = line["request"]["path"]
+            others = [
+                f"/sdb{name.removesuffix('-repl')[-1]}/" + path.split("/", 2)[2] for name in line.get("same_to", ())
+            ]
+            hashes = pickles.loads(b64decode(line["response"]["body"]["base64"]), encoding="latin-1")
+            found += [("REPLICATE", each, hashes) for each in (path, *others)]
+    return found
+
+
+RSYNC = {
+    "push": ("sdb4", ("sdb4", "sdb2")),
+    "in-sync": ("sdb4", ("sdb4", "sdb1", "sdb2")),
+    "handoff": ("sdb3", ("sdb3",)),
+}
+
+
+@pytest.mark.parametrize("operation", RSYNC)
+def test_what_our_replicator_says_around_rsync_is_as_recorded(operation, tmp_path):
+    device, holders = RSYNC[operation]
+    with lone_server(tmp_path) as server:
+        lost(server, holders)
+        push = CopyingPush("{replication_ip}::object", devices=tmp_path / "devices")
+        if operation == "handoff":
+            for target in ("sdb1", "sdb2", "sdb4"):
+                (tmp_path / "devices" / target / "objects" / "220").mkdir(parents=True)
+        scope = Scope(devices=frozenset({device}), partitions=frozenset({220}))
+        replicator = server.replicator(rsync=push)
+        replicator.deliverer.small = Small(-1)  # As Swift, which takes rsync whatever the size.
+        counts = run_pass(replicator, scope)
+        assert not counts.get("failures"), counts
+        spoken = [each for each in exchanged(server) if each[0] == "REPLICATE"]
+        assert sorted(spoken, key=str) == sorted(replicate_lines(operation), key=str)
+        if operation == "handoff":
+            assert not server.directory(server.address("sdb3", 220, "/AUTH_wire/rep/lost")).exists()
+            # Removed because each primary confirmed it, not because rsync ended well.
+            assert sum(each[0] == "SSYNC" for each in exchanged(server)) == 6

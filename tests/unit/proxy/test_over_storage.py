@@ -456,7 +456,7 @@ def puts(nodes, kind, name):
 @pytest.mark.parametrize("count", [3, 4])
 def test_a_frozen_node_is_left_alone_until_it_goes_on_and_then_used_again(tmp_path, count):
     with StorageNodes(tmp_path, nodes=count) as nodes:
-        proxy = nodes.proxy()
+        proxy = nodes.proxy(**DEFAULT_TIMES)
         proxy.put("/v1/AUTH_a/c")
         services = proxy.app._services
         primaries = services.object_place(0, "AUTH_a", "c", "o").primaries
@@ -511,6 +511,7 @@ def test_with_two_of_three_nodes_frozen_writes_are_503(tmp_path, size):
         assert nodes.proxy().get("/v1/AUTH_a/c/first").body == b"kept"
 
 
+DEFAULT_TIMES = dict.fromkeys(("lend_timeout", "post_quorum_timeout", "concurrency_timeout", "conn_timeout"), "0.5")
 PATIENT = {"concurrency_timeout": "10", "recoverable_node_timeout": "10"}
 """One server sends, however busy this machine is: it is known which one to cut."""
 

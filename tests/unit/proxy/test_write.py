@@ -158,6 +158,33 @@ def test_a_node_that_says_nothing_while_the_others_answer_is_left_alone_from_the
     assert [errors.is_limited(node) for node in PRIMARIES] == [False, False, True]
 
 
+def with_targets(slot):
+    return [
+        ("X-Container-Partition", "7"),
+        ("X-Container-Host", f"10.0.0.{slot}:6201"),
+        ("X-Container-Device", f"c{slot}"),
+    ]
+
+
+@pytest.mark.parametrize(("method", "etag"), [("PUT", "e" * 32), ("DELETE", None)])
+@pytest.mark.parametrize("trouble", [Breaks(), Says(503)], ids=["dies", "refuses"])
+def test_what_a_lost_server_was_to_tell_is_told_by_one_that_did_the_write(peers, errors, method, etag, trouble):
+    headers = [("Etag", etag), ("Content-Length", "5")] if etag else [("Content-Length", "0")]
+
+    def plan(servers):
+        return [BackendRequest(method, "/0/a/c/o", [*headers, *with_targets(slot)]) for slot in range(len(servers))]
+
+    peers.on(PRIMARIES[1], trouble)
+    for slot in (0, 2):
+        peers.on(PRIMARIES[slot], Says(201), Says(409))
+    write = Write(Caller(peers, 0.1, 0.1), FaultLog(errors, logging.getLogger("test")), TIMES, plan, 3)
+    assert write.run(PRIMARIES, iter(())) == 201
+    again = peers.requests[-1]
+    assert len(peers.requests) == 4
+    assert (again.method, again.header("etag"), bytes(again.body)) == (method, etag, b"")
+    assert [again.header(name.lower()) for name, _ in with_targets(1)] == [value for _, value in with_targets(1)]
+
+
 def test_507_limits_the_node(peers, errors):
     peers.otherwise(Says(201)).on(PRIMARIES[0], Says(507))
     written(peers, errors)
@@ -176,6 +203,21 @@ def test_absence_on_two_does_not_wait_for_a_frozen_third(peers, errors):
     before = green.monotonic()
     assert written(peers, errors, method="DELETE", is_forgiving=True).status == 404
     assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_a_delete_that_one_replica_had_does_not_wait_long_for_a_frozen_one(peers, errors):
+    peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors, handoffs=(), method="DELETE", is_forgiving=True).status == 204
+    assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_a_delete_that_one_replica_had_leaves_a_node_under_error_limiting_alone(peers, errors):
+    peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], SILENT)
+    slots = [*PRIMARIES[:2], None]
+    options = {"handoffs": (), "doubtful": PRIMARIES[2:], "method": "DELETE", "is_forgiving": True}
+    assert written(peers, errors, slots=slots, **options).status == 204
+    assert not peers.asked(PRIMARIES[2])
 
 
 def test_a_delete_that_one_replica_had_is_done_when_another_knows_nothing(peers, errors):

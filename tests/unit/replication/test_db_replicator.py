@@ -10,6 +10,7 @@ import pytest
 
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Scope
 from objstore.db.merge import ContainerRow
+from objstore.http.client import request
 from objstore.ring.model import Ring
 from tests.support.clock import SimClock
 from tests.support.database_replicas import Replicas, at, rows
@@ -361,3 +362,41 @@ def test_a_node_that_the_ring_does_not_know_touches_nothing(containers):
     replicator = containers.replicator(containers.order()[0][0].id)
     replicator.addresses = frozenset({"192.0.2.1"})
     assert list(replicator.jobs(EVERYTHING)) == []
+
+
+def test_a_server_that_knew_a_removed_handoff_says_that_it_is_gone(containers, nodes):
+    """Its files are held open, and its lock is known: a row must not be acknowledged into what was removed."""
+    containers.make_all()
+    containers.make(3)
+    order, partition = containers.order()
+    headers = {"x-timestamp": at(50).internal, "x-size": "1", "x-content-type": "a/b", "x-etag": "e"}
+    path = f"/{order[3].name}/{partition}/AUTH_v/c"
+
+    def put(name):
+        return call_server(containers, order[3], "PUT", f"{path}/{name}", headers)
+
+    assert put("first") == 201
+    assert containers.replicate(3)["remove"] == 1
+    assert containers.names_in(0) == ["first"]
+    assert put("second") == 404
+    assert call_server(containers, order[3], "PUT", path, {"x-timestamp": at(60).internal}) == 201
+    assert put("third") == 201
+    assert containers.replicate(3)["remove"] == 1
+    assert containers.names_in(0) == ["first", "third"]
+
+
+def call_server(containers, node, method, target, headers):
+    head, _ = request(
+        containers.pool, *node.address, method, target, [("Host", "x"), ("Content-Length", "0"), *headers.items()],
+        connect_timeout_s=2, timeout_s=20, max_body_bytes=1 << 20,
+    )  # fmt: skip
+    return head.status
+
+
+def test_links_of_synced_containers_follow(containers):
+    first, _, third = containers.make_all()
+    items = {"X-Container-Sync-To": ["//r/c/a/c", at(5).internal], "X-Container-Sync-Key": ["k", at(5).internal]}
+    third.post(at(5), items, lambda metadata: None)
+    containers.replicate(0)
+    links = Path(first.database.location.device_path) / "sync_containers"
+    assert [path.is_symlink() for path in links.rglob("*.db")] == [True]

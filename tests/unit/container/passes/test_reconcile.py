@@ -3,16 +3,19 @@
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from objstore.cli import reconciler_enqueue
 from objstore.config.cluster import load_cluster
 from objstore.container.passes.reconcile import ContainerPolicies, ContainerReconciler
-from objstore.container.passes.reconcile_plan import DELETE_TYPE, PUT_TYPE, QUEUE_ACCOUNT, entry_name, queue_container
+from objstore.container.passes.reconcile_plan import DELETE_TYPE, PUT_TYPE, entry_name, queue_container
 from objstore.container.passes.reconcile_settings import ContainerReconcilerSettings
+from objstore.core.headers import environ_key
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING
+from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.http.internal import InternalClient
 from objstore.http.response import Response
 from objstore.peers.direct import DirectCalls
@@ -25,6 +28,7 @@ from tests.support.pipeline import RecordingApp
 from tests.support.storage_nodes import StorageNodes
 
 OBJECT = "/v1/AUTH_a/c/o"
+VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
 RIGHT, WRONG = {"x-backend-storage-policy-index": "0"}, {"x-backend-storage-policy-index": "2"}
 
 
@@ -95,7 +99,7 @@ class Misplacement:
 
 @pytest.fixture
 def misplaced(tmp_path):
-    with StorageNodes(tmp_path) as nodes:
+    with StorageNodes(tmp_path, row_timeout="20") as nodes:
         yield Misplacement(nodes)
 
 
@@ -237,7 +241,7 @@ class TestWhatCannotBeDecided:
 
     def test_a_queue_that_cannot_be_listed_fails_the_pass(self, misplaced):
         for node in range(4):
-            misplaced.nodes.cut(node, "account")
+            misplaced.nodes.unplug(node)
         assert misplaced.run() == {"failures": 1}
 
     def test_strange_rows_are_left_alone(self, misplaced):
@@ -310,3 +314,48 @@ class TestEnqueueing:
     def test_an_unknown_policy_is_refused(self, misplaced):
         code, _, error = self.enqueue(misplaced, "7", "/a/c/o", "1")
         assert code == 78 and "policy 7" in error
+
+
+def recorded(operation):
+    """Header names and values of a recorded request, those left out that are of the transport."""
+    of_transport = {"Accept-Encoding", "Connection", "Date", "Expect", "Host", "Referer", "User-Agent", "X-Trans-Id"}
+    for line in (VECTORS / "reconciler.jsonl").read_text().splitlines():
+        found = json.loads(line)
+        if found["id"] == operation:
+            return {name: value for name, value in found["request"]["headers"] if name not in of_transport}
+    raise AssertionError(operation)
+
+
+@pytest.mark.parametrize(
+    "operation, kind, method",
+    [
+        ("reconciler.run#21", "object", "PUT"),
+        ("reconciler.run#27", "object", "DELETE"),
+        ("reconciler.run#30", "container", "DELETE"),
+    ],
+    ids=["the copy", "the old object", "the entry"],
+)
+def test_what_is_sent_is_what_swift_sends(misplaced, operation, kind, method):
+    """With the recorded time, so that every derived timestamp is the recorded one."""
+    misplaced.at = Timestamp.parse("1795238510.65661")
+    misplaced.stray(**{"x-object-meta-stray": "1", "content-type": "text/plain"})
+    misplaced.nodes.seen.clear()
+    assert misplaced.run(clock=SimClock(1795238516.0)) == {"moved": 1}
+    sent = [
+        environ
+        for environ in misplaced.nodes.asked(kind, method)
+        if kind == "object" or QUEUE_ACCOUNT in environ["PATH_INFO"]
+    ]
+    assert len(sent) == (2 if "27" in operation else 3)
+    # Where rows go and who cleans up is dealt out by the ring; the answer's own headers are not sent back by ours.
+    free = {
+        "X-Container-Partition", "X-Container-Host", "X-Container-Device", "X-Backend-Clean-Expiring-Object-Queue",
+    }  # fmt: skip
+    not_ours = {
+        "Accept-Ranges", "Last-Modified", "X-Backend-Timestamp", "X-Backend-Data-Timestamp",
+        "X-Backend-Durable-Timestamp", "X-Openstack-Request-Id",
+    }  # fmt: skip
+    for name, value in recorded(operation).items():
+        if name not in not_ours:
+            for environ in sent:
+                assert environ.get(environ_key(name)) == value or name in free, name

@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from objstore.config.cluster import load_cluster
+from objstore.core.headers import environ_key
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING, PassReport
 from objstore.http.internal import InternalClient
@@ -22,6 +24,7 @@ from tests.support.pipeline import RecordingApp
 from tests.support.storage_nodes import StorageNodes
 
 OBJECT = "/v1/AUTH_a/c/o"
+VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
 
 
 class Expiry:
@@ -59,15 +62,16 @@ class Expiry:
         return total
 
     def wait_for_queue(self, count=1):
-        """Until every replica of the account lists containers with so many entries in all."""
+        """Until every replica of the account lists containers with so many entries in all: any of them may be asked."""
         ring = load(self.nodes.directory / "account.ring.gz")
         partition = ring.partition(self.secrets.digest(".expiring_objects"))
         path = f"/{partition}/.expiring_objects?format=json"
 
-        def is_listed(reply):
-            return reply.status == 200 and sum(row["count"] for row in json.loads(reply.body)) >= count
+        def is_listed():
+            replies = DirectCalls().ask(ring.primaries(partition), "GET", path)
+            return all(_entry_count(reply) >= count for reply in replies)
 
-        self.until(lambda: all(map(is_listed, DirectCalls().ask(ring.primaries(partition), "GET", path))))
+        self.until(is_listed)
 
     @staticmethod
     def until(condition):
@@ -89,9 +93,13 @@ class Expiry:
         return sorted(path for each in nodes for path in self.nodes.device_root(each).rglob("objects*/*/*/*/*.data"))
 
 
+def _entry_count(reply):
+    return sum(row["count"] for row in json.loads(reply.body)) if reply.status == 200 else 0
+
+
 @pytest.fixture
 def expiry(tmp_path):
-    with StorageNodes(tmp_path) as nodes:
+    with StorageNodes(tmp_path, row_timeout="20") as nodes:
         yield Expiry(nodes)
 
 
@@ -203,15 +211,18 @@ class TestANodeThatIsAway:
     def test_nothing_is_removed_while_the_object_servers_are_all_away(self, expiry):
         expiry.put()
         expiry.wait_for_queue()
-        for node in range(4):
-            expiry.nodes.cut(node, "object")
-        counts = expiry.run()
-        assert counts == {"failures": 1}
+        away = RecordingApp(Response(503, {"content-type": "text/plain"}, b""))
+
+        def app(environ, start_response):
+            return (away if environ["PATH_INFO"] == OBJECT else expiry.proxy.app)(environ, start_response)
+
+        assert expiry.run(app=app) == {"failures": 1}
+        assert [environ["REQUEST_METHOD"] for environ in away.seen] == ["HEAD"]
         assert len(expiry.entries()) == 1
 
     def test_a_queue_that_cannot_be_listed_fails_the_pass(self, expiry):
         for node in range(4):
-            expiry.nodes.cut(node, "account")
+            expiry.nodes.unplug(node)
         assert expiry.run() == {"failures": 1}
 
     def test_its_share_is_taken_over_when_it_is_overdue(self, expiry):
@@ -297,3 +308,37 @@ def test_a_queue_listing_that_lies_harms_nothing(expiry, body):
 def test_what_came_of_a_pass_stands_in_recon(expiry):
     report = PassReport(1.0, 2.5, 100, {"success": 7, "missing": 1})
     assert expiry.expirer().finished(report) == {"object_expiration_pass": 2.5, "expired_last_pass": 7}
+
+
+def recorded(operation):
+    """Header names and values of a recorded request, those left out that are of the transport."""
+    of_transport = {"Accept-Encoding", "Connection", "Host", "Referer", "User-Agent", "X-Trans-Id"}
+    for line in (VECTORS / "expirer.jsonl").read_text().splitlines():
+        found = json.loads(line)
+        if found["id"] == operation:
+            return {name: value for name, value in found["request"]["headers"] if name not in of_transport}
+    raise AssertionError(operation)
+
+
+@pytest.mark.parametrize(
+    "operation, kind, method",
+    [("expirer.run#5", "object", "DELETE"), ("expirer.run#11", "container", "DELETE")],
+    ids=["the object", "the entry"],
+)
+def test_what_is_sent_is_what_swift_sends(expiry, operation, kind, method):
+    expiry.put()
+    expiry.wait_for_queue()
+    expiry.nodes.seen.clear()
+    expiry.run()
+    sent = [
+        environ
+        for environ in expiry.nodes.asked(kind, method)
+        if kind == "object" or ".expiring_objects" in environ["PATH_INFO"]
+    ]
+    assert len(sent) == 3
+    # The times are ours, and so is where the rows go; the rest is as recorded.
+    free = {"X-Timestamp", "X-If-Delete-At", "X-Container-Partition", "X-Container-Host", "X-Container-Device"}
+    for name, value in recorded(operation).items():
+        for environ in sent:
+            found = environ[environ_key(name)]
+            assert name in free or found.lower() == value.lower(), name

@@ -7,6 +7,8 @@ import pytest
 
 from objstore.core import pickles
 from objstore.daemon.pass_ import EVERYTHING
+from objstore.peers.failure import NodeFailure
+from tests.support.clock import SimClock
 from tests.support.replication import Copies, make_replicator, run_pass
 from tests.support.storage_nodes import StorageNodes
 
@@ -106,11 +108,16 @@ def test_a_conversation_that_is_none_fails_and_a_handoff_keeps_its_copy(nodes, c
     liar, *honest = copies.primaries(NAME)
     copies.put(handoff, NAME)
     nodes.replace(liar, "object", answering(ssync=answer))
-    counts = run_pass(make_replicator(nodes, handoff, timeout_s=2.0))
+    counts = run_pass(make_replicator(nodes, handoff))
     if "nothing is wanted" not in str(answer):
         assert counts["failures"] >= 1
     assert all(copies.read(node, NAME) is not None for node in honest)
     assert copies.read(handoff, NAME) is not None or answer == wants(b"")
+
+
+def out_of_order(environ, start_response):
+    start_response("503 Service Unavailable", [("Content-Length", "0")])
+    return [b""]
 
 
 @pytest.mark.parametrize("mode", ["primary", "handoff"])
@@ -118,11 +125,12 @@ def test_a_node_that_is_away_costs_nobody_a_copy(nodes, copies, mode):
     gone, *others = copies.primaries(NAME)
     start = others[0] if mode == "primary" else copies.handoff(NAME)
     copies.put(start, NAME)
-    nodes.cut(gone, "object")
-    counts = run_pass(make_replicator(nodes, start, timeout_s=0.3))
+    nodes.replace(gone, "object", out_of_order)
+    counts = run_pass(make_replicator(nodes, start))
     assert counts["failures"] >= 1
     assert copies.read(start, NAME) is not None
     assert all(copies.read(node, NAME) is not None for node in others)
+    nodes.stop(gone, ("object",))
     nodes.start(gone)
     counts = run_pass(make_replicator(nodes, start))
     assert not counts.get("failures"), counts
@@ -145,3 +153,27 @@ def test_a_node_that_no_ring_names_replicates_nothing(nodes, copies):
     here = copies.primaries(NAME)[0]
     copies.put(here, NAME)
     assert list(make_replicator(nodes, here, port=1).jobs(EVERYTHING)) == []
+
+
+def test_a_frozen_node_is_waited_for_once_and_asked_again_later(nodes, copies):
+    first, frozen, _ = copies.primaries(NAME)
+    for number in range(40):
+        copies.put(first, f"/AUTH_r/c/{number}")
+    replicator = make_replicator(nodes, first, timeout_s=60.0)
+    asked = []
+    real = replicator.calls.suffix_hashes
+
+    class Calls:
+        def suffix_hashes(self, node, policy_index, partition):
+            if node.id != frozen:
+                return real(node, policy_index, partition)
+            asked.append(partition)
+            return NodeFailure("frozen", is_silence=True)
+
+    replicator.calls = Calls()
+    replicator.absences.clock = clock = SimClock(1000.0)
+    run_pass(replicator)
+    assert len(asked) == 1
+    clock.advance(31.0)
+    run_pass(replicator)
+    assert len(asked) == 2

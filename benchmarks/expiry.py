@@ -1,0 +1,113 @@
+"""How long objects that expire in the same second take to leave listings and disks, and what that costs.
+
+python -m benchmarks.expiry [--objects 100000] [--nodes 4] [--fill-rate 100]
+
+A cluster as `objstore up` makes it, with default settings. Budget: 100,000 objects in 300 s on 2 cores. CPU is user and
+system time of all of the cluster's processes, per object, from the moment of expiry on. --fill-rate: objects a second
+that the filling reaches at least; it has to end before the first one expires.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from benchmarks.cpu import by_role
+from benchmarks.load import LoadError, Small, run
+from tests.support.cluster import Cluster, Login, like_a_newcomers
+
+BUDGET_S = 300.0
+BUDGET_OBJECTS = 100_000
+_CONTAINERS = 10
+_PATIENCE_S = 900.0
+
+
+def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.expiry", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--objects", type=int, default=BUDGET_OBJECTS)
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--fill-rate", type=float, default=100.0)
+    options = parser.parse_args(argv)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="expiry-") as folder,
+            like_a_newcomers(Path(folder) / "cluster", "--nodes", str(options.nodes)) as cluster,
+        ):
+            return _measure(cluster, options.objects, options.fill_rate, stdout)
+    except (AssertionError, LoadError) as error:
+        print(f"expiry: {error}", file=stderr)
+        return 1
+
+
+def _measure(cluster: Cluster, count: int, fill_rate: float, stdout: TextIO) -> int:
+    login = cluster.login()
+    expires = int(time.time() + 20 + count / fill_rate)
+    filled_s = _fill(cluster, login, count, expires)
+    if time.time() >= expires:
+        raise AssertionError(f"filling took {filled_s:.0f} s: the first objects had expired by then")
+    print(f"filled: {count} objects in {filled_s:.0f} s", file=stdout, flush=True)
+    time.sleep(max(0.0, expires - time.time()))
+    before = _cpu(cluster)
+    gone_s = _until_gone(cluster, login, stdout)
+    used = {role: seconds - before.get(role, 0.0) for role, seconds in _cpu(cluster).items()}
+    rate = count / gone_s
+    print(
+        f"gone after {gone_s:.0f} s: {rate:.0f}/s; {BUDGET_OBJECTS} would take {BUDGET_OBJECTS / rate:.0f} s",
+        file=stdout,
+    )
+    each = ", ".join(f"{role} {seconds / count * 1000:.2f}" for role, seconds in sorted(used.items()))
+    print(f"CPU-ms per object: {sum(used.values()) / count * 1000:.2f} ({each})", file=stdout)
+    return 0 if BUDGET_OBJECTS / rate <= BUDGET_S else 1
+
+
+def _fill(cluster: Cluster, login: Login, count: int, expires: int) -> float:
+    token = {"X-Auth-Token": login.token}
+    for number in range(_CONTAINERS):
+        cluster.ask("PUT", f"{login.path}/c{number}", token)
+    headers = (("Host", "benchmark"), ("X-Auth-Token", login.token), ("X-Delete-At", str(expires)))
+    paths = [f"{login.path}/c{number % _CONTAINERS}/o{number}" for number in range(count)]
+    load = Small(cluster.address, "PUT", paths, headers, b"x" * 100, time_limit_s=_PATIENCE_S * 2)
+    return run(load).elapsed_s
+
+
+def _until_gone(cluster: Cluster, login: Login, stdout: TextIO) -> float:
+    """Seconds until neither a row nor a data file is left. Looks seldom: looking costs the cluster, too."""
+    started = told = time.monotonic()
+    while time.monotonic() - started < _PATIENCE_S:
+        left = _rows(cluster, login)
+        if not left and not _files(cluster):
+            return time.monotonic() - started
+        if time.monotonic() - told > 20:
+            told = time.monotonic()
+            print(f"  after {told - started:.0f} s: {left} rows, {len(_files(cluster))} files", file=stdout, flush=True)
+        time.sleep(2)
+    raise AssertionError(f"objects were still there after {_PATIENCE_S:.0f} s")
+
+
+def _rows(cluster: Cluster, login: Login) -> int:
+    total = 0
+    for number in range(_CONTAINERS):
+        answer = cluster.ask("HEAD", f"{login.path}/c{number}", {"X-Auth-Token": login.token})
+        total += int(answer.header("x-container-object-count") or 0)
+    return total
+
+
+def _files(cluster: Cluster) -> list[str]:
+    return glob.glob(f"{cluster.directory.nodes}/*/*/objects/*/*/*/*.data")
+
+
+def _cpu(cluster: Cluster) -> dict[str, float]:
+    pids: dict[str, list[int]] = {}
+    for process in cluster.processes():
+        pids.setdefault(process.role, []).append(process.pid)
+    return by_role(pids)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], stdout=sys.stdout, stderr=sys.stderr))
