@@ -147,13 +147,18 @@ def reasons(facts: Facts, now_s: float) -> list[Reason]:
 def copies_missing(ring: Ring, gone: Collection[int]) -> Counter[int]:
     """Copies that are left → partitions with so many, of those that have a replica on a device that is gone (by id)."""
     short: Counter[int] = Counter()
+    gone = frozenset(gone)
     if not gone:
         return short
     step = max(1, ring.partition_count // PARTITIONS_COUNTED)
-    for partition in range(0, ring.partition_count, step):
-        primaries = {row[partition] for row in ring.rows if partition < len(row)}
-        if not primaries.isdisjoint(gone):
-            short[len(primaries.difference(gone))] += step
+    rows = [row[::step] for row in ring.rows]
+    last = len(rows[-1])  # The last row may be shorter than the others.
+    # Partitions with the same devices are counted together: there are far fewer of those, and counting is C.
+    places = Counter(zip(*(row[:last] for row in rows), strict=True))
+    places += Counter(zip(*(row[last:] for row in rows[:-1]), strict=True))
+    for primaries, count in places.items():
+        if not gone.isdisjoint(primaries):
+            short[len(set(primaries) - gone)] += count * step
     return short
 
 

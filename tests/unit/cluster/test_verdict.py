@@ -1,9 +1,12 @@
 """What makes a cluster OK, DEGRADED, or its data at risk."""
 
+from array import array
+
 import pytest
 
 from objstore.cluster.verdict import (
     NEAR_FULL,
+    PARTITIONS_COUNTED,
     PENDING_AGE_MAX_S,
     PENDING_COUNT_MAX,
     RECLAIM_AGE_S,
@@ -21,7 +24,8 @@ from objstore.cluster.verdict import (
     reasons,
     verdict,
 )
-from tests.support.rings import make_ring
+from objstore.ring.model import HASH_BITS, Ring, RingHeader
+from tests.support.rings import make_device, make_ring
 
 NOW_S = 1_800_000_000.0
 OK, DEGRADED, AT_RISK = Verdict.OK, Verdict.DEGRADED, Verdict.DATA_AT_RISK
@@ -125,6 +129,19 @@ def test_copies_that_are_left_are_counted_by_partition(gone, short):
 
 def test_two_replicas_on_one_device_are_one_copy():
     assert copies_missing(make_ring(devices=2, replicas=3, part_power=2), {0}) == {1: 4}
+
+
+def test_a_last_row_that_is_shorter_counts_as_far_as_it_goes():
+    rows = [array("H", [0, 0, 0, 0]), array("H", [1, 1, 1, 1]), array("H", [2, 2])]
+    ring = Ring(RingHeader(HASH_BITS - 2), rows, [make_device(index) for index in range(3)])
+    assert copies_missing(ring, {0}) == {2: 2, 1: 2}
+
+
+def test_partitions_of_a_very_large_ring_are_estimated():
+    count = 2 * PARTITIONS_COUNTED
+    rows = [array("H", bytes(2 * count)), array("H", [1] * count)]
+    ring = Ring(RingHeader(HASH_BITS - count.bit_length() + 1), rows, [make_device(0), make_device(1)])
+    assert copies_missing(ring, {0}) == {1: count}
 
 
 @pytest.mark.parametrize(
