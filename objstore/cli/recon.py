@@ -42,6 +42,7 @@ _OPTIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "updater": (("--updater",), "how long updaters take"),
     "auditor": (("--auditor",), "what auditors found"),
     "expirer": (("--expirer",), "what the expirer did"),
+    "sharding": (("--sharding",), "how sharding goes"),
     "unmounted": (("-u", "--unmounted"), "disks that are not mounted"),
     "diskusage": (("-d", "--diskusage"), "how full disks are"),
     "load": (("-l", "--loadstats"), "load of the machines"),

@@ -121,6 +121,12 @@ def expirer(given: Given, wish: Wish) -> Result:
     return _numbers(given, wish, {name: _of(name) for name in names})
 
 
+def sharding(given: Given, wish: Wish) -> Result:
+    counts = ("attempted", "deferred", "failure", "success")
+    wanted = {f"sharding_{name}": _of("sharding_stats", name) for name in counts}
+    return _numbers(given, wish, {"sharding_time": _of("sharding_time"), **wanted})
+
+
 def load(given: Given, wish: Wish) -> Result:
     return _numbers(given, wish, {f"{each}_load_avg": _of(each) for each in ("1m", "5m", "15m")})
 
@@ -295,6 +301,7 @@ CHECKS = (
     Check("updater", "updater times", "/recon/updater/{kind}", updater, ("container", "object")),
     Check("auditor", "auditor stats", "/recon/auditor/{kind}", auditor),
     Check("expirer", "expirer", "/recon/expirer/{kind}", expirer, ("object",)),
+    Check("sharding", "sharding", "/recon/sharding", sharding, ("container",)),
     Check("unmounted", "unmounted drives", "/recon/unmounted", unmounted),
     Check("diskusage", "disk usage", "/recon/diskusage", diskusage),
     Check("load", "load averages", "/recon/load", load),

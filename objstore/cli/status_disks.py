@@ -25,7 +25,7 @@ def disk_fact(node: str, path: Path, mount_check: bool) -> DiskFact:
     try:
         status = os.statvfs(path)
         pending, is_bound_reached, oldest_s = pendings(path)
-        quarantined = _quarantined(path)
+        quarantined, partitions = _quarantined(path), _partitions(path)
     except OSError as error:
         return DiskFact(node, path.name, f"cannot be read ({error.strerror})")
     return DiskFact(
@@ -33,6 +33,7 @@ def disk_fact(node: str, path: Path, mount_check: bool) -> DiskFact:
         path.name,
         size=status.f_blocks * status.f_frsize,
         avail=status.f_bavail * status.f_frsize,
+        partitions=partitions,
         quarantined=quarantined,
         pending=pending,
         is_bound_reached=is_bound_reached,
@@ -73,3 +74,13 @@ def _quarantined(device: Path) -> int:
         return sum(len(os.listdir(quarantine / kind)) for kind in os.listdir(quarantine))
     except (FileNotFoundError, NotADirectoryError):
         return 0
+
+
+def _partitions(device: Path) -> int:
+    """Directories of partitions, of accounts, containers and objects of every policy."""
+    return sum(
+        name.isdecimal()
+        for top in os.listdir(device)
+        if top in ("accounts", "containers", "objects") or top.startswith("objects-")
+        for name in os.listdir(device / top)
+    )

@@ -21,6 +21,8 @@ FULL = 0.99
 PENDING_AGE_MAX_S = 600.0
 """Two updater passes of Swift's default interval: older rows have been tried and not taken."""
 PENDING_COUNT_MAX = 10_000
+EMPTY_BESIDE = 32
+"""A disk without any partition is named when another has so many: with fewer, chance may have left it out."""
 REPLICATION_AGE_MAX_S = 86_400.0
 RECLAIM_AGE_S = 7 * 86_400.0
 """Tombstones are forgotten after so long; a disk that was not compared in the meantime brings deleted objects back."""
@@ -77,14 +79,16 @@ class DaemonFact:
 
 @dataclass(frozen=True, slots=True)
 class DiskFact:
-    """A device. size, avail: bytes. pending: rows that wait in async_pending, counted up to a bound (is_bound_reached).
-    problem: why it cannot be used, "" when it can; the other fields are nothing then."""
+    """A device. size, avail: bytes. partitions: directories of partitions on it, of every kind. pending: rows that
+    wait in async_pending, counted up to a bound (is_bound_reached); pending_oldest_s: when the oldest was written.
+    problem: why the device cannot be used, "" when it can; the other fields are nothing then."""
 
     node: str
     device: str
     problem: str = ""
     size: int = 0
     avail: int = 0
+    partitions: int = 0
     quarantined: int = 0
     pending: int = 0
     is_bound_reached: bool = False
@@ -136,6 +140,7 @@ def reasons(facts: Facts, now_s: float) -> list[Reason]:
         *_of_copies(facts.copies),
         *_of_processes(facts.processes),
         *(reason for disk in facts.disks for reason in _of_disk(disk, now_s)),
+        *_of_empty_disks(facts.disks),
         *(reason for daemon in facts.daemons if (reason := _of_daemon(daemon, now_s)) is not None),
         *(reason for last in facts.replication if (reason := _of_replication(last, now_s)) is not None),
         *_of_rings(facts.digests or {}),
@@ -217,6 +222,17 @@ def _of_disk(disk: DiskFact, now_s: float) -> Iterator[Reason]:
             disk.node,
             f"{where}: {least}{_count(disk.pending, 'row')} wait for container servers, the oldest {duration(age_s)}",
         )
+
+
+def _of_empty_disks(disks: Iterable[DiskFact]) -> Iterator[Reason]:
+    """Replaced, emptied, or not what was mounted there: its copies are missing until replication has brought them."""
+    usable = [disk for disk in disks if not disk.problem]
+    if max((disk.partitions for disk in usable), default=0) < EMPTY_BESIDE:
+        return
+    for disk in usable:
+        if not disk.partitions:
+            text = f"{disk.node} {disk.device}: empty, while others are not; replication is to fill it"
+            yield _degraded("empty", disk.node, text)
 
 
 def _of_daemon(daemon: DaemonFact, now_s: float) -> Reason | None:

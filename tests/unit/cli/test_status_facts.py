@@ -135,8 +135,10 @@ def test_what_a_disk_says_of_itself(tmp_path):
     device = tmp_path / "d1"
     (device / "quarantined" / "objects-1" / "x").mkdir(parents=True)
     (device / "quarantined" / "containers" / "y").mkdir(parents=True)
+    for name in ("accounts/3", "containers/3", "objects/17", "objects-1/18", "objects/strange", "tmp/7"):
+        (device / name).mkdir(parents=True)
     fact = disk_fact("n1", device, mount_check=False)
-    assert (fact.problem, fact.quarantined, fact.pending) == ("", 2, 0)
+    assert (fact.problem, fact.quarantined, fact.pending, fact.partitions) == ("", 2, 0, 4)
     assert fact.size >= fact.avail > 0
     assert "nothing is mounted at" in disk_fact("n1", device, mount_check=True).problem
     assert disk_fact("n1", tmp_path / "d2", mount_check=False).problem.startswith("gone")

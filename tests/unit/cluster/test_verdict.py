@@ -5,6 +5,7 @@ from array import array
 import pytest
 
 from objstore.cluster.verdict import (
+    EMPTY_BESIDE,
     NEAR_FULL,
     PARTITIONS_COUNTED,
     PENDING_AGE_MAX_S,
@@ -69,6 +70,9 @@ def copies(**short):
         (Facts(disks=(disk(avail=1000 - 1000 * NEAR_FULL),)), DEGRADED, ["near-full"]),
         (Facts(disks=(disk(avail=0),)), DEGRADED, ["full"]),
         (Facts(disks=(disk(size=0, avail=0),)), OK, []),
+        (Facts(disks=(disk(partitions=EMPTY_BESIDE), disk())), DEGRADED, ["empty"]),
+        (Facts(disks=(disk(partitions=EMPTY_BESIDE - 1), disk())), OK, []),
+        (Facts(disks=(disk(), disk())), OK, []),
         (Facts(disks=(disk(quarantined=1),)), DEGRADED, ["quarantined"]),
         (Facts(disks=(disk(pending=9, pending_oldest_s=NOW_S - 5),)), OK, []),
         (Facts(disks=(disk(pending=1, pending_oldest_s=NOW_S - PENDING_AGE_MAX_S - 1),)), DEGRADED, ["async-pending"]),
