@@ -17,6 +17,8 @@ from objstore.cli.recon_numbers import added_up, bytes_shown, number_at, summary
 Given = Mapping[Host, Answer]
 """Answers to one question, of the hosts that gave one."""
 _BAR = 70
+_POLICY_DIGITS = 4
+"""Of an index that a host may name; more is nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def quarantined(given: Given, wish: Wish) -> Result:
         for answer in given.values()
         if isinstance(answer.value, Mapping) and isinstance(answer.value.get("policies"), Mapping)
         for index in answer.value["policies"]
-        if str(index).isdecimal()
+        if str(index).isdecimal() and len(str(index)) <= _POLICY_DIGITS
     }
     for index in sorted(indexes, key=int):
         wanted[f"quarantined_objects_{index}"] = _of("policies", index, "objects")

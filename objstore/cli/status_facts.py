@@ -80,8 +80,7 @@ def gather(
         node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
     }
     found = within(asked, deadline_s)
-    silent = [DiskFact(node, "-", "does not answer: a disk stalls") for node in asked if node not in found]
-    disks = (*(disk for each in found.values() for disk in each.disks), *silent)
+    disks = tuple(disk for each in found.values() for disk in each.disks)
     lost = _lost(process_facts, servers, disks)
     return Facts(
         process_facts,
@@ -90,7 +89,15 @@ def gather(
         tuple(fact for each in found.values() for fact in each.replication),
         tuple(_copies(next(iter(rings.values()), {}), lost)),
         _digests_by_ring({node: each.digests for node, each in found.items()}),
-        tuple((node, text) for node, each in found.items() for text in each.unknown),
+        (
+            *((node, text) for node, each in found.items() for text in each.unknown),
+            # Its copies are not counted as lost: a busy machine is no proof.
+            *(
+                (node, f"{node}: its disks did not answer within {deadline_s:g} s")
+                for node in asked
+                if node not in found
+            ),
+        ),
     )
 
 
@@ -152,7 +159,7 @@ def _lost(
     """(address, device) of copies that do not answer; device "" is all of that address."""
     ready = {(process.role, process.node) for process in processes if process.state == "ready"}
     lost = {(server.address, "") for server in servers if (server.role, server.node) not in ready}
-    broken = {(disk.node, "" if disk.device == "-" else disk.device) for disk in disks if disk.problem}
+    broken = {(disk.node, disk.device) for disk in disks if disk.problem}
     return lost | {(server.address, name) for server in servers for node, name in broken if node == server.node}
 
 
@@ -194,4 +201,7 @@ def _digest(path: Path) -> str:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """None for what is no finite number: JSON as Python reads it has NaN and Infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e18:
+        return None
+    return float(value)

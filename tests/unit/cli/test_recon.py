@@ -139,10 +139,11 @@ def test_a_host_that_stalls_is_given_up_after_the_timeout(nodes):
         Response(200, {"content-type": "application/json"}, b"[" * 100_000),
         Response(200, {"content-type": "application/json"}, b'["a", 7, null]'),
         Response(200, {"content-type": "application/json"}, b'{"policies": {"x": 1, "0": []}, "objects": "many"}'),
+        Response(200, {"content-type": "application/json"}, b'{"policies": {"' + b"1" * 5000 + b'": {"objects": 1}}}'),
         Response(200, {"content-type": "text/plain"}, b"hello"),
         Response(200, {"content-type": "application/json"}, b'{"time": NaN, "1m": 1e999}'),
     ],
-    ids=["404", "cut", "deep", "list", "wrong types", "text", "no numbers"],
+    ids=["404", "cut", "deep", "list", "wrong types", "huge index", "text", "no numbers"],
 )
 def test_whatever_a_host_says_is_no_reason_to_fail(nodes, response):
     nodes.listen(lambda environ, start_response: response(environ, start_response))
