@@ -12,6 +12,7 @@ from objstore.daemon.pass_ import EVERYTHING, FAILURES, Scope
 from objstore.db.merge import ContainerRow
 from objstore.http.client import request
 from objstore.ring.model import Ring
+from objstore.runtime.devices import Devices
 from tests.support.clock import SimClock
 from tests.support.database_replicas import Replicas, at, rows
 from tests.support.storage_nodes import StorageNodes
@@ -400,3 +401,11 @@ def test_links_of_synced_containers_follow(containers):
     containers.replicate(0)
     links = Path(first.database.location.device_path) / "sync_containers"
     assert [path.is_symlink() for path in links.rglob("*.db")] == [True]
+
+
+def test_a_directory_that_is_no_disk_is_no_failure(containers, nodes):
+    node = containers.order()[0][0].id
+    replicator = containers.replicator(node)
+    replicator.devices = Devices(nodes.device_root(node), True)
+    (nodes.device_root(node) / "lost+found").mkdir()
+    assert [job.device for job in replicator.jobs(EVERYTHING)] == [f"sd{node}"]
