@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tests.support.deployment import Deployment, DeploymentError, set_option, wait_until
-
 from benchmarks.idle import pss_mb
 from objstore.config.factories import DAEMON_GROUP, installed
 from objstore.daemon import recon
 from objstore.daemon.runner import DAEMONS
+from tests.support.cluster import Cluster, like_a_newcomers, until
 
 BUDGET = 1.05
 _WARM_PASSES = 5
@@ -34,53 +33,46 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     parser.add_argument("--objects", type=int, default=500)
     options = parser.parse_args(argv)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="daemons-") as folder,
-            Deployment(Path(folder) / "cluster", options=("--nodes", "3"), edit=_hasten) as deployment,
-        ):
-            return _measure(deployment, options.passes, options.objects, stdout)
-    except DeploymentError as error:
+        with tempfile.TemporaryDirectory(prefix="daemons-") as folder:
+            cluster = like_a_newcomers(Path(folder) / "cluster", "--nodes", "3")
+            for name in installed().names(DAEMON_GROUP):
+                cluster.configure(name, "interval", 1, kind=name.partition("-")[0])
+            with cluster:
+                return _measure(cluster, options.passes, options.objects, stdout)
+    except AssertionError as error:
         print(f"daemon_memory: {error}", file=stderr)
         return 1
 
 
-def _measure(deployment: Deployment, passes: int, object_count: int, stdout: TextIO) -> int:
-    login = deployment.login()
+def _measure(cluster: Cluster, passes: int, object_count: int, stdout: TextIO) -> int:
+    login = cluster.login()
     token = {"X-Auth-Token": login.token}
     for number in range(object_count):
         container = f"{login.path}/c{number % 10}"
         if number < 10:
-            deployment.request("PUT", container, token)
-        deployment.request("PUT", f"{container}/o{number}", token, b"x" * 1000)
-    processes = [process for process in deployment.processes() if process.role == "daemons"]
-    _wait_for_passes(deployment, _least(deployment) + _WARM_PASSES)
+            cluster.ask("PUT", container, token)
+        cluster.ask("PUT", f"{container}/o{number}", token, b"x" * 1000)
+    processes = [process for process in cluster.processes() if process.role == "daemons"]
+    _wait_for_passes(cluster, _least(cluster) + _WARM_PASSES)
     before = [pss_mb(process.pid) for process in processes]
-    _wait_for_passes(deployment, _least(deployment) + passes)
+    _wait_for_passes(cluster, _least(cluster) + passes)
     after = [pss_mb(process.pid) for process in processes]
     for process, first, last in zip(processes, before, after, strict=True):
         print(f"{process.node}: {first:.1f} MB, {passes} passes later {last:.1f} MB", file=stdout)
     return 0 if sum(after) <= sum(before) * BUDGET else 1
 
 
-def _hasten(etc: Path) -> None:
-    for name in installed().names(DAEMON_GROUP):
-        for path in etc.glob(f"*/{name.partition('-')[0]}-server.conf"):
-            set_option(path, name, "interval", "1")
-
-
-def _least(deployment: Deployment) -> int:
+def _least(cluster: Cluster) -> int:
     """Passes of the daemon that has made the fewest."""
     counts = []
-    for node in deployment.nodes():
-        known = recon.read(recon.recon_file(deployment.directory / "cache" / node, DAEMONS))
+    for node in cluster.nodes:
+        known = recon.read(recon.recon_file(cluster.directory.cache(node), DAEMONS))
         counts += [int(known.get(name, {}).get("passes", 0)) for name in installed().names(DAEMON_GROUP)]
     return min(counts)
 
 
-def _wait_for_passes(deployment: Deployment, count: int) -> None:
-    wait_until(
-        lambda: _least(deployment) >= count, f"{count} passes of every daemon", deadline_s=_PATIENCE_S, poll_s=0.5
-    )
+def _wait_for_passes(cluster: Cluster, count: int) -> None:
+    until(lambda: _least(cluster) >= count, f"{count} passes of every daemon", _PATIENCE_S, poll_s=0.5)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import json
 import sys
 import tempfile
 import time
@@ -19,10 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from tests.support.deployment import Deployment, DeploymentError, Login
-
 from benchmarks.cpu import by_role
 from benchmarks.load import LoadError, Small, run
+from tests.support.cluster import Cluster, Login, like_a_newcomers
 
 BUDGET_S = 300.0
 BUDGET_OBJECTS = 100_000
@@ -39,25 +37,25 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="expiry-") as folder,
-            Deployment(Path(folder) / "cluster", options=("--nodes", str(options.nodes))) as deployment,
+            like_a_newcomers(Path(folder) / "cluster", "--nodes", str(options.nodes)) as cluster,
         ):
-            return _measure(deployment, options.objects, options.fill_rate, stdout)
-    except (DeploymentError, LoadError) as error:
+            return _measure(cluster, options.objects, options.fill_rate, stdout)
+    except (AssertionError, LoadError) as error:
         print(f"expiry: {error}", file=stderr)
         return 1
 
 
-def _measure(deployment: Deployment, count: int, fill_rate: float, stdout: TextIO) -> int:
-    login = deployment.login()
+def _measure(cluster: Cluster, count: int, fill_rate: float, stdout: TextIO) -> int:
+    login = cluster.login()
     expires = int(time.time() + 20 + count / fill_rate)
-    filled_s = _fill(deployment, login, count, expires)
+    filled_s = _fill(cluster, login, count, expires)
     if time.time() >= expires:
-        raise DeploymentError(f"filling took {filled_s:.0f} s: the first objects had expired by then")
+        raise AssertionError(f"filling took {filled_s:.0f} s: the first objects had expired by then")
     print(f"filled: {count} objects in {filled_s:.0f} s", file=stdout, flush=True)
     time.sleep(max(0.0, expires - time.time()))
-    before = _cpu(deployment)
-    gone_s = _until_gone(deployment, login, stdout)
-    used = {role: seconds - before.get(role, 0.0) for role, seconds in _cpu(deployment).items()}
+    before = _cpu(cluster)
+    gone_s = _until_gone(cluster, login, stdout)
+    used = {role: seconds - before.get(role, 0.0) for role, seconds in _cpu(cluster).items()}
     rate = count / gone_s
     print(
         f"gone after {gone_s:.0f} s: {rate:.0f}/s; {BUDGET_OBJECTS} would take {BUDGET_OBJECTS / rate:.0f} s",
@@ -68,49 +66,46 @@ def _measure(deployment: Deployment, count: int, fill_rate: float, stdout: TextI
     return 0 if BUDGET_OBJECTS / rate <= BUDGET_S else 1
 
 
-def _fill(deployment: Deployment, login: Login, count: int, expires: int) -> float:
+def _fill(cluster: Cluster, login: Login, count: int, expires: int) -> float:
     token = {"X-Auth-Token": login.token}
     for number in range(_CONTAINERS):
-        deployment.request("PUT", f"{login.path}/c{number}", token)
+        cluster.ask("PUT", f"{login.path}/c{number}", token)
     headers = (("Host", "benchmark"), ("X-Auth-Token", login.token), ("X-Delete-At", str(expires)))
     paths = [f"{login.path}/c{number % _CONTAINERS}/o{number}" for number in range(count)]
-    load = Small(deployment.address, "PUT", paths, headers, b"x" * 100, time_limit_s=_PATIENCE_S * 2)
+    load = Small(cluster.address, "PUT", paths, headers, b"x" * 100, time_limit_s=_PATIENCE_S * 2)
     return run(load).elapsed_s
 
 
-def _until_gone(deployment: Deployment, login: Login, stdout: TextIO) -> float:
+def _until_gone(cluster: Cluster, login: Login, stdout: TextIO) -> float:
     """Seconds until neither a row nor a data file is left. Looks seldom: looking costs the cluster, too."""
     started = told = time.monotonic()
     while time.monotonic() - started < _PATIENCE_S:
-        left = _rows(deployment, login)
-        if not left and not _files(deployment):
+        left = _rows(cluster, login)
+        if not left and not _files(cluster):
             return time.monotonic() - started
         if time.monotonic() - told > 20:
             told = time.monotonic()
-            print(
-                f"  after {told - started:.0f} s: {left} rows, {len(_files(deployment))} files", file=stdout, flush=True
-            )
+            print(f"  after {told - started:.0f} s: {left} rows, {len(_files(cluster))} files", file=stdout, flush=True)
         time.sleep(2)
-    raise DeploymentError(f"objects were still there after {_PATIENCE_S:.0f} s")
+    raise AssertionError(f"objects were still there after {_PATIENCE_S:.0f} s")
 
 
-def _rows(deployment: Deployment, login: Login) -> int:
+def _rows(cluster: Cluster, login: Login) -> int:
     total = 0
     for number in range(_CONTAINERS):
-        answer = deployment.request("HEAD", f"{login.path}/c{number}", {"X-Auth-Token": login.token})
+        answer = cluster.ask("HEAD", f"{login.path}/c{number}", {"X-Auth-Token": login.token})
         total += int(answer.header("x-container-object-count") or 0)
     return total
 
 
-def _files(deployment: Deployment) -> list[str]:
-    return glob.glob(f"{deployment.directory}/nodes/*/*/objects/*/*/*/*.data")
+def _files(cluster: Cluster) -> list[str]:
+    return glob.glob(f"{cluster.directory.nodes}/*/*/objects/*/*/*/*.data")
 
 
-def _cpu(deployment: Deployment) -> dict[str, float]:
+def _cpu(cluster: Cluster) -> dict[str, float]:
     pids: dict[str, list[int]] = {}
-    for row in json.loads(deployment.run("status", str(deployment.directory), "--json"))["processes"]:
-        if row["pid"]:
-            pids.setdefault(row["role"], []).append(row["pid"])
+    for process in cluster.processes():
+        pids.setdefault(process.role, []).append(process.pid)
     return by_role(pids)
 
 

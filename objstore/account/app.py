@@ -10,6 +10,7 @@ from objstore.account.service import AccountService
 from objstore.account.settings import AccountServerSettings
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
+from objstore.config.settings import reads
 from objstore.db.account import KIND
 from objstore.dbserver.node import DatabaseNode
 from objstore.http.dispatch import BackendApp, Handler
@@ -30,10 +31,8 @@ def make_app(settings: AccountServerSettings, cluster: Cluster, clock: Clock) ->
     return service.node.app(handlers, partial(replicate.replicate, service))
 
 
+@reads(AccountServerSettings)
 def app_factory(global_conf: dict[str, str], **local_conf: str) -> BackendApp:
     """PasteDeploy. Raises ConfigError."""
     settings = settings_for(AccountServerSettings, global_conf, local_conf)
     return make_app(settings, load_cluster(swift_dir_of(global_conf)), SystemClock())
-
-
-app_factory.settings_class = AccountServerSettings  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,20 @@ def _boolean(text: str) -> bool:
     if text.lower() in ("false", "no", "off", "0", "f", "n", ""):
         return False
     raise ValueError("")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reads(settings_class: type[Settings]) -> Callable[[F], F]:
+    """@reads(HealthcheckSettings) on a factory: the settings of its section, for who checks files before anything is
+    built (factories.py)."""
+
+    def mark(factory: F) -> F:
+        vars(factory)["settings_class"] = settings_class
+        return factory
+
+    return mark
 
 
 text = Kind(str, "text")

@@ -8,6 +8,7 @@ from functools import partial
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
+from objstore.config.settings import reads
 from objstore.container.account_update import AccountNode, AccountUpdates, Send
 from objstore.container.handlers import put, read, replicate, rows, shards
 from objstore.container.reports import Reports
@@ -61,14 +62,12 @@ def make_app(
     return service.node.app(handlers, partial(replicate.replicate, service))
 
 
+@reads(ContainerServerSettings)
 def app_factory(global_conf: dict[str, str], **local_conf: str) -> BackendApp:
     """PasteDeploy. Raises ConfigError."""
     settings = settings_for(ContainerServerSettings, global_conf, local_conf)
     cluster = load_cluster(swift_dir_of(global_conf))
     return make_app(settings, cluster, SystemClock(), account_nodes=_account_nodes(cluster))
-
-
-app_factory.settings_class = ContainerServerSettings  # type: ignore[attr-defined]
 
 
 def _account_nodes(cluster: Cluster) -> Callable[[str], Sequence[AccountNode]]:

@@ -1,7 +1,7 @@
 """What a daemon's factory is given: its settings, and the node it works on.
 
+    @reads(ObjectUpdaterSettings)
     def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater: ...
-    factory.settings_class = ObjectUpdaterSettings
 
 A factory is an entry point of the group objstore.daemon (pyproject.toml); its name there is that of the ini section
 and of the command. Its settings class is a DaemonSettings. It opens nothing that a forked child could not share.

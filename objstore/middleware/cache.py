@@ -16,7 +16,7 @@ from objstore.cache.memory import MemoryCache
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.errors import ConfigError, located
 from objstore.config.inifile import read_ini
-from objstore.config.settings import Kind, Settings, boolean, choice, decimal, number, setting, text
+from objstore.config.settings import Kind, Settings, boolean, choice, decimal, number, reads, setting, text
 from objstore.http.environ import CACHE, CacheService, Environ, StartResponse, WSGIApp
 
 
@@ -87,6 +87,7 @@ def _tls(settings: CacheSettings) -> ssl.SSLContext | None:
     return context
 
 
+@reads(CacheSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Cache]:
     if "memcache_servers" not in local_conf:
         local_conf = {**_shared_conf(global_conf), **local_conf}
@@ -105,6 +106,3 @@ def _shared_conf(global_conf: dict[str, str]) -> dict[str, str]:
     if problems:
         raise ConfigError(located(problems, str(path), "memcache"))
     return own
-
-
-filter_factory.settings_class = CacheSettings  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Settings, setting, text
+from objstore.config.settings import Settings, reads, setting, text
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow
 from objstore.http.environ import TRANSACTION_ID, Environ, StartResponse, WSGIApp
 from objstore.http.errors import status_of
@@ -81,9 +81,7 @@ class CatchErrors:
         return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "An error occurred")
 
 
+@reads(CatchErrorsSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], CatchErrors]:
     settings = settings_for(CatchErrorsSettings, global_conf, local_conf)
     return lambda app: CatchErrors(app, settings)
-
-
-filter_factory.settings_class = CatchErrorsSettings  # type: ignore[attr-defined]

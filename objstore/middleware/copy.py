@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import load_cluster
-from objstore.config.settings import Settings
+from objstore.config.settings import Settings, reads
 from objstore.core.errors import BadRequest, InvalidName
 from objstore.core.headers import environ_key, header_name, is_true, title
 from objstore.core.limits import Limits
@@ -270,10 +270,8 @@ def _with_copy_allowed(start_response: StartResponse) -> StartResponse:
     return start
 
 
+@reads(CopySettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Copy]:
     settings_for(CopySettings, global_conf, local_conf)
     limits = load_cluster(swift_dir_of(global_conf)).limits
     return lambda app: Copy(app, limits)
-
-
-filter_factory.settings_class = CopySettings  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Settings, boolean, setting
+from objstore.config.settings import Settings, boolean, reads, setting
 from objstore.core.headers import is_true
 from objstore.http.environ import Environ, StartResponse, WSGIApp
 from objstore.http.response import page
@@ -80,9 +80,7 @@ class Gatekeeper:
         return body
 
 
+@reads(GatekeeperSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Gatekeeper]:
     settings = settings_for(GatekeeperSettings, global_conf, local_conf)
     return lambda app: Gatekeeper(app, settings)
-
-
-filter_factory.settings_class = GatekeeperSettings  # type: ignore[attr-defined]

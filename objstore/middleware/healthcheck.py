@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Settings, setting, text
+from objstore.config.settings import Settings, reads, setting, text
 from objstore.http.environ import Environ, StartResponse, WSGIApp
 from objstore.http.response import Response
 from objstore.http.status import HTTPStatus
@@ -41,9 +41,7 @@ class Healthcheck:
         return answer(environ, start_response)
 
 
+@reads(HealthcheckSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Healthcheck]:
     settings = settings_for(HealthcheckSettings, global_conf, local_conf)
     return lambda app: Healthcheck(app, settings)
-
-
-filter_factory.settings_class = HealthcheckSettings  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Settings
+from objstore.config.settings import Settings, reads
 from objstore.core.accept import best_match
 from objstore.core.errors import BadRequest
 from objstore.core.listing import to_text, to_xml_account, to_xml_container
@@ -150,9 +150,7 @@ def _rendered(items: list[Mapping[str, Any]], path: ClientPath, wanted: str) -> 
     return to_xml_container(path.container, items)
 
 
+@reads(ListingFormatsSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], ListingFormats]:
     settings_for(ListingFormatsSettings, global_conf, local_conf)
     return ListingFormats
-
-
-filter_factory.settings_class = ListingFormatsSettings  # type: ignore[attr-defined]

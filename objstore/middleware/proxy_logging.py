@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Kind, Settings, boolean, choice, number, setting, text
+from objstore.config.settings import Kind, Settings, boolean, choice, number, reads, setting, text
 from objstore.http.body import Sink
 from objstore.http.environ import RAW_TARGET, SOURCE, Environ, Outcome, StartResponse, WSGIApp, on_finish
 from objstore.middleware.access_line import DEFAULT_TEMPLATE, Disclosure, Exchange, LineTemplate
@@ -192,9 +192,7 @@ class _WatchedTransfer(_Watched):
             self._end()
 
 
+@reads(ProxyLoggingSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], ProxyLogging]:
     settings = settings_for(ProxyLoggingSettings, global_conf, local_conf)
     return lambda app: ProxyLogging(app, settings)
-
-
-filter_factory.settings_class = ProxyLoggingSettings  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from objstore import __version__
 from objstore.config.boot import settings_for, swift_dir_of
-from objstore.config.settings import Settings, boolean, setting, text
+from objstore.config.settings import Settings, boolean, reads, setting, text
 from objstore.daemon import recon
 from objstore.http.environ import Environ, StartResponse, WSGIApp
 from objstore.http.response import Response
@@ -150,10 +150,8 @@ def _digests(files: Iterable[Path]) -> dict[str, str]:
     return found
 
 
+@reads(ReconSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Recon]:
     settings = settings_for(ReconSettings, global_conf, local_conf)
     reports = Reports(settings, swift_dir_of(global_conf), SystemClock())
     return lambda app: Recon(app, reports, logging.getLogger("recon"))
-
-
-filter_factory.settings_class = ReconSettings  # type: ignore[attr-defined]  # a function has room for it

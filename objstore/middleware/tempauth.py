@@ -18,6 +18,7 @@ from typing import Any
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import load_cluster
 from objstore.config.errors import ConfigError, located
+from objstore.config.settings import reads
 from objstore.core import acl
 from objstore.core.errors import BadRequest
 from objstore.core.names import quoted, text_of
@@ -294,6 +295,7 @@ def _named_statement(environ: Environ, prefix: str, token: str) -> Statement | N
         return None
 
 
+@reads(TempauthSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Tempauth]:
     settings = settings_for(TempauthSettings, global_conf, local_conf)
     source = Source.find(global_conf.get("__file__", ""), local_conf)
@@ -304,6 +306,3 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         return derived_key(secrets.prefix + b"\0" + secrets.suffix)
 
     return lambda app: Tempauth(app, settings, default_key=default_key, source=source)
-
-
-filter_factory.settings_class = TempauthSettings  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
+from objstore.config.settings import reads
 from objstore.http.dispatch import BackendApp, Handler
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
@@ -31,13 +32,11 @@ from objstore.storage.partitions import PartitionPlaces
 from objstore.storage.writer import WriteSettings
 
 
+@reads(ObjectServerSettings)
 def app_factory(global_conf: Mapping[str, str], **local_conf: str) -> BackendApp:
     """Raises ConfigError with every problem of the section and of swift.conf."""
     settings = settings_for(ObjectServerSettings, global_conf, local_conf)
     return build(settings, load_cluster(swift_dir_of(global_conf)))
-
-
-app_factory.settings_class = ObjectServerSettings  # type: ignore[attr-defined]
 
 
 def build(

@@ -15,6 +15,7 @@ from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.errors import ConfigError, located
 from objstore.config.inifile import read_ini
+from objstore.config.settings import reads
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
 from objstore.core.names import ClientPath
 from objstore.http.client import ConnectionPool
@@ -145,6 +146,7 @@ def make_services(
     )
 
 
+@reads(ProxySettings)
 def app_factory(global_conf: Mapping[str, str], **local_conf: str) -> ProxyApp:
     """paste.app_factory. Raises ConfigError with every problem of this section and of [proxy-server:policy:N]."""
     settings = settings_for(ProxySettings, global_conf, local_conf)
@@ -171,6 +173,3 @@ def _policy_settings(file: str, settings: ProxySettings, cluster: Cluster) -> di
     if problems:
         raise ConfigError(problems)
     return found
-
-
-app_factory.settings_class = ProxySettings  # type: ignore[attr-defined]

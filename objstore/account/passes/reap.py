@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from objstore.account.passes.reap_plan import is_ours, shared_out
 from objstore.account.passes.reap_settings import AccountReaperSettings
+from objstore.config.settings import reads
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.hashing import HashSecrets
 from objstore.core.policy import Policies
@@ -305,6 +306,7 @@ def _targets(kind: str, nodes: Sequence[Node], partition: int) -> list[tuple[str
     ]
 
 
+@reads(AccountReaperSettings)
 def factory(surroundings: Surroundings[AccountReaperSettings]) -> AccountReaper:
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     names = ["account", "container", *(policy.ring_name for policy in cluster.policies)]
@@ -326,6 +328,3 @@ def factory(surroundings: Surroundings[AccountReaperSettings]) -> AccountReaper:
         settings.delay_reaping,
         settings.reap_warn_after,
     )
-
-
-factory.settings_class = AccountReaperSettings  # type: ignore[attr-defined]

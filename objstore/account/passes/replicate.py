@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from objstore.config.settings import reads
 from objstore.daemon.surroundings import Surroundings
 from objstore.db.account import KIND
 from objstore.db.database import Database
@@ -29,8 +30,6 @@ class Accounts:
         pass
 
 
+@reads(AccountReplicatorSettings)
 def factory(surroundings: Surroundings[AccountReplicatorSettings]) -> DatabaseReplicator:
     return make_replicator(surroundings, KIND, lambda ring: Accounts())
-
-
-factory.settings_class = AccountReplicatorSettings  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from objstore.config.settings import reads
 from objstore.container.passes.reconcile_plan import (
     MOVE_OFFSET,
     QUEUE_ACCOUNT,
@@ -251,6 +252,7 @@ class ContainerReconciler:
         return self._clock.now().seconds - entry.recorded_at.seconds
 
 
+@reads(ContainerReconcilerSettings)
 def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> ContainerReconciler:
     """Raises ConfigError."""
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
@@ -261,6 +263,3 @@ def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> Containe
     queue = QueueRows(calls, lambda: ring.current, cluster.secrets)
     shares = Shares(lambda: ring.current, surroundings.address, clock.monotonic, can_connect)
     return ContainerReconciler(settings, client, queue, policies.of, shares.rank, clock)
-
-
-factory.settings_class = ContainerReconcilerSettings  # type: ignore[attr-defined]

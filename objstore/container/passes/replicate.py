@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from objstore.config.settings import reads
 from objstore.core.errors import InvalidTimestamp
 from objstore.core.hashing import HashSecrets
 from objstore.daemon.surroundings import Surroundings
@@ -85,9 +86,7 @@ class Containers:
         return broker.database.location
 
 
+@reads(ContainerReplicatorSettings)
 def factory(surroundings: Surroundings[ContainerReplicatorSettings]) -> DatabaseReplicator:
     secrets, clock = surroundings.cluster.secrets, surroundings.clock
     return make_replicator(surroundings, KIND, lambda ring: Containers(secrets, ring, clock))
-
-
-factory.settings_class = ContainerReplicatorSettings  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from objstore.config.settings import reads
 from objstore.container.account_update import info_headers
 from objstore.container.news import facts, has_news, is_heard
 from objstore.container.passes.seen import Look, Seen, look
@@ -147,6 +148,7 @@ class ContainerUpdater:
             self._suppressed_until.pop(account, None)
 
 
+@reads(ContainerUpdaterSettings)
 def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUpdater:
     settings, cluster = surroundings.settings, surroundings.cluster
     databases = Databases(KIND, _log)
@@ -163,6 +165,3 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
         surroundings.clock,
         settings.account_suppression_time,
     )
-
-
-factory.settings_class = ContainerUpdaterSettings  # type: ignore[attr-defined]

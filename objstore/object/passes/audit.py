@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from objstore.config.errors import ConfigError, ConfigProblem
+from objstore.config.settings import reads
 from objstore.core.errors import DeviceUnavailable, InsufficientStorage, LockTimeout
 from objstore.core.hashing import HashSecrets
 from objstore.core.policy import Policies
@@ -384,6 +385,7 @@ def _names(path: str, length: int, errors: list[OSError]) -> list[str]:
         return []
 
 
+@reads(ObjectAuditorSettings)
 def factory(surroundings: Surroundings[ObjectAuditorSettings]) -> ObjectAuditor:
     """Raises ConfigError for a watcher that is not there or does not like its options."""
     settings, cluster = surroundings.settings, surroundings.cluster
@@ -400,6 +402,3 @@ def factory(surroundings: Surroundings[ObjectAuditorSettings]) -> ObjectAuditor:
     return ObjectAuditor(
         settings, surroundings.devices, cluster.policies, cluster.secrets, surroundings.clock, watchers=watchers
     )
-
-
-factory.settings_class = ObjectAuditorSettings  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from objstore.config.errors import ConfigError, ConfigProblem
+from objstore.config.settings import reads
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
@@ -204,6 +205,7 @@ def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) <= 10
 
 
+@reads(ObjectExpirerSettings)
 def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     """Raises ConfigError."""
     settings, cluster = surroundings.settings, surroundings.cluster
@@ -217,6 +219,3 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     except ValueError as error:
         place = str(cluster.swift_dir)
         raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None
-
-
-factory.settings_class = ObjectExpirerSettings  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from objstore.config.settings import reads
 from objstore.daemon.surroundings import Surroundings
 from objstore.http.client import ConnectionPool
 from objstore.object.passes.deliver import Deliverer
@@ -24,6 +25,7 @@ from objstore.storage.partitions import PartitionPlaces
 _log = logging.getLogger("objstore.object-replicator")
 
 
+@reads(ObjectReplicatorSettings)
 def factory(surroundings: Surroundings[ObjectReplicatorSettings]) -> ObjectReplicator:
     settings, cluster, devices = surroundings.settings, surroundings.cluster, surroundings.devices
     fs = GreenFs()
@@ -56,9 +58,6 @@ def factory(surroundings: Surroundings[ObjectReplicatorSettings]) -> ObjectRepli
         surroundings.clock,
         ReplicationRules(settings.handoffs_first, settings.handoff_delete),
     )
-
-
-factory.settings_class = ObjectReplicatorSettings  # type: ignore[attr-defined]
 
 
 def _rsync(settings: ObjectReplicatorSettings) -> RsyncPush | None:

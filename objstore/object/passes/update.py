@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from objstore.config.settings import reads
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.hashing import HashSecrets
 from objstore.core.policy import Policies
@@ -306,6 +307,7 @@ class ObjectUpdater:
 EMPTY_AGE_S = 60.0
 
 
+@reads(ObjectUpdaterSettings)
 def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
@@ -325,6 +327,3 @@ def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
         ),
         OldestPending(settings.async_tracker_max_entries, settings.async_tracker_dump_count),
     )
-
-
-factory.settings_class = ObjectUpdaterSettings  # type: ignore[attr-defined]
