@@ -409,3 +409,19 @@ def test_a_directory_that_is_no_disk_is_no_failure(containers, nodes):
     replicator.devices = Devices(nodes.device_root(node), True)
     (nodes.device_root(node) / "lost+found").mkdir()
     assert [job.device for job in replicator.jobs(EVERYTHING)] == [f"sd{node}"]
+
+
+def test_counts_that_a_replica_missed_are_right_again_once_all_were_told(accounts):
+    """Rows of an account carry no time of their counts: a replica that was away overwrites newer ones, until the
+    container tells all of them, which it does until it has (container/news.py)."""
+    for broker in accounts.make_all():
+        broker.report(ContainerRow("c", at(1).internal, "0", 1, 10, 0, 0))
+    for position in (1, 2):
+        accounts.broker(position).report(ContainerRow("c", at(1).internal, "0", 2, 20, 0, 0))
+    accounts.replicate(0)
+    for position in range(3):
+        accounts.broker(position).report(ContainerRow("c", at(1).internal, "0", 2, 20, 0, 0))
+    for position in range(3):
+        accounts.replicate(position)
+    assert [accounts.broker(position).info().bytes_used for position in range(3)] == [20, 20, 20]
+    assert len({accounts.state(position).hash for position in range(3)}) == 1
