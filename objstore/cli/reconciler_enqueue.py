@@ -19,11 +19,11 @@ from objstore.config.cluster import load_cluster
 from objstore.container.passes.reconcile_plan import (
     DELETE_TYPE,
     PUT_TYPE,
-    QUEUE_ACCOUNT,
     entry_name,
     queue_container,
 )
 from objstore.core.timestamp import InvalidTimestamp, Timestamp
+from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.peers.direct import DirectCalls
 from objstore.peers.queue_rows import QueueRows
 from objstore.ring.fileformat import RingFileError, load

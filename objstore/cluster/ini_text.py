@@ -112,6 +112,12 @@ rsync_module = {rsync}/object_{{replication_port}}
 
 [object-updater]
 interval = 10
+
+[object-auditor]
+interval = 3600
+
+[object-expirer]
+interval = 30
 """,
     "container": """
 [container-replicator]

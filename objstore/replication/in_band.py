@@ -207,4 +207,4 @@ def _expect(dialogue: Dialogue, expected: str) -> None:
 
 def _check_error(line: str) -> None:
     if line.startswith(":ERROR:"):
-        raise BadResponse(line[:200])
+        raise BadResponse(f"it says {line[:200]!r}")

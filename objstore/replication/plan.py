@@ -19,6 +19,11 @@ RELIST_EVERY = 10
 BATCH_OBJECTS = 10_000
 """Objects of a partition that are dealt with together: what a pass remembers of them at a time."""
 
+SMALL_OBJECTS = 50
+SMALL_BYTES = 8 << 20
+"""What is not more than this goes in-band even where rsync is used: a conversation is over before an rsync has begun
+(some 50 ms against two; measured by benchmarks/replication.py), while many objects or bytes are rsync's strength."""
+
 
 @dataclass(frozen=True, slots=True)
 class Role:

@@ -91,6 +91,20 @@ def inventory(partition_path: str, suffix: str) -> list[Replica]:
     return found
 
 
+def body_bytes(partition_path: str, replicas: Iterable[Replica]) -> int:
+    """Bytes of the bodies of some objects; one that has gone has none. Raises OSError."""
+    total = 0
+    for replica in replicas:
+        live = resolve(replica.names)
+        if live.data is not None:
+            try:
+                path = f"{partition_path}/{replica.hash_hex[-3:]}/{replica.hash_hex}/{live.data.name}"
+                total += os.stat(path).st_size
+            except FileNotFoundError:
+                continue
+    return total
+
+
 def suffixes(partition_path: str) -> list[str]:
     """The suffix directories of a partition, sorted."""
     return sorted(name for name in _listed(partition_path) if is_suffix(name))

@@ -26,7 +26,7 @@ SECRETS = {"prefix": "wire-prefix", "suffix": "wire-suffix"}
 DEVICES = ("sdb1", "sdb2", "sdb3", "sdb4")
 # In the order of the recording; what clients do in `updater` only makes the state that the updaters and the
 # direct requests find.
-FILES = ("account", "container", "object", "updater", "direct-object", "direct-container", "direct-account")
+FILES = ("account", "container", "object", "updater", "expirer", "direct-object", "direct-container", "direct-account")
 
 
 def moment(operation):

@@ -21,7 +21,6 @@ from typing import Protocol
 from objstore.config.settings import reads
 from objstore.container.passes.reconcile_plan import (
     MOVE_OFFSET,
-    QUEUE_ACCOUNT,
     TOMBSTONE_OFFSET,
     Copy,
     Entry,
@@ -41,6 +40,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
+from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import SubResponse

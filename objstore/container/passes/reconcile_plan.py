@@ -19,7 +19,6 @@ from objstore.core.timestamp import TICKS_PER_SECOND, ZERO, InvalidTimestamp, Ti
 from objstore.db.policy_conflict import Claim
 from objstore.http.status import HTTPStatus, is_success
 
-QUEUE_ACCOUNT = ".misplaced_objects"
 HOUR_S = 3600
 PUT_TYPE, DELETE_TYPE = "application/x-put", "application/x-delete"
 TOMBSTONE_OFFSET, POP_OFFSET, MOVE_OFFSET = 1, 2, 3

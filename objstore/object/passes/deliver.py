@@ -1,4 +1,4 @@
-"""How objects of a partition get to another node: by rsync where that can be had, else in-band.
+"""How objects of a partition get to another node: by rsync where that can be had and is worth it, else in-band.
 
 bring() is for primaries among themselves; confirm() is for a handoff that goes when it hears that all is there, and
 so asks in-band in any case. A node that serves no rsync module is spoken to in-band for the rest of the pass.
@@ -6,6 +6,7 @@ so asks in-band in any case. A node that serves no rsync module is spoken to in-
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -15,7 +16,7 @@ from objstore.core.hashing import HashSecrets
 from objstore.peers.failure import NodeFailure, name_of
 from objstore.peers.replicate import ReplicateCalls
 from objstore.replication.in_band import InBandSender, Outcome, Subject
-from objstore.replication.plan import batches
+from objstore.replication.plan import SMALL_BYTES, SMALL_OBJECTS, batches
 from objstore.replication.rsync_push import RsyncPush
 from objstore.ring.model import Node
 from objstore.runtime.device_threads import DeviceThreads
@@ -23,7 +24,7 @@ from objstore.storage.engine import Engine
 from objstore.storage.layout import ObjectAddress
 from objstore.storage.partitions import PartitionPlaces
 from objstore.storage.reader import DamagedObject
-from objstore.storage.replica import OpenReplica, Replica, inventory, open_replica
+from objstore.storage.replica import OpenReplica, Replica, body_bytes, inventory, open_replica
 
 _log = logging.getLogger("objstore.object-replicator")
 SMALL_BODY_BYTES = 1 << 16
@@ -40,6 +41,14 @@ class Delivery:
     failure: NodeFailure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Small:
+    """What goes in-band in any case: at most so many objects, of at most so many bytes together."""
+
+    objects: int = SMALL_OBJECTS
+    bytes: int = SMALL_BYTES
+
+
 @dataclass
 class Deliverer:
     """rsync: None: in-band only."""
@@ -52,17 +61,20 @@ class Deliverer:
     threads: DeviceThreads
     rsync: RsyncPush | None = None
     region_of_here: int | None = None
+    small: Small = Small()
     _without_rsync: set[tuple[str, int]] = field(default_factory=set)
 
     def bring(self, node: Node, device: str, subject: Subject, suffixes: Sequence[str]) -> Delivery:
         """Everything of these suffixes that the node lacks. Raises DeviceUnavailable, OSError: of the device here."""
         counts: Counter[str] = Counter()
-        if self._uses_rsync(node):
+        path = self.places.path(device, subject.policy_index, subject.partition)
+        found = ((suffix, self.threads.run(device, inventory, path, suffix)) for suffix in suffixes)
+        first = list(itertools.islice(batches(found, self.small.objects + 1), 1))
+        if self._uses_rsync(node) and not (first and self._is_small(device, path, first[0])):
             pushed = self._push(node, device, subject, suffixes, counts)
             if pushed is not BETTER_IN_BAND:
                 return Delivery(counts, failure=pushed)
-        path = self.places.path(device, subject.policy_index, subject.partition)
-        for batch in batches((suffix, self.threads.run(device, inventory, path, suffix)) for suffix in suffixes):
+        for batch in itertools.chain(first, batches(found)):
             outcome = self._converse(node, device, subject, batch, counts)
             if outcome.failure is not None:
                 return Delivery(counts, failure=outcome.failure)
@@ -76,7 +88,8 @@ class Deliverer:
         lacking = [replica for replica in batch if replica.hash_hex not in first.in_sync]
         if first.failure is not None or not lacking:
             return _delivered(counts, first.in_sync, first.failure)
-        if uses_rsync:
+        path = self.places.path(device, subject.policy_index, subject.partition)
+        if uses_rsync and not self._is_small(device, path, lacking):
             wanting = sorted({replica.hash_hex[-3:] for replica in lacking})
             pushed = self._push(node, device, subject, wanting, counts)
             if pushed not in (None, BETTER_IN_BAND):
@@ -92,6 +105,11 @@ class Deliverer:
     def forget_failures(self) -> None:
         """A new pass tries everything again."""
         self._without_rsync.clear()
+
+    def _is_small(self, device: str, path: str, replicas: Sequence[Replica]) -> bool:
+        if len(replicas) > self.small.objects:
+            return False
+        return self.threads.run(device, body_bytes, path, replicas) <= self.small.bytes
 
     def _uses_rsync(self, node: Node) -> bool:
         return self.rsync is not None and node.replication_address not in self._without_rsync

@@ -25,7 +25,11 @@ class ObjectExpirerSettings(DaemonSettings):
     interval: float = setting(
         "60", decimal(0), "Seconds from the start of one pass to the start of the next (Swift: 300)."
     )
-    concurrency: int = setting("4", number(1, 1024), "How many containers of the queue are worked off at once.")
+    concurrency: int = setting(
+        "16",
+        number(1, 1024),
+        "How many containers of the queue are worked off at once: removals share requests and commits (Swift: 1).",
+    )
     tasks_per_second: float = setting(
         "500", decimal(0), "Objects that one node removes in a second; 0: no limit (Swift: 50)."
     )

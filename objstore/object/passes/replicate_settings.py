@@ -30,7 +30,7 @@ class ObjectReplicatorSettings(DaemonSettings):
     sync_method: str = setting(
         "rsync",
         choice("rsync", "ssync"),
-        "How objects travel: rsync, or in-band between the servers. Without rsync installed: in-band.",
+        "How objects travel: rsync (a few small ones go in-band), or in-band all. Without rsync installed: in-band.",
     )
     rsync_module: str = setting(
         "{replication_ip}::object",

@@ -130,7 +130,13 @@ def outgoing(line: Line, sink_host: str) -> Outgoing:
 
 def _filled(value: str, sink_host: str) -> str:
     value = _PLACE.sub(sink_host, value)
-    return value.replace("<proxy>", "8080").replace("<txid>", TXID).replace("<pid>", "1").replace("<token>", "AUTH_tk0")
+    return (
+        value.replace("<proxy>", "8080")
+        .replace("<port>", "6000")
+        .replace("<txid>", TXID)
+        .replace("<pid>", "1")
+        .replace("<token>", "AUTH_tk0")
+    )
 
 
 def _in_chunks(body: bytes, sizes: Sequence[int]) -> bytes:

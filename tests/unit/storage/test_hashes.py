@@ -10,6 +10,7 @@ from objstore.core import pickles
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules
 from objstore.storage.hashes import PartitionHashes, hash_parts
+from objstore.storage.replica import inventory
 from objstore.storage.resolve import resolve
 from tests.support.objects import make_address, make_disk_engine, put, ts
 
@@ -165,3 +166,15 @@ def test_invalidate_forces_a_new_look(tmp_path):
     (directory / "1700000009.00000.ts").touch()
     engine.invalidate("sda", 0, "5", [ADDRESS.suffix])
     assert engine.hashes("sda", 0, "5") != before
+
+
+def test_comparing_replicas_opens_no_object(tmp_path):
+    put(make_disk_engine(tmp_path), ADDRESS)
+
+    class Blind(Fs):
+        def open_read(self, path):
+            raise AssertionError(f"{path} was opened")
+
+    engine = make_disk_engine(tmp_path, fs=Blind())
+    assert engine.hashes("sda", 0, "5") == engine.hashes("sda", 0, "5", relist=True) != {}
+    assert [replica.hash_hex for replica in inventory(str(partition(tmp_path)), ADDRESS.suffix)] == [ADDRESS.hash_hex]

@@ -10,11 +10,12 @@ import pytest
 from objstore.cli import reconciler_enqueue
 from objstore.config.cluster import load_cluster
 from objstore.container.passes.reconcile import ContainerPolicies, ContainerReconciler
-from objstore.container.passes.reconcile_plan import DELETE_TYPE, PUT_TYPE, QUEUE_ACCOUNT, entry_name, queue_container
+from objstore.container.passes.reconcile_plan import DELETE_TYPE, PUT_TYPE, entry_name, queue_container
 from objstore.container.passes.reconcile_settings import ContainerReconcilerSettings
 from objstore.core.headers import environ_key
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING
+from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.http.internal import InternalClient
 from objstore.http.response import Response
 from objstore.peers.direct import DirectCalls

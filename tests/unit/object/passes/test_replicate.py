@@ -1,9 +1,13 @@
 """object/passes/replicate.py over real object servers on loopback, in-band."""
 
+from typing import ClassVar
+
 import pytest
 
 from objstore.daemon.pass_ import EVERYTHING, PassReport, Scope
+from objstore.object.passes.deliver import Small
 from objstore.replication.plan import RELIST_EVERY
+from objstore.replication.rsync_push import Pushed, RsyncPush
 from objstore.ring.model import Ring, RingHeader
 from tests.support.clock import SimClock
 from tests.support.replication import RECENT, Copies, make_replicator, run_pass
@@ -239,3 +243,39 @@ def test_a_whole_pass_reports_itself_to_recon(nodes, copies):
     assert found["replication_stats"] == {"success": 2, "failure": 1, "start": 1000.0}
     run_pass(replicator, Scope(devices=frozenset({"sd0"})))
     assert replicator.finished(report) == {}
+
+
+class CountingPush(RsyncPush):
+    """rsync that says that nobody serves a module, so that everything travels in-band after all."""
+
+    asked: ClassVar[list[str]] = []
+
+    def run(self, command, partition_path):
+        self.asked.append(partition_path)
+        return Pushed(failure="nobody there", has_no_daemon=True)
+
+
+SIZES = {
+    "one small object": (1, Small(), 0),
+    "more objects than are small": (3, Small(objects=2), 1),
+    "more bytes than are small": (1, Small(bytes=4), 1),
+    "just as much": (1, Small(bytes=5, objects=1), 0),
+}
+
+
+@pytest.mark.parametrize("count, small, expected", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("is_handoff", [False, True])
+def test_rsync_is_for_what_is_not_small(nodes, copies, count, small, expected, is_handoff):
+    names = [f"/AUTH_r/c/{number}" for number in range(200)]
+    names = [name for name in names if copies.partition(name) == copies.partition(names[0])][:count]
+    start = copies.handoff(names[0]) if is_handoff else copies.primaries(names[0])[0]
+    for name in names:
+        copies.put(start, name)
+    CountingPush.asked.clear()
+    replicator = make_replicator(nodes, start, rsync=CountingPush("{ip}::object"))
+    replicator.deliverer.small = small
+    counts = run_pass(replicator)
+    assert not counts.get("failures"), counts
+    # Asked once for each node, and not again in the same pass.
+    assert len(CountingPush.asked) == expected * (3 if is_handoff else 2)
+    assert all(copies.read(node, name) for name in names for node in copies.primaries(name))
