@@ -1,6 +1,8 @@
 """What an account has to be told of a container, and whether it has been. Pure.
 
-The columns reported_* of a database say what most replicas of the account have taken last. Source: formats 5.4.
+The columns reported_* of a database say what every replica of the account has taken last: one that was away still has
+older counts, and its replicator would bring them to the others, who cannot tell which are newer (formats 5.5). So a
+container goes on telling until all have heard it. Source: formats 5.4.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ def told(info: ContainerInfo) -> Facts:
 
 def has_news(info: ContainerInfo) -> bool:
     return facts(info) != told(info)
+
+
+def is_known(successes: int, replicas: int) -> bool:
+    """Whether every replica of the account took it."""
+    return successes >= replicas
 
 
 def is_heard(successes: int, replicas: int) -> bool:

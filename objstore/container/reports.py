@@ -1,7 +1,7 @@
 """Telling accounts the counts of containers that changed here, some seconds after the change.
 
 Object rows do not wait for the account. Each worker notes the containers whose rows it stored, and tells all account
-replicas once per interval; when most have taken it, reported_* in the database say so. What is missed (a worker that
+replicas once per interval; when all have taken it, reported_* in the database say so. What is missed (a worker that
 ended, an account server that was down) is found by the updater, because reported_* still differ. Nothing runs while
 nothing changes.
 """
@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from objstore.container.account_update import AccountNode, AccountUpdates
-from objstore.container.news import facts, has_news, is_heard
+from objstore.container.news import facts, has_news, is_known
 from objstore.core.names import BackendPath
 from objstore.db.container import ContainerBroker
 from objstore.http.status import is_success
@@ -57,7 +57,7 @@ class Reports:
         assert path.account is not None
         nodes = self._nodes_of(path.account)
         statuses = self._updates.tell(nodes, path, info, [("X-Account-Override-Deleted", "yes")])
-        if not is_heard(sum(status is not None and is_success(status) for status in statuses), len(nodes)):
+        if not is_known(sum(status is not None and is_success(status) for status in statuses), len(nodes)):
             return False
         broker.reported(*facts(info))
         return True

@@ -107,7 +107,9 @@ class DatabaseReplicator:
             try:
                 yield from self._jobs_of(ring, name, self.devices.path(name), scope)
             except (OSError, DeviceUnavailable) as error:
-                yield CannotRead(f"{name}/{datadir}", name, str(error))
+                # A directory that the ring does not name, and that is no mount point, is not a disk that is away.
+                if is_named_here(ring, self.addresses, name) or not isinstance(error, DeviceUnavailable):
+                    yield CannotRead(f"{name}/{datadir}", name, str(error))
 
     def _device_names(self, ring: Ring) -> list[str]:
         """Of this node's devices: those that the ring names, and those on disk that it names no more (their databases

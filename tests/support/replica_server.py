@@ -67,5 +67,5 @@ def replica_server(*answers, device="sdb3", partition=7, hash_hex="0" * 32):
     with running_server(server) as running:
         node = Node(make_device(1, port=running.port, replication_port=running.port, device=device), index=0)
         pool = ConnectionPool()
-        yield server, Place(node, partition, hash_hex), DatabasePeers(pool, conn_timeout_s=2, node_timeout_s=5)
+        yield server, Place(node, partition, hash_hex), DatabasePeers(pool, conn_timeout_s=5, node_timeout_s=20)
         pool.close()

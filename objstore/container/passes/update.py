@@ -2,8 +2,8 @@
 
 The container server reports changes itself within seconds (container/reports.py); this pass finds what that missed:
 a process that ended, an account server that was away. A job is one database that has changed since it was last found
-in order. The account is told at all its primaries, and the database notes it when most of them have taken it. An
-account that could not be told is left alone for a while. Source: formats 5.4, 6.2, 6.3.
+in order. The account is told at all its primaries, and the database notes it when all of them have taken it. An
+account of which most replicas could not be told is left alone for a while. Source: formats 5.4, 6.2, 6.3.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from objstore.config.settings import reads
 from objstore.container.account_update import info_headers
-from objstore.container.news import facts, has_news, is_heard
+from objstore.container.news import facts, has_news, is_heard, is_known
 from objstore.container.passes.seen import Look, Seen, look
 from objstore.container.passes.update_settings import ContainerUpdaterSettings
 from objstore.core.errors import DeviceUnavailable, DomainError, NotFound
@@ -125,13 +125,16 @@ class ContainerUpdater:
             return {"no_changes": 1}
         if self._suppressed_until.get(info.account, 0.0) > self.clock.monotonic():
             return {"suppressed": 1}
-        if not self._tell(info):
-            self._suppressed_until[info.account] = self.clock.monotonic() + self.suppression_s
+        successes, replicas = self._tell(info)
+        if not is_known(successes, replicas):
+            if not is_heard(successes, replicas):
+                self._suppressed_until[info.account] = self.clock.monotonic() + self.suppression_s
             return {"asked": 1, FAILURES: 1}
         broker.reported(*facts(info))
         return {"asked": 1, "success": 1}
 
-    def _tell(self, info: ContainerInfo) -> bool:
+    def _tell(self, info: ContainerInfo) -> tuple[int, int]:
+        """(replicas of the account that took it, all of them)."""
         ring = self.ring()
         partition = ring.partition(self.secrets.digest(info.account))
         nodes = ring.primaries(partition)
@@ -140,7 +143,7 @@ class ContainerUpdater:
         tasks = [
             green.spawn(self.peers.report, node, partition, info.account, info.container, headers) for node in nodes
         ]
-        return is_heard(sum(is_success(task.join()) for task in tasks), len(nodes))
+        return sum(is_success(task.join()) for task in tasks), len(nodes)
 
     def _forget_suppressed(self) -> None:
         now = self.clock.monotonic()
