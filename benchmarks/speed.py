@@ -2,9 +2,10 @@
 
     python -m benchmarks.speed [--only get-4k,put-64m] [--json] [--dir DIR] [--profile OUT]
 
-Starts a cluster of its own (objstore up, four nodes, three replicas, fsync on) in a temporary directory, and loads it
-from client processes whose CPU is not counted. Every figure is the median of three runs after one warm-up run of the
-same size. CPU is user plus system time of all server processes, by role.
+Starts the servers of a cluster of its own (objstore up --no-daemons, four nodes, three replicas, fsync on) in a
+temporary directory, and loads them from client processes whose CPU is not counted. Every figure is the median of three
+runs after one warm-up run of the same size. CPU is user plus system time of all server processes, by role. With
+--daemons the replicators, auditors and the like run as well, and look at everything that the load has just changed.
 """
 
 from __future__ import annotations
@@ -282,6 +283,7 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
     parser.add_argument("--large-connections", type=int, default=2, help="connections for 64 MiB objects (default 2)")
     parser.add_argument("--dir", type=Path, help="where the cluster's temporary directory is made (a real disk)")
     parser.add_argument("--options", default="", help="flags for objstore init, such as '--proxy-workers 2'")
+    parser.add_argument("--daemons", action="store_true", help="with replicators and the like at work beside them")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="record py-spy profiles of the servers there")
     options = parser.parse_args(argv)
@@ -293,7 +295,9 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
         print(text, file=stderr, flush=True)
 
     try:
-        with like_a_newcomers(folder / "cluster", *options.options.split()) as cluster:
+        cluster = like_a_newcomers(folder / "cluster", *options.options.split())
+        try:
+            cluster.start(*(() if options.daemons else ("--no-daemons",)))
             site = Site(cluster, cluster.login(), options.scale, options.large_connections)
             connect(cluster.address).close()
             profile = Profile(options.profile, site.pids(), ("proxy", "object")) if options.profile else None
@@ -304,6 +308,8 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
                 results.append((bench, measure(bench, site, tell)))
             if profile:
                 profile.stop()
+        finally:
+            cluster.close()
     except (AssertionError, LoadError) as error:
         tell(f"speed: {error}")
         return 1
