@@ -48,6 +48,8 @@ from objstore.storage.replica import Replica, inventory, suffixes
 
 _log = logging.getLogger("objstore.object-replicator")
 _LOCK_TIMEOUT_S = 5.0
+_NOTHING_DONE = dict.fromkeys(("attempted", "hashmatch", "remove", "rsync", "success", "suffix_sync"), 0)
+"""Counts that recon tools look for whether or not there was anything to count."""
 CONFIRMED_AT_ONCE = 500
 """Objects of a handoff that are brought home together: a primary opens and syncs each before it confirms them."""
 
@@ -251,8 +253,9 @@ class ObjectReplicator:
         if not self._scope.is_everything:
             return {}
         ended_s, minutes = report.started_s + report.elapsed_s, report.elapsed_s / 60
-        stats = {**report.counts, "failure": report.counts.get(FAILURES, 0), "start": report.started_s}
-        stats.pop(FAILURES, None)
+        counted = {name: count for name, count in report.counts.items() if name != FAILURES}
+        failures = report.counts.get(FAILURES, 0)
+        stats = {**_NOTHING_DONE, **counted, "failure": failures, "start": report.started_s}
         return {
             "replication_stats": stats,
             "replication_time": minutes,

@@ -240,7 +240,8 @@ def test_a_whole_pass_reports_itself_to_recon(nodes, copies):
     run_pass(replicator)
     found = replicator.finished(report)
     assert found["object_replication_last"] == 1120.0 and found["replication_time"] == 2.0
-    assert found["replication_stats"] == {"success": 2, "failure": 1, "start": 1000.0}
+    none = dict.fromkeys(("attempted", "hashmatch", "remove", "rsync", "suffix_sync"), 0)
+    assert found["replication_stats"] == {**none, "success": 2, "failure": 1, "start": 1000.0}
     run_pass(replicator, Scope(devices=frozenset({"sd0"})))
     assert replicator.finished(report) == {}
 
