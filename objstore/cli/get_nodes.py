@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
-from objstore.cli.main import run_command
 from objstore.cli.terminal import OK, USAGE, CommandError, Terminal
+from objstore.cli.tool import tool_main, tool_parser
 from objstore.config.cluster import load_cluster
 from objstore.core.hashing import partition_of, suffix_of
 from objstore.core.names import quoted
@@ -63,25 +61,9 @@ class Placed:
         return f"http://{host}:{port}/{node.name}/{self.partition}/{quoted('/'.join(self.names))}"
 
 
-def main(
-    argv: Sequence[str] | None = None,
-    *,
-    stdout: TextIO | None = None,
-    stderr: TextIO | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> int:
-    """Print where something is; returns the exit code."""
-    terminal = Terminal(stdout or sys.stdout, stderr or sys.stderr, os.environ if environ is None else environ)
-    arguments = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
-    return run_command(lambda: _run(arguments, terminal), terminal)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="objstore-get-nodes",
-        description="Where the copies of an account, container or object are, or would be.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = tool_parser(
+        "objstore-get-nodes", "Where the copies of an account, container or object are, or would be.", _EXAMPLE
     )
     parser.add_argument(
         "words", nargs="*", metavar="[RING] [ACCOUNT [CONTAINER [OBJECT]]]", help="or ACCOUNT/CONTAINER/OBJECT"
@@ -213,6 +195,8 @@ def _address(node: Node) -> str:
 def _policy_header(placed: Placed) -> str:
     return f' -H "X-Backend-Storage-Policy-Index: {placed.policy_index}"' if placed.kind == "object" else ""
 
+
+main = tool_main(_parser, _run)
 
 if __name__ == "__main__":
     sys.exit(main())

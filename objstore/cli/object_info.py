@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-from objstore.cli.main import run_command
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
+from objstore.cli.tool import tool_main, tool_parser
 from objstore.config.cluster import load_cluster
 from objstore.core.hashing import partition_of
 from objstore.core.policy import policy_directory
@@ -54,25 +52,9 @@ class Found:
     place: Mapping[str, object]
 
 
-def main(
-    argv: Sequence[str] | None = None,
-    *,
-    stdout: TextIO | None = None,
-    stderr: TextIO | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> int:
-    """Print what a file says; returns the exit code."""
-    terminal = Terminal(stdout or sys.stdout, stderr or sys.stderr, os.environ if environ is None else environ)
-    arguments = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
-    return run_command(lambda: _run(arguments, terminal), terminal)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="objstore-object-info",
-        description="What one file of an object says, and whether its body is what was written.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = tool_parser(
+        "objstore-object-info", "What one file of an object says, and whether its body is what was written.", _EXAMPLE
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .data, .meta or .ts file of a hash directory")
     parser.add_argument("-n", "--no-check-etag", action="store_true", help="do not read the body")
@@ -204,6 +186,8 @@ def _time(text: str) -> str:
     except InvalidTimestamp:
         return text or "none"
 
+
+main = tool_main(_parser, _run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,19 +9,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
-from objstore.cli.main import run_command
 from objstore.cli.recon_checks import CHECKS, Check, Wish
 from objstore.cli.recon_hosts import Answers, Host, ask_all, hosts, shown_text
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
+from objstore.cli.tool import tool_main, tool_parser
 from objstore.config.cluster import load_cluster
 from objstore.ring.fileformat import RingFileError
 
@@ -57,26 +55,8 @@ _OPTIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
 _RULE = "=" * 79
 
 
-def main(
-    argv: Sequence[str] | None = None,
-    *,
-    stdout: TextIO | None = None,
-    stderr: TextIO | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> int:
-    """Ask, sum up, print; returns the exit code."""
-    terminal = Terminal(stdout or sys.stdout, stderr or sys.stderr, os.environ if environ is None else environ)
-    arguments = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
-    return run_command(lambda: _run(arguments, terminal), terminal)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="objstore-recon",
-        description="How every storage server of the rings is doing.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser("objstore-recon", "How every storage server of the rings is doing.", _EXAMPLE)
     parser.add_argument("kind", nargs="?", choices=_KINDS, default="object", help="which servers (object)")
     for name, (flags, text) in _OPTIONS.items():
         parser.add_argument(*flags, dest="checks", action="append_const", const=name, help=text)
@@ -184,6 +164,8 @@ def _local_digests(check: Check, swift_dir: Path) -> dict[str, str]:
             raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
     return found
 
+
+main = tool_main(_parser, _run)
 
 if __name__ == "__main__":
     sys.exit(main())

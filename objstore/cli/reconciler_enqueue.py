@@ -7,14 +7,11 @@ knows to lie in the wrong storage policy while its row was queued long ago, or n
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
-from objstore.cli.main import run_command
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
+from objstore.cli.tool import tool_main, tool_parser
 from objstore.config.cluster import load_cluster
 from objstore.container.passes.reconcile_plan import (
     DELETE_TYPE,
@@ -40,26 +37,8 @@ Exit codes: 0 queued; 1 not by a majority of the servers; 78 swift.conf or the r
 """
 
 
-def main(
-    argv: Sequence[str] | None = None,
-    *,
-    stdout: TextIO | None = None,
-    stderr: TextIO | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> int:
-    """Queue one object; returns the exit code."""
-    terminal = Terminal(stdout or sys.stdout, stderr or sys.stderr, os.environ if environ is None else environ)
-    arguments = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
-    return run_command(lambda: _run(arguments, terminal), terminal)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="objstore-reconciler-enqueue",
-        description="Have the container reconciler look at one object.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser("objstore-reconciler-enqueue", "Have the container reconciler look at one object.", _EXAMPLE)
     parser.add_argument("policy_index", type=_index, metavar="POLICY", help="index of the policy it was written with")
     parser.add_argument("path", type=_names, metavar="/ACCOUNT/CONTAINER/OBJECT", help="its name, not quoted")
     parser.add_argument("timestamp", type=_timestamp, metavar="TIMESTAMP", help="of that write")
@@ -124,6 +103,8 @@ def _timestamp(text: str) -> Timestamp:
     except InvalidTimestamp as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
+
+main = tool_main(_parser, _run)
 
 if __name__ == "__main__":
     sys.exit(main())
