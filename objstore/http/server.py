@@ -32,6 +32,8 @@ _ACCEPT_PAUSE_S = 0.25
 _CROWD = 1000
 """Connections at once that leave behind enough freed memory to give back."""
 _AFTER_CROWD_S = 1.0
+_WORKERS_LEFT = 8
+"""Idle green threads that outlive a crowd."""
 _WORKERS_KEPT = 64
 
 
@@ -184,7 +186,7 @@ class Server:
         self._connections.discard(connection)
         if self._crowd >= _CROWD and len(self._connections) < self._crowd // 8:
             self._crowd = 0
-            green.call_after(_AFTER_CROWD_S, release_memory)
+            green.call_after(_AFTER_CROWD_S, self._release)
         if self.is_draining:
             if not self._connections:
                 self._end()
@@ -211,6 +213,14 @@ class Server:
                 return
             self._workers.append(current)
             connection = green.park()
+            if connection is None:
+                return
+
+    def _release(self) -> None:
+        """Give back what a crowd needed: green threads, and the memory it leaves with the C library. In the hub."""
+        while len(self._workers) > _WORKERS_LEFT:
+            self._workers.pop().switch(None)
+        release_memory()
 
 
 def _shared_environ(address: Any, scheme: str) -> Environ:
