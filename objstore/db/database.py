@@ -165,7 +165,7 @@ class Database:
         with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S):
             try:
                 return self.shared.threads.run(self.location.device_path, self._create, initialize)
-            except Exception as error:
+            except Exception as error:  # Told apart there; none is swallowed.
                 raise self._judged(error, self.location.new_path) from error
 
     def locked(self, function: Callable[[], T], timeout_s: float = LOCK_TIMEOUT_S) -> T:

@@ -52,7 +52,7 @@ class BackendApp:
             return plain(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(self._handlers))})
         try:
             return handler(request)
-        except Exception as error:
+        except Exception as error:  # The request boundary.
             response = error_response(error)
             if response is not None:
                 return response

@@ -101,7 +101,7 @@ class Exchange:
         except (BadRequest, ClientDisconnected, ClientTooSlow) as error:
             self._logger.debug("method=%s path=%r: %s", self._head.method, self._head.path, error)
             self._answer_failure(_CLIENT_FAULTS.get(type(error), HTTPStatus.BAD_REQUEST))
-        except Exception:
+        except Exception:  # The request boundary of the server: no application can end a worker.
             self._logger.exception("method=%s path=%r: the application failed", self._head.method, self._head.path)
             self._answer_failure(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
@@ -276,7 +276,7 @@ class Exchange:
         for callback in callbacks:
             try:
                 callback(outcome)
-            except Exception:
+            except Exception:  # The exchange is over; one callback must not keep the others from being called.
                 self._logger.exception("path=%r: a finish callback failed", self._head.path)
 
 

@@ -207,7 +207,7 @@ class Server:
         while True:
             try:
                 connection.run()
-            except Exception:
+            except Exception:  # The boundary of a connection: its green thread serves the next one.
                 self.logger.exception("a connection failed")
             if len(self._workers) >= _WORKERS_KEPT or self.is_draining:
                 return

@@ -58,7 +58,7 @@ class CatchErrors:
         try:
             body: Iterable[bytes] = self._app(environ, start_with_ids)
             return body
-        except Exception as error:
+        except Exception as error:  # The request boundary of the pipeline: this filter is for that.
             response = self._answer(error, environ)
             # exc_info lets the server drop a head that was announced before the failure.
             return response(environ, lambda status, headers: start_with_ids(status, headers, sys.exc_info()))

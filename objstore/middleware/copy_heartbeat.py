@@ -7,6 +7,7 @@ Proxies and clients with short patience then keep the connection. The real statu
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 
 from objstore.core.accept import best_match
@@ -17,6 +18,7 @@ from objstore.http.status import HTTPStatus, status_line
 from objstore.http.subrequest import SubResponse
 from objstore.runtime import green
 
+_log = logging.getLogger("objstore.copy")
 _INTERVAL_S = 10.0
 _TEXT, _JSON = "text/plain", "application/json"
 _BODY_BYTES = 65536
@@ -76,8 +78,10 @@ class HeartbeatBody:
                 answer = self._write()
                 headers = answer.header_list + (self._shown if answer.is_success else [])
                 return self._report(answer.status_line, headers, answer.read(_BODY_BYTES))
-            except Exception as error:
+            except Exception as error:  # The request boundary: 202 has been sent, and the catch_errors filter is past.
                 response = error_response(error)
+                if response is None:
+                    _log.exception("a copy under way failed")
                 status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
                 return self._report(status_line(status), [], b"")
         finally:

@@ -150,7 +150,7 @@ class _Watched:
             for piece in self._body:
                 self._outcome.bytes_sent += len(piece)
                 yield piece
-        except Exception:
+        except Exception:  # Noted for the log line, and raised again.
             self._outcome.is_complete = False
             raise
         finally:
@@ -185,7 +185,7 @@ class _WatchedTransfer(_Watched):
         try:
             self._body.transfer(sink)
             self._outcome.bytes_sent = self._length
-        except Exception:
+        except Exception:  # Noted for the log line, and raised again.
             self._outcome.is_complete = False
             raise
         finally:

@@ -219,5 +219,5 @@ def _wait_out(job: Job[None]) -> None:
     """Until a job is over, whatever came of it."""
     try:
         job.join()
-    except Exception:
+    except Exception:  # Whatever it was.
         return  # The caller raises the error that came first.

@@ -98,7 +98,7 @@ class ProxyApp:
         except UnknownPolicy as error:
             self._services.logger.error("request failed: path=%r reason=%r", request.path, str(error))
             return page(HTTPStatus.SERVICE_UNAVAILABLE)
-        except Exception:
+        except Exception:  # The request boundary.
             self._services.logger.exception("method=%s path=%r: unexpected error", request.method, request.path)
             return page(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error; the server's log says more")
 

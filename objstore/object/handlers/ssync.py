@@ -228,7 +228,7 @@ class SsyncHandler:
             return None  # What is stored is as new, or newer.
         except DomainError as error:
             return f"{sub.method} {sub.path!r}: {error}"
-        except Exception:
+        except Exception:  # The boundary of one subrequest: the others go on.
             self.context.logger.exception("method=SSYNC path=%r: unexpected error", sub.path)
             return f"{sub.method} {sub.path!r}: internal error"
         is_fine = response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in _FINE.get(sub.method, ())
