@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.daemon import recon
 from tests.cluster.test_replication import Disks
 from tests.support.cluster import Cluster, until
 
@@ -43,8 +44,7 @@ def names_listed(cluster):
 
 def report(cluster, node, daemon):
     """What a daemon of a node says of its last pass."""
-    file = cluster.directory.cache(node) / "daemons.recon"
-    return json.loads(file.read_text()).get(daemon, {}) if file.exists() else {}
+    return recon.read(recon.recon_file(cluster.directory.cache(node), "daemons")).get(daemon, {})
 
 
 def count_of(cluster, name):
