@@ -176,6 +176,14 @@ class Cluster:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(PATIENCE_S)
 
+    def crash(self) -> None:
+        """Everything dies by SIGKILL at once; start() brings it back."""
+        assert self._process is not None
+        pids = self.pids()
+        self._process.kill()
+        self._process.wait()
+        until(lambda: not any(map(is_alive, pids)), "every process is gone")
+
     def close(self) -> None:
         """Whatever happened: nothing runs afterwards."""
         if self._process is not None:
