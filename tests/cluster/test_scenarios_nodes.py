@@ -23,6 +23,10 @@ def scene(tmp_path_factory):
     made.configure("app:proxy-server", "error_suppression_interval", 1)
     # What a server does not take at once waits for the updater: no need to be patient with one that stands still.
     made.configure("app:object-server", "container_update_timeout", 0.5, kind="object")
+    # A peer that stands still costs a pass no more than this.
+    made.configure("object-replicator", "http_timeout", 5, kind="object")
+    for kind in ("container", "account"):
+        made.configure(f"{kind}-replicator", "node_timeout", 5, kind=kind)
     made.start("--no-daemons")
     try:
         yield Scene(OneDirectory(made))
@@ -160,6 +164,7 @@ def test_servers_stand_still_while_daemons_pass(scene, cluster):
     scene.heal()
 
 
+@pytest.mark.long
 def test_nodes_are_killed_while_clients_write(scene, cluster):
     """What was acknowledged is there; what was not is there whole, or not at all."""
     scene.ledger.container("storm")

@@ -93,7 +93,8 @@ def objstore(*arguments: object, environ: Mapping[str, str] | None = None) -> tu
 
 class Cluster:
     """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`; options: more
-    of its flags. Starting it is the `with` statement or start(); init() alone makes the directory."""
+    of its flags. within: a command that it is run by (ip netns exec …). Starting it is the `with` statement or start();
+    init() alone makes the directory."""
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class Cluster:
         proxy_workers: int = 1,
         policies: Sequence[str] = (),
         options: Sequence[str] = (),
+        within: Sequence[str] = (),
     ) -> None:
         self.directory = ClusterDirectory(directory.resolve())
         self._arguments: list[object] = ["--nodes", nodes, "--replicas", replicas, "--part-power", part_power]
@@ -112,6 +114,7 @@ class Cluster:
         for policy in policies:
             self._arguments += ["--policy", policy]
         self._arguments += options
+        self.within = tuple(within)
         self._ports: PortBlock | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
@@ -148,7 +151,7 @@ class Cluster:
             # eventlet warns at every fork of a process that has imported it, and preexec_fn means a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
+                [*self.within, sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -332,9 +335,10 @@ class Cluster:
     @property
     def address(self) -> tuple[str, int]:
         """Of the proxy."""
-        found = re.search(r"^\s*bind_port\s*=\s*(\d+)", self.directory.proxy_conf.read_text(), re.M)
-        assert found
-        return "127.0.0.1", int(found[1])
+        text = self.directory.proxy_conf.read_text()
+        ip, port = (re.search(rf"^\s*{key}\s*=\s*(\S+)", text, re.M) for key in ("bind_ip", "bind_port"))
+        assert ip and port
+        return ip[1], int(port[1])
 
     @property
     def endpoint(self) -> str:

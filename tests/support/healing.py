@@ -18,7 +18,7 @@ from tests.support.cluster import PATIENCE_S, Cluster
 from tests.support.final_check import Answer, FinalCheck, Problem
 from tests.support.ledger import Ledger
 from tests.support.lying_there import Copies, Disks, Place
-from tests.support.rounds import Reports, run_round
+from tests.support.rounds import Part, Reports, run_round
 
 ROUNDS_MAX = 12
 """One is enough for most harm; whatever is not mended after so many is not going to be."""
@@ -67,7 +67,7 @@ class OneDirectory:
         return Disks(self.cluster.directory.etc, self.servers())
 
     def round(self, nodes: Iterable[str] = (), daemons: Iterable[str] = ()) -> Reports:
-        return run_round(self.cluster.directory.root, nodes, daemons)
+        return run_round([Part(self.cluster.directory.root, tuple(nodes))], tuple(daemons))
 
 
 def asked(address: tuple[str, int], method: str, path: str) -> Answer:

@@ -49,6 +49,11 @@ class Ledger:
         self.expected[container][name] = frozenset({_etag(body)}) | (frozenset() if status == 201 else before)
         return status
 
+    def may_post(self, container: str, name: str, headers: Mapping[str, str]) -> int:
+        """The status. What metadata may be there is for the scenario to know."""
+        status, _, _ = self._request("POST", f"/{container}/{name}", None, headers)
+        return status
+
     def is_gone(self, container: str, name: str) -> None:
         """It went by itself: expired, or with its account."""
         self.expected[container][name] = frozenset({ABSENT})

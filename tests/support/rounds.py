@@ -1,9 +1,10 @@
 """Passes of a cluster's daemons, once on every node at the same time: how tests have a cluster heal without waiting.
 
-    python -m tests.support.rounds DIR [--nodes n1,n2] [--daemons object-replicator,object-updater]
+    python -m tests.support.rounds DIR [--nodes n1,n2] < names of daemons, a line each
 
-Imports once and forks a process per node, which runs one pass after the other, as `objstore-<daemon> CONF --once` does.
-Prints JSON: node → daemon → {"is_complete": …, "jobs": …, "counts": …}. The cluster must have been started with
+Imports once and forks a process per node, which runs a pass of each daemon, as `objstore-<daemon> CONF --once` does.
+For each line it prints one, JSON: node → {"is_complete": …, "jobs": …, "counts": …}. A daemon waits for the one before
+it on all nodes, so that what a round does hangs on no machine's speed. The cluster must have been started with
 --no-daemons, or passes would meet.
 """
 
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,43 +59,67 @@ Reports = Mapping[str, Mapping[str, Report]]
 """node → daemon → report."""
 
 
-def run_round(
-    directory: Path,
-    nodes: Iterable[str] = (),
-    wanted: Iterable[str] = (),
-    within: Sequence[str] = (),
-    environ: Mapping[str, str] | None = None,
-) -> Reports:
-    """One pass of each wanted daemon on each of the nodes; none named: all there are.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Nodes of one directory. nodes: none named: all of them. within: a command that their passes are run by."""
 
-    within: a command that the passes are run by (ip netns exec …)."""
-    command = [*within, sys.executable, "-m", "tests.support.rounds", str(directory)]
-    command += ["--nodes", ",".join(nodes), "--daemons", ",".join(wanted)]
-    done = subprocess.run(
-        command, cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, **(environ or {})}
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return {
-        node: {name: Report(**report) for name, report in of_node.items()}
-        for node, of_node in json.loads(done.stdout).items()
-    }
+    directory: Path
+    nodes: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+
+
+def run_round(parts: Sequence[Part], wanted: Iterable[str] = ()) -> Reports:
+    """One pass of each wanted daemon, or of all, on all nodes of the parts."""
+    names = [name for name in ORDER if not wanted or name in wanted]
+    assert set(wanted) <= set(ORDER), wanted
+    found: dict[str, dict[str, Report]] = {}
+    with ExitStack() as stack:
+        running = [stack.enter_context(_started(part)) for part in parts]
+        for name in names:
+            for process_ in running:
+                assert process_.stdin is not None
+                process_.stdin.write(f"{name}\n")
+                process_.stdin.flush()
+            for process_ in running:
+                assert process_.stdout is not None
+                line = process_.stdout.readline()
+                assert line, f"{name}: its passes broke off; see the daemons' logs"
+                for node, report in json.loads(line).items():
+                    found.setdefault(node, {})[name] = Report(**report)
+    return found
+
+
+@contextmanager
+def _started(part: Part) -> Iterator[subprocess.Popen[str]]:
+    command = [*part.within, sys.executable, "-m", "tests.support.rounds", str(part.directory)]
+    command += ["--nodes", ",".join(part.nodes)]
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            assert running.stdin is not None
+            running.stdin.close()
+            try:
+                running.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                running.kill()
 
 
 def _main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description="One pass of a cluster's daemons on every node.")
+    parser = argparse.ArgumentParser(description="Passes of a cluster's daemons, as standard input names them.")
     parser.add_argument("directory", type=Path, metavar="DIR")
     parser.add_argument("--nodes", type=_names, default=(), metavar="A,B")
-    parser.add_argument("--daemons", type=_names, default=(), metavar="A,B")
     arguments = parser.parse_args(argv)
     directory = ClusterDirectory(arguments.directory)
     by_node: dict[str, list[ServerFile]] = {}
     for server in read_servers(directory):
         if server.node != "-" and (not arguments.nodes or server.node in arguments.nodes):
             by_node.setdefault(server.node, []).append(server)
-    wanted = [name for name in ORDER if not arguments.daemons or name in arguments.daemons]
-    assert set(arguments.daemons) <= set(ORDER) == set(daemons.names()), "a daemon that is not in ORDER"
-    running = {node: _forked(files, wanted, directory.log) for node, files in by_node.items()}
-    print(json.dumps({node: _result(node, *each) for node, each in running.items()}))
+    running = {node: _Worker(files, directory.log) for node, files in by_node.items()}
+    for line in sys.stdin:
+        for worker in running.values():
+            worker.say(line)
+        print(json.dumps({node: json.loads(worker.heard()) for node, worker in running.items()}), flush=True)
     return 0
 
 
@@ -100,43 +127,43 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
 
 
-def _forked(files: Sequence[ServerFile], wanted: Sequence[str], log: Path) -> tuple[int, int]:
-    """(pid, where its result comes from). Before any hub exists, as everywhere."""
-    reading, writing = os.pipe()
-    parent = os.getpid()
-    pid = process.fork()
-    if pid:
-        os.close(writing)
-        return pid, reading
-    status = 1
-    try:
-        process.die_with_parent(parent)
-        os.write(writing, json.dumps(_passes(files, wanted, log)).encode())
-        status = 0
-    finally:
-        os._exit(status)
+class _Worker:
+    """A node's process: a line with a daemon's name goes in, one with its report comes out. Forked before any hub
+    exists, as everywhere; it ends when it hears no more."""
+
+    def __init__(self, files: Sequence[ServerFile], log: Path) -> None:
+        ours, theirs = socket.socketpair()
+        parent = os.getpid()
+        if process.fork():
+            theirs.close()
+            self._stream = ours.makefile("rw")
+            return
+        try:
+            ours.close()
+            process.die_with_parent(parent)
+            open_log(files[0], log, "daemons")
+            stream = theirs.makefile("rw")
+            while name := stream.readline().strip():
+                green.patch_sockets()
+                stream.write(json.dumps(_one_pass(files, name)) + "\n")
+                stream.flush()
+        finally:
+            os._exit(1)
+
+    def say(self, line: str) -> None:
+        self._stream.write(line)
+        self._stream.flush()
+
+    def heard(self) -> str:
+        line = self._stream.readline()
+        assert line, "a node's passes broke off; see its daemons' log"
+        return line
 
 
-def _passes(files: Sequence[ServerFile], wanted: Sequence[str], log: Path) -> dict[str, dict[str, object]]:
-    open_log(files[0], log, "daemons")
-    green.patch_sockets()
-    found: dict[str, dict[str, object]] = {}
-    for plan in daemons.plans(files, wanted):
-        report = daemons.runner(plan).run_once()
-        found[plan.name] = {
-            "is_complete": report.is_complete,
-            "jobs": report.job_count,
-            "counts": dict(report.counts),
-        }
-    return found
-
-
-def _result(node: str, pid: int, reading: int) -> object:
-    with open(reading, "rb") as file:
-        result = file.read()
-    _, status = os.waitpid(pid, 0)
-    assert status == 0 and result, f"{node}: its passes ended with status {status}; see its daemons log"
-    return json.loads(result)
+def _one_pass(files: Sequence[ServerFile], name: str) -> dict[str, object]:
+    (plan,) = daemons.plans(files, [name])
+    report = daemons.runner(plan).run_once()
+    return {"is_complete": report.is_complete, "jobs": report.job_count, "counts": dict(report.counts)}
 
 
 if __name__ == "__main__":
