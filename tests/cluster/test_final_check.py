@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
 from tests.support.final_check import ABSENT
-from tests.support.healing import OneDirectory, Scene
+from tests.support.healing import OneDirectory, Scene, prepared
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("check") / "c", part_power=4).init()
+    cluster = prepared(tmp_path_factory.mktemp("check") / "c")
     cluster.start("--no-daemons")
     try:
         scene = Scene(OneDirectory(cluster))

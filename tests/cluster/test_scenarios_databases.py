@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
-from tests.support.healing import OneDirectory, Scene
+from tests.support.healing import OneDirectory, Scene, prepared
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("databases") / "c", part_power=4).init()
-    made.configure("app:proxy-server", "error_suppression_interval", 1)
+    made = prepared(tmp_path_factory.mktemp("databases") / "c")
     made.configure("app:proxy-server", "recheck_container_existence", 1)
     made.start("--no-daemons")
     try:

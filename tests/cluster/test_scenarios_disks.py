@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.faults import empty, flip
-from tests.support.cluster import Cluster
-from tests.support.healing import OneDirectory, Scene
+from tests.support.healing import OneDirectory, Scene, prepared
 from tests.support.mounts import CannotMount, Mount
 from tests.support.packages import ToolsMissing
 
@@ -19,16 +18,9 @@ pytestmark = pytest.mark.cluster
 BODY = bytes(range(256)) * 1200
 
 
-def make(tmp_path):
-    made = Cluster(tmp_path / "c", part_power=4).init()
-    made.configure("app:proxy-server", "error_suppression_interval", 1)
-    made.configure("object-auditor", "files_per_second", 0, kind="object")
-    return made
-
-
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = make(tmp_path_factory.mktemp("disks"))
+    made = prepared(tmp_path_factory.mktemp("disks") / "c")
     made.start("--no-daemons")
     try:
         yield Scene(OneDirectory(made))
@@ -185,7 +177,7 @@ def mounted(tmp_path):
     mounts, clusters = [], []
 
     def make_one(kind, size_bytes, settings=()):
-        made = make(tmp_path)
+        made = prepared(tmp_path / "c")
         for section, key, value, server in settings:
             made.configure(section, key, value, kind=server)
         for server in ("object", "container", "account"):

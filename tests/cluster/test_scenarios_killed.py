@@ -16,8 +16,8 @@ import pytest
 
 from objstore.daemon import recon
 from tests.soak.faults import empty
-from tests.support.cluster import Cluster, until
-from tests.support.healing import OneDirectory, Scene
+from tests.support.cluster import until
+from tests.support.healing import OneDirectory, Scene, prepared
 from tests.support.packages import ToolsMissing, programs
 from tests.support.rounds import ORDER
 
@@ -26,9 +26,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def scene(tmp_path):
-    made = Cluster(tmp_path / "c", part_power=4).init()
-    made.configure("app:proxy-server", "error_suppression_interval", 1)
-    made.configure("object-auditor", "files_per_second", 0, kind="object")
+    made = prepared(tmp_path / "c")
     made.start("--no-daemons")
     try:
         yield Scene(OneDirectory(made))

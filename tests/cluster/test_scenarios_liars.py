@@ -10,8 +10,7 @@ import pytest
 
 from objstore.cluster.servers import read_servers
 from objstore.core import pickles
-from tests.support.cluster import Cluster
-from tests.support.healing import OneDirectory, Scene
+from tests.support.healing import OneDirectory, Scene, prepared
 from tests.support.liar import Liar
 
 pytestmark = pytest.mark.cluster
@@ -61,8 +60,7 @@ LIES = {
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("liars") / "c", part_power=4).init()
-    made.configure("app:proxy-server", "error_suppression_interval", 1)
+    made = prepared(tmp_path_factory.mktemp("liars") / "c")
     made.configure("object-replicator", "sync_method", "ssync", kind="object")
     made.start("--no-daemons")
     try:

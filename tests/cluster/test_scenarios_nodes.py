@@ -11,22 +11,15 @@ import threading
 
 import pytest
 
-from tests.support.cluster import Cluster, until
-from tests.support.healing import OneDirectory, Scene
+from tests.support.cluster import until
+from tests.support.healing import OneDirectory, Scene, prepared
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("nodes") / "c", part_power=4).init()
-    made.configure("app:proxy-server", "error_suppression_interval", 1)
-    # What a server does not take at once waits for the updater: no need to be patient with one that stands still.
-    made.configure("app:object-server", "container_update_timeout", 0.5, kind="object")
-    # A peer that stands still costs a pass no more than this.
-    made.configure("object-replicator", "http_timeout", 5, kind="object")
-    for kind in ("container", "account"):
-        made.configure(f"{kind}-replicator", "node_timeout", 5, kind=kind)
+    made = prepared(tmp_path_factory.mktemp("nodes") / "c")
     made.start("--no-daemons")
     try:
         yield Scene(OneDirectory(made))

@@ -25,7 +25,6 @@ LEFT, RIGHT = NODES[:2], NODES[2:]
 
 
 def configure(template):
-    template.configure("app:object-server", "container_update_timeout", 0.5, kind="object")
     template.configure("app:proxy-server", "conn_timeout", 0.3)
     template.configure("app:proxy-server", "recheck_container_existence", 1)
     template.configure("app:proxy-server", "recheck_account_existence", 1)
@@ -72,6 +71,7 @@ def fill(scene, container, count=5):
         scene.ledger.put(container, f"o{number}", b"before" * (number + 1))
 
 
+@pytest.mark.long
 def test_both_halves_are_written_to(scene):
     fill(scene, "halves")
     left, right = of(scene, "n1"), of(scene, "n3")

@@ -38,6 +38,7 @@ def configure(set_: Callable[..., None]) -> None:
     """set_: as Cluster.configure."""
     for daemon, interval in _INTERVALS.items():
         set_(daemon, "interval", interval, kind=daemon.partition("-")[0])
+    set_("container-updater", "tell_again_after", 2, kind="container")
     set_("object-auditor", "files_per_second", 0, kind="object")
     set_("app:proxy-server", "error_suppression_interval", 1)
 

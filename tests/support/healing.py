@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 from objstore.cluster.servers import ServerFile, read_servers
@@ -18,10 +19,23 @@ from tests.support.cluster import PATIENCE_S, Cluster
 from tests.support.final_check import Answer, FinalCheck, Problem
 from tests.support.ledger import Ledger
 from tests.support.lying_there import Copies, Disks, Place
-from tests.support.rounds import Part, Reports, run_round
+from tests.support.rounds import Part, Reports, Rounds
 
 ROUNDS_MAX = 12
 """One is enough for most harm; whatever is not mended after so many is not going to be."""
+
+SETTINGS = (
+    ("proxy", "app:proxy-server", "error_suppression_interval", 1),
+    # What a server does not take at once waits for the updater: no need to be patient with one that stands still.
+    ("object", "app:object-server", "container_update_timeout", 0.5),
+    ("object", "object-auditor", "files_per_second", 0),
+    # A peer that stands still costs a pass no more than this.
+    ("object", "object-replicator", "http_timeout", 5),
+    ("container", "container-replicator", "node_timeout", 5),
+    ("account", "account-replicator", "node_timeout", 5),
+    # Counts that lost a race are told again in the next rounds.
+    ("container", "container-updater", "tell_again_after", 1),
+)
 
 
 class Site(Protocol):
@@ -40,7 +54,8 @@ class Site(Protocol):
     def disks(self) -> Disks:
         """As the rings are now."""
 
-    def round(self, nodes: Iterable[str] = (), daemons: Iterable[str] = ()) -> Reports: ...
+    def rounds(self, nodes: Iterable[str] = ()) -> Rounds:
+        """The daemons of these nodes, or of all."""
 
     def logs(self) -> str: ...
 
@@ -66,8 +81,16 @@ class OneDirectory:
     def disks(self) -> Disks:
         return Disks(self.cluster.directory.etc, self.servers())
 
-    def round(self, nodes: Iterable[str] = (), daemons: Iterable[str] = ()) -> Reports:
-        return run_round([Part(self.cluster.directory.root, tuple(nodes))], tuple(daemons))
+    def rounds(self, nodes: Iterable[str] = ()) -> Rounds:
+        return Rounds([Part(self.cluster.directory.root, tuple(nodes))])
+
+
+def prepared(directory: Path, **options: Any) -> Cluster:
+    """A Cluster that is laid out and not yet started, with the patience of tests. options: as Cluster's."""
+    made = Cluster(directory, part_power=4, **options).init()
+    for kind, section, key, value in SETTINGS:
+        made.configure(section, key, value, kind=kind)
+    return made
 
 
 def asked(address: tuple[str, int], method: str, path: str) -> Answer:
@@ -90,7 +113,8 @@ class Scene:
 
     def round(self, nodes: Iterable[str] = (), daemons: Iterable[str] = ()) -> Reports:
         """One pass of each daemon, all nodes at once; nodes that are away must be left out by naming the others."""
-        return self.site.round(nodes, daemons)
+        with self.site.rounds(nodes) as rounds:
+            return rounds.run(tuple(daemons))
 
     def problems(self) -> list[Problem]:
         disks = self.site.disks()
@@ -98,11 +122,12 @@ class Scene:
 
     def heal(self, rounds: int = ROUNDS_MAX) -> int:
         """Rounds until the final check finds nothing; how many it took."""
-        for number in range(1, rounds + 1):
-            reports = self.round()
-            problems = self.problems()
-            if not problems:
-                return number
+        with self.site.rounds() as running:
+            for number in range(1, rounds + 1):
+                reports = running.run()
+                problems = self.problems()
+                if not problems:
+                    return number
         text = "\n".join(map(str, problems[:30]))
         raise AssertionError(f"not whole after {rounds} rounds:\n{text}\n{reports}\n{self.site.logs()[-6000:]}")
 

@@ -24,10 +24,10 @@ from objstore.ring.model import Ring
 from tests.replay.client import Answer
 from tests.support import final_check
 from tests.support.cluster import Cluster
-from tests.support.healing import asked
+from tests.support.healing import asked, prepared
 from tests.support.lying_there import Disks, Place
 from tests.support.namespaces import Network
-from tests.support.rounds import Part, Reports, run_round
+from tests.support.rounds import Part, Rounds
 
 
 class Machine(Cluster):
@@ -60,16 +60,15 @@ class NetworkCluster:
         self.network = network
         self.nodes = network.names
         self._options = options
-        self._template = Cluster(directory / "template", nodes=len(self.nodes), part_power=4, policies=policies)
+        self._template = prepared(directory / "template", nodes=len(self.nodes), policies=policies)
         self._configure = configure
         self.machines = {node: Machine(directory / node, network, node) for node in self.nodes}
 
     def __enter__(self) -> NetworkCluster:
-        template = self._template.init()
+        template = self._template
         template.configure("object-replicator", "sync_method", "ssync", kind="object")
         for kind in ("container", "account"):
             template.configure(f"{kind}-replicator", "rsync_module", "", kind=kind)
-        template.configure("app:proxy-server", "error_suppression_interval", 1)
         self._configure(template)
         try:
             for node in self.nodes:
@@ -154,9 +153,9 @@ class NetworkCluster:
         servers = [server for machine in self.machines.values() for server in read_servers(machine.directory)]
         return Disks(self.machines[self.nodes[0]].directory.etc, servers)
 
-    def round(self, nodes: Iterable[str] = (), daemons: Iterable[str] = ()) -> Reports:
+    def rounds(self, nodes: Iterable[str] = ()) -> Rounds:
         machines = [self.machines[node] for node in nodes or self.nodes]
-        return run_round([Part(each.directory.root, (), each.within) for each in machines], tuple(daemons))
+        return Rounds([Part(each.directory.root, (), each.within) for each in machines])
 
     def logs(self) -> str:
         return "".join(f"=== {node}\n{machine.logs()[-3000:]}" for node, machine in self.machines.items())

@@ -20,11 +20,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from objstore.cli import daemons
 from objstore.cli.serve import open_log
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import ServerFile, read_servers
+from objstore.daemon.runner import Runner
 from objstore.runtime import green, process
 
 ORDER = (
@@ -68,25 +70,41 @@ class Part:
     within: tuple[str, ...] = ()
 
 
-def run_round(parts: Sequence[Part], wanted: Iterable[str] = ()) -> Reports:
-    """One pass of each wanted daemon, or of all, on all nodes of the parts."""
-    names = [name for name in ORDER if not wanted or name in wanted]
-    assert set(wanted) <= set(ORDER), wanted
-    found: dict[str, dict[str, Report]] = {}
-    with ExitStack() as stack:
-        running = [stack.enter_context(_started(part)) for part in parts]
+class Rounds:
+    """The daemons of some nodes, as long as the `with` lasts: they remember from round to round, as long-lived ones
+    do."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._stack = ExitStack()
+        self._running: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Rounds:
+        with ExitStack() as stack:
+            self._running = [stack.enter_context(_started(part)) for part in self._parts]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, wanted: Iterable[str] = ()) -> Reports:
+        """One pass of each wanted daemon, or of all, on all nodes."""
+        names = [name for name in ORDER if not wanted or name in wanted]
+        assert set(wanted) <= set(ORDER), wanted
+        found: dict[str, dict[str, Report]] = {}
         for name in names:
-            for process_ in running:
-                assert process_.stdin is not None
-                process_.stdin.write(f"{name}\n")
-                process_.stdin.flush()
-            for process_ in running:
-                assert process_.stdout is not None
-                line = process_.stdout.readline()
+            for each in self._running:
+                assert each.stdin is not None
+                each.stdin.write(f"{name}\n")
+                each.stdin.flush()
+            for each in self._running:
+                assert each.stdout is not None
+                line = each.stdout.readline()
                 assert line, f"{name}: its passes broke off; see the daemons' logs"
                 for node, report in json.loads(line).items():
                     found.setdefault(node, {})[name] = Report(**report)
-    return found
+        return found
 
 
 @contextmanager
@@ -143,9 +161,13 @@ class _Worker:
             process.die_with_parent(parent)
             open_log(files[0], log, "daemons")
             stream = theirs.makefile("rw")
+            runners: dict[str, Runner[Any]] = {}
             while name := stream.readline().strip():
                 green.patch_sockets()
-                stream.write(json.dumps(_one_pass(files, name)) + "\n")
+                if name not in runners:
+                    (plan,) = daemons.plans(files, [name])
+                    runners[name] = daemons.runner(plan)
+                stream.write(json.dumps(_one_pass(runners[name])) + "\n")
                 stream.flush()
         finally:
             os._exit(1)
@@ -160,9 +182,8 @@ class _Worker:
         return line
 
 
-def _one_pass(files: Sequence[ServerFile], name: str) -> dict[str, object]:
-    (plan,) = daemons.plans(files, [name])
-    report = daemons.runner(plan).run_once()
+def _one_pass(runner: Runner[Any]) -> dict[str, object]:
+    report = runner.run_once()
     return {"is_complete": report.is_complete, "jobs": report.job_count, "counts": dict(report.counts)}
 
 
