@@ -13,7 +13,7 @@ from objstore.ring.builder_file import save_builder
 from objstore.ring.fileformat import save
 from objstore.ring.new_device import NewDevice
 
-_WEIGHT = 100.0
+WEIGHT = 100.0
 _MIN_PART_HOURS = 1
 
 
@@ -43,7 +43,9 @@ def write(directory: Path, name: str, kind: str, plan: RingPlan, nodes: Sequence
     cannot be made."""
     builder = RingBuilder.create(plan.part_power, plan.replicas, _MIN_PART_HOURS)
     for node in nodes:
-        builder.add_device(NewDevice(node.zone, node.ip, node.port(kind), node.device, _WEIGHT, region=1))
+        builder.add_device(NewDevice(node.zone, node.ip, node.port(kind), node.device, WEIGHT, region=1))
     builder.rebalance(now_s=int(time.time()), seed=name)
+    # Nothing has been anywhere else before: the first change need not wait.
+    builder.pretend_min_part_hours_passed()
     save_builder(builder, directory / f"{name}.builder")
     save(builder.to_ring(), directory / f"{name}.ring.gz")
