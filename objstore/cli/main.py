@@ -24,7 +24,9 @@ COMMANDS = {
     "doctor": "look for what is wrong with a machine, its disks and configuration, and say how to mend it",
     "down": "stop a running cluster",
     "user": "list, add and remove users, change and show keys",
-    "node": "hold one storage node down, and start it again",
+    "node": "hold one storage node down and start it again; move its data away and take it out of the rings",
+    "drive": "add, drain, replace and remove drives, after showing what that moves",
+    "ring": "show the rings, go on with what could not move at once, take over what was done by hand",
     "config": "check every configuration file of a cluster",
 }
 _EPILOG = """\

@@ -49,12 +49,12 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class RingMoves:
     """One ring. steps: the first is what applying does, with 0 moves when min_part_hours holds everything back.
-    is_more: the last step listed is not the last there will be. partition_bytes: 0 when nobody knows."""
+    is_more: the last step listed is not the last there will be. partition_bytes: None when nobody knows."""
 
     ring: str
     steps: tuple[Step, ...]
     is_more: bool
-    partition_bytes: int
+    partition_bytes: int | None
     drives: tuple[DriveMoves, ...]
 
     @property
@@ -63,17 +63,17 @@ class RingMoves:
 
     @property
     def bytes(self) -> int:
-        return self.moves * self.partition_bytes
+        return self.moves * (self.partition_bytes or 0)
 
     @property
     def busiest_bytes(self) -> int:
         """Of the drive that reads and writes most."""
-        return self.partition_bytes * max((drive.gains + drive.gives for drive in self.drives), default=0)
+        return (self.partition_bytes or 0) * max((drive.gains + drive.gives for drive in self.drives), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """version: of the rings it was made for; apply with this one. is_bytes_known: whether somebody measured."""
+    """version: of the rings it was made for; apply with this one."""
 
     version: int
     rings: tuple[RingMoves, ...]
@@ -137,7 +137,7 @@ def _ring(value: Any) -> RingMoves:
         _text(value["ring"]),
         tuple(Step(_count(each["moves"]), _count(each["wait_s"])) for each in value["steps"]),
         bool(value["is_more"]),
-        _count(value["partition_bytes"]),
+        None if value["partition_bytes"] is None else _count(value["partition_bytes"]),
         tuple(_drive(each) for each in value["drives"]),
     )
 

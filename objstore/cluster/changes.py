@@ -70,11 +70,13 @@ class DrainDrive:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceDrive:
-    """The drive `by`, of the same node, takes over every partition of `drive`, which leaves the rings in that step."""
+    """The drive `by`, of the same node, takes over every partition of `drive`, which leaves the rings in that step.
+    is_lost: as for RemoveDrive."""
 
     node: NodeAddress
     drive: str
     by: str
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def from_json(value: object) -> Change:
     if kind is DrainDrive:
         return DrainDrive(node, fields.text("drive"))
     if kind is ReplaceDrive:
-        return ReplaceDrive(node, fields.text("drive"), fields.text("by"))
+        return ReplaceDrive(node, fields.text("drive"), fields.text("by"), fields.boolean("is_lost"))
     if kind is DrainNode:
         return DrainNode(node)
     left = None if fields.get("left") is None else fields.integer("left", 0, _NUMBER_MAX)

@@ -32,6 +32,11 @@ class HolderClient:
         self._calls = calls
 
     @property
+    def is_holder(self) -> bool:
+        """Whether this node holds the builders itself."""
+        return self.members.holder == self.me.id
+
+    @property
     def holder(self) -> Peer:
         return peer_of(self.members.holding)
 

@@ -75,24 +75,27 @@ def devices_of(ring: str, builder: RingBuilder, node: NodeAddress) -> list[Devic
 def make(builder: RingBuilder, ring: str, change: Change, now_s: int) -> list[str]:
     """Do it, without moving a partition; notes for the operator. Raises ChangeRefused, BuilderError; the builder is
     then of no use."""
-    had_enough = _has_enough(builder)
+    drives, hosts = _domains(builder)
     found = concerned(ring, builder, change)
     match change:
         case AddDrives():
             return _add(builder, ring, change)
         case Continue():
             return []
-        case DrainDrive() | DrainNode():
-            notes = _drain(builder, found)
         case ReplaceDrive():
             return _replace(builder, ring, change, found, now_s)
+        case DrainDrive() | DrainNode():
+            notes = _drain(builder, found)
         case RemoveDrive() | RemoveNode():
-            notes = _remove(builder, ring, change, found)
-    if had_enough and not _has_enough(builder):
+            notes = _remove(builder, ring, change, found, now_s)
+    drives_left, hosts_left = _domains(builder)
+    if drives >= builder.replicas > drives_left:
         raise ChangeRefused(
-            f"{ring} ring: {builder.replicas:g} replicas need {math.ceil(builder.replicas)} drives, and "
-            f"{_weighted_count(builder)} would be left: add a drive first, or lower the replicas"
+            f"{ring} ring: {builder.replicas:g} replicas need {math.ceil(builder.replicas)} drives, and {drives_left} "
+            "would be left: add a drive first, or lower the replicas"
         )
+    if hosts >= builder.replicas > hosts_left:
+        notes.append(f"{ring} ring: only {hosts_left} nodes will be left, so replicas of a partition share a node")
     return notes
 
 
@@ -126,21 +129,33 @@ def _replace(builder: RingBuilder, ring: str, change: ReplaceDrive, found: list[
     if any(device.device == change.by for device in devices_of(ring, builder, change.node)):
         raise ChangeRefused(f"{name}/{change.by} is in the rings already: drain {change.drive} instead")
     _refuse_last_copies(builder, ring, found, f"drain {change.drive} instead: objstore drive drain")
+    waiting = 0 if change.is_lost else builder.waiting_count(now_s, {device.id for device in found})
+    if waiting:
+        raise ChangeRefused(
+            f"{ring} ring: {waiting} of its partitions have another replica on its way: wait "
+            f"{math.ceil(builder.seconds_until_moves(now_s) / 60)} min, or say --lost when it is dead"
+        )
     for device in found:
         builder.replace_device(device.id, change.by, now_s=now_s)
     return []
 
 
-def _remove(builder: RingBuilder, ring: str, change: RemoveDrive | RemoveNode, found: list[Device]) -> list[str]:
-    what = f"{change.node.name}/{change.drive}" if isinstance(change, RemoveDrive) else change.node.name
+def _remove(
+    builder: RingBuilder, ring: str, change: RemoveDrive | RemoveNode, found: list[Device], now_s: int
+) -> list[str]:
+    notes = []
     if change.is_lost:
         tool = f"objstore-ring-builder {ring}.builder remove"
         _refuse_last_copies(builder, ring, found, f"what they held is lost if you give it up; only by hand: {tool}")
+        waiting = builder.waiting_count(now_s, {device.id for device in found})
+        if waiting:
+            notes.append(f"{ring} ring: {waiting} of its partitions have another replica on its way already")
     else:
+        what = f"{change.node.name}/{change.drive}" if isinstance(change, RemoveDrive) else change.node.name
         _refuse_not_empty(builder, ring, change, found, what)
     for device in found:
         builder.remove_device(device.id)
-    return []
+    return notes
 
 
 def _refuse_not_empty(
@@ -177,9 +192,7 @@ def _refuse_last_copies(builder: RingBuilder, ring: str, found: Iterable[Device]
         raise ChangeRefused(f"{ring} ring: {last} partitions have their only copies there: {instead}")
 
 
-def _has_enough(builder: RingBuilder) -> bool:
-    return _weighted_count(builder) >= builder.replicas
-
-
-def _weighted_count(builder: RingBuilder) -> int:
-    return sum(device.weight > 0 for device in builder.live_devices())
+def _domains(builder: RingBuilder) -> tuple[int, int]:
+    """How many drives, and how many hosts, have a weight."""
+    weighted = [device for device in builder.live_devices() if device.weight > 0]
+    return len(weighted), len({device.machine for device in weighted})

@@ -46,5 +46,7 @@ def write(directory: Path, name: str, kind: str, plan: RingPlan, nodes: Sequence
         for device in node.devices:
             builder.add_device(NewDevice(node.zone, node.ip, node.port(kind), device, WEIGHT, region=1))
     builder.rebalance(now_s=int(time.time()), seed=name)
+    # Nothing has been anywhere else before: the first change need not wait.
+    builder.pretend_min_part_hours_passed()
     save_builder(builder, directory / f"{name}.builder")
     save(builder.to_ring(), directory / f"{name}.ring.gz")

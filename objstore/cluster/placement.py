@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from objstore.cluster import device_changes
@@ -77,15 +77,15 @@ def _placed_apart(
 
 def _placed(ring: str, before: RingBuilder, changed: RingBuilder, now_s: int, usage: Usage, notes: list[str]) -> Placed:
     seed = f"{ring} {changed.version}"
-    crowded_before = _crowded(before)
     changed.rebalance(now_s=now_s, seed=seed)
     first = Step(sum(drive.gains for drive in _drive_moves(before, changed)), 0)
     last = copy.deepcopy(changed)
     found, is_more = _following(last, first, now_s, seed)
-    moves = RingMoves(ring, found, is_more, usage.partition_bytes.get(ring, 0), _drive_moves(before, last))
-    if not is_more and _crowded(last) > crowded_before:
+    moves = RingMoves(ring, found, is_more, usage.partition_bytes.get(ring), _drive_moves(before, last))
+    together = 0 if is_more else _brought_together(before, last)
+    if together:
         raise ChangeRefused(
-            f"{ring} ring: replicas of {_crowded(last) - crowded_before} partitions would come together in one failure "
+            f"{ring} ring: {together} replicas would come together with another of their partition in one failure "
             "domain while others have room: add drives to the other domains first, or lower the replicas"
         )
     return Placed(changed, moves, tuple(notes))
@@ -138,7 +138,7 @@ def _overfilled(moves: RingMoves, usage: Usage) -> Iterator[str]:
     """Drives that would get more than there is room for, as far as that is known."""
     for drive in moves.drives:
         room = usage.room.get((drive.ip, drive.port, drive.device))
-        coming = (drive.gains - drive.gives) * moves.partition_bytes
+        coming = (drive.gains - drive.gives) * (moves.partition_bytes or 0)
         if room is not None and coming > room:
             yield f"{drive.ip}:{drive.port}/{drive.device} would get {coming} bytes more and has room for {room}"
 
@@ -147,16 +147,27 @@ def _places(builder: RingBuilder) -> dict[int, Place]:
     return {device.id: (device.ip, device.port, device.device) for device in builder.live_devices()}
 
 
-def _crowded(builder: RingBuilder) -> int:
-    """Replicas that share a domain with another of their partition beyond an even spread, where drives have weight;
-    at the worst of the levels."""
-    if builder.rows is None or not any(device.weight > 0 for device in builder.live_devices()):
-        return 0
-    builder.recalculate_dispersion()
-    plan, by_level = builder.plan(), Counter[int]()
+def _brought_together(before: RingBuilder, after: RingBuilder) -> int:
+    """Replicas that share a domain with another of their partition more than before, though other domains of that kind
+    (regions, zones, hosts, drives) have room for them; at the worst of the kinds."""
+    together, still = _together(before), _together(after)
+    plan, excess = after.plan(), Counter[int]()
     for number, tier in enumerate(plan.names):
-        histogram = builder.graph.get(tier)
-        if histogram is not None and plan.share[number] > 0:
-            most = plan.spread[number]
-            by_level[len(tier)] += sum((n - most) * count for n, count in enumerate(histogram) if n > most)
-    return max(by_level.values(), default=0)
+        if plan.share[number] > 0:
+            excess[len(tier)] += _beyond(after.graph.get(tier, ()), plan.spread[number])
+    return max((min(still[level] - together[level], excess[level]) for level in excess), default=0)
+
+
+def _together(builder: RingBuilder) -> Counter[int]:
+    """Level (1 region … 4 drive) → replicas that are not the only one of their partition in their domain."""
+    found = Counter[int]()
+    if builder.rows is not None and any(device.weight > 0 for device in builder.live_devices()):
+        builder.recalculate_dispersion()
+        for tier, histogram in builder.graph.items():
+            found[len(tier)] += _beyond(histogram, 1)
+    return found
+
+
+def _beyond(histogram: Sequence[int], most: int) -> int:
+    """histogram[n]: partitions with n replicas."""
+    return sum((n - most) * count for n, count in enumerate(histogram) if n > most)

@@ -141,7 +141,6 @@ class RingStore:
         self._fs.replace_file(str(draft / FILE_NAME), new.to_bytes(), FILE_MODE)
         # From this rename on it is decided.
         self._fs.rename(str(draft), str(self.etc / _PENDING))
-        self._fs.sync_directory(str(self.etc))
         self._move_into_place()
         return new
 
@@ -180,6 +179,8 @@ class RingStore:
         save(builder.to_ring(), path, format_version, id_bytes=id_bytes, fs=self._fs)
 
     def _move_into_place(self) -> None:
+        # Decided, before the first file that was in place is gone.
+        self._fs.sync_directory(str(self.etc))
         pending = self.etc / _PENDING
         for name in sorted(os.listdir(pending), key=_order):
             if name == FILE_NAME:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -159,6 +159,16 @@ class RingBuilder:
         if self.last_moves is None:
             return 0
         return max(0, self.min_part_hours * _HOUR_S - max(0, now_s - self.last_moves_epoch_s))
+
+    def waiting_count(self, now_s: int, device_ids: Collection[int] | None = None) -> int:
+        """Partitions that min_part_hours keeps where they are; with device_ids only those that have a replica there."""
+        if self.last_moves is None or self.rows is None:
+            return 0
+        hours, moves = self._hours_since_moves(now_s)
+        if device_ids is None:
+            return sum(count for was, count in Counter(moves).items() if was + hours < self.min_part_hours)
+        held = {p for row in self.rows for p, device in enumerate(row) if device in device_ids}
+        return sum(moves[partition] + hours < self.min_part_hours for partition in held)
 
     # Changes
 
