@@ -90,7 +90,7 @@ def gather(
         disks,
         tuple(fact for each in found.values() for fact in each.replication),
         tuple(_copies(next(iter(rings.values()), {}), lost)),
-        _digests_by_ring({node: each.digests for node, each in found.items()} | elsewhere.digests),
+        _digests_by_ring({**{node: each.digests for node, each in found.items()}, **elsewhere.digests}),
         (
             *((node, text) for node, each in found.items() for text in each.unknown),
             *elsewhere.unknown,

@@ -40,7 +40,7 @@ def of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> Other
     digests = {
         node.name: node.rings.digests
         for node in facts.nodes
-        if node.name not in local and node.age_s is not None and node.age_s + facts.age_s <= SILENT_S
+        if node.name not in local and node.age_s is not None and node.age_s <= SILENT_S
     }
     holding = client.members.holding
     where = f"{facts.holder} ({shown((holding.ip, holding.agent_port))})"

@@ -13,7 +13,7 @@ from objstore.cluster.changes import Change
 from objstore.cluster.channel import Peer
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder_messages import asked, plan_of
-from objstore.cluster.members import FILE_NAME, Member, Members
+from objstore.cluster.members import Member, Members
 from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RingSet
 from objstore.cluster.ring_pack import BYTES_MAX, unpacked
@@ -86,4 +86,4 @@ def connect(directory: ClusterDirectory) -> HolderClient:
 
 def is_of_several(directory: ClusterDirectory) -> bool:
     """Whether a directory is a node among others, whose rings are changed by its holder's agent."""
-    return (directory.etc / FILE_NAME).exists()
+    return directory.members_file.exists()
