@@ -16,9 +16,8 @@ from objstore.cluster.agent import Agent
 from objstore.cluster.agent_app import AgentApp
 from objstore.cluster.certificate import CERTIFICATE_FILE, KEY_FILE
 from objstore.cluster.client import is_of_several
-from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.directory import MEMBERS_FILE, ClusterDirectory
 from objstore.cluster.distribution import ROUND_EVERY_S
-from objstore.cluster.members import FILE_NAME
 from objstore.cluster.servers import read_servers
 from objstore.config.errors import ConfigError
 from objstore.core.errors import DomainError
@@ -53,7 +52,7 @@ def program(directory: ClusterDirectory) -> Program | None:
         me.name,
         partial(serve, directory),
         addresses=((me.ip, me.agent_port),),
-        origin=f"{directory.etc / FILE_NAME}: agent_port",
+        origin=f"{directory.etc / MEMBERS_FILE}: agent_port",
     )
 
 

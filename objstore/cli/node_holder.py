@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cluster.client import HolderClient, connect, is_of_several
 from objstore.cluster.device_changes import ChangeRefused
-from objstore.cluster.directory import ClusterDirectory
-from objstore.cluster.members import FILE_NAME
+from objstore.cluster.directory import MEMBERS_FILE, ClusterDirectory
 from objstore.core.errors import DomainError
 
 
@@ -35,8 +34,8 @@ def _asking(directory: ClusterDirectory) -> Iterator[HolderClient]:
     """What the agents say no to becomes the command's last line. Raises CommandError."""
     if not is_of_several(directory):
         raise CommandError(
-            f"{directory.root}: all nodes are on this machine ({directory.etc / FILE_NAME} is missing); a cluster that "
-            "others can join is made by: objstore init DIR --zone z1 --drives PATH ..."
+            f"{directory.root}: all nodes are on this machine ({directory.etc / MEMBERS_FILE} is missing); a cluster "
+            "that others can join is made by: objstore init DIR --zone z1 --drives PATH ..."
         )
     try:
         yield connect(directory)

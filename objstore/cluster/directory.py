@@ -20,6 +20,7 @@ from pathlib import Path
 
 STORAGE_KINDS = ("object", "container", "account")
 DEVICE = "d1"
+MEMBERS_FILE = "cluster.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class ClusterDirectory:
     @property
     def members_file(self) -> Path:
         """There when the directory is one node among others (cluster/members.py)."""
-        return self.etc / "cluster.json"
+        return self.etc / MEMBERS_FILE
 
     def server_conf(self, node: str, kind: str) -> Path:
         """The ini file (or conf.d directory) of a node's object, container or account server."""

@@ -20,12 +20,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from objstore.cluster.directory import STORAGE_KINDS
+from objstore.cluster.directory import MEMBERS_FILE, STORAGE_KINDS
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.core.errors import DomainError
 from objstore.runtime.fs import Fs
 
-FILE_NAME = "cluster.json"
+FILE_NAME = MEMBERS_FILE
 NODES_MAX = 1000
 BYTES_MAX = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")

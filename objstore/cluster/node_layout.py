@@ -24,9 +24,11 @@ from objstore.cluster.init import InitError, write_new
 from objstore.cluster.members import Member, Members
 from objstore.cluster.signature import KEY_FILE as CLUSTER_KEY_FILE
 from objstore.cluster.strict_json import Fields
+from objstore.cluster.token_store import FILE_NAME as TOKENS_FILE
 from objstore.config.inifile import read_ini
 from objstore.runtime.listen import is_free
 
+SECRET_FILES = (CLUSTER_KEY_FILE, KEY_FILE, TOKENS_FILE)
 TEMPAUTH = "filter:tempauth"
 _PORT_STEP = 10
 _PORT_LAST = 60000

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from objstore.cluster.calls import PUSH_S, Calls, peer_of
-from objstore.cluster.channel import ChannelError
+from objstore.cluster.channel import ChannelError, Peer
 from objstore.cluster.holder import Holder
 from objstore.cluster.members import Members, MembersError
 from objstore.cluster.members import parse as parse_members
@@ -32,6 +32,10 @@ TAKEN_OVER_JUMP = 1_000_000
 """More changes than the lost holder can have made without any other node hearing of one."""
 _BUILDERS_MAX = 200
 _log = logging.getLogger("objstore.agent")
+
+
+class HolderSilent(DomainError):
+    """The holder was asked to hand over and gives no answer."""
 
 
 class Succession:
@@ -66,8 +70,7 @@ class Succession:
     # The new one
 
     def take_over(self, *, is_lost: bool) -> str:
-        """Become the holder; says how. is_lost: the old one will not come back. Raises ChannelError (the old holder
-        does not answer), NotHolder, DomainError, OSError; then nothing has changed, or it can be repeated."""
+        """Become the holder; says how. is_lost: the old one will not come back. Raises HolderSilent, NotHolder, DomainError, OSError; then nothing has changed, or it can be repeated."""
         if self._membership.is_holder:
             return "this node holds the ring builders already"
         before = self._membership.members.holding
@@ -75,14 +78,23 @@ class Succession:
             self._require_lost()
             return self._rebuild(before.name)
         peer = peer_of(before)
-        body = json.dumps({"to": self._membership.node_id}).encode()
-        answer = self._calls.body_of(peer, "POST", "/v1/handover", body, timeout_s=PUSH_S, answer_max=2 * BYTES_MAX)
+        answer = self._ask_for_hand_over(before.name, peer)
         members, files = _handed_over(answer, f"{peer}: handover")
         if members.holder != self._membership.node_id:
             raise NotHolder(f"{before.name} has handed the builders to {members.holding.name}")
         self._write(files)
         self._membership.adopt(members)
         return f"the ring builders came from {before.name}"
+
+    def _ask_for_hand_over(self, name: str, peer: Peer) -> bytes:
+        body = json.dumps({"to": self._membership.node_id}).encode()
+        try:
+            return self._calls.body_of(peer, "POST", "/v1/handover", body, timeout_s=PUSH_S, answer_max=2 * BYTES_MAX)
+        except ChannelError as error:
+            raise HolderSilent(
+                f"{name} did not hand over ({error}): start it and try again, or, when it is gone for good: "
+                "objstore node holder DIR --lost"
+            ) from None
 
     def _require_lost(self) -> None:
         """A holder that answers is not lost. Raises MembersError."""
