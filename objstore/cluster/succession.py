@@ -70,7 +70,8 @@ class Succession:
     # The new one
 
     def take_over(self, *, is_lost: bool) -> str:
-        """Become the holder; says how. is_lost: the old one will not come back. Raises HolderSilent, NotHolder, DomainError, OSError; then nothing has changed, or it can be repeated."""
+        """Become the holder; says how. is_lost: the old one will not come back. Raises HolderSilent, NotHolder,
+        DomainError, OSError; then nothing has changed, or it can be repeated."""
         if self._membership.is_holder:
             return "this node holds the ring builders already"
         before = self._membership.members.holding
