@@ -87,6 +87,8 @@ workers = 1
 swift_dir = %(here)s/..
 devices = %(here)s/../../nodes/{node}
 mount_check = no
+# Who may connect: addresses in the rings, this machine's own, and admit_hosts (proxies on machines of their own).
+admit = rings
 recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
