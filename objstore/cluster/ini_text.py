@@ -86,6 +86,8 @@ workers = 1
 swift_dir = %(here)s/..
 devices = {devices}
 mount_check = {mount_check}
+# Who may connect: addresses in the rings, this machine's own, and admit_hosts (proxies on machines of their own).
+admit = rings
 recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
