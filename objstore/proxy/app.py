@@ -19,7 +19,7 @@ from objstore.config.settings import reads
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
 from objstore.core.names import ClientPath
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import INFO, Environ, StartResponse
+from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
@@ -83,6 +83,17 @@ class ProxyApp:
         if request.method == "HEAD":
             response = headless(response)
         return response(environ, start_response)
+
+    def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
+        """The pipeline around this application, with INFO in the environ of every request before its first filter."""
+        infos = self.infos
+
+        def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            environ[INFO] = infos
+            body: Iterable[bytes] = pipeline(environ, start_response)
+            return body
+
+        return enter
 
     def _guarded(self, request: Request) -> Response:
         try:
