@@ -18,13 +18,13 @@ from objstore.config.inifile import read_ini
 from objstore.config.settings import reads
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
 from objstore.core.names import ClientPath
+from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
 from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
 from objstore.proxy import discovery
-from objstore.proxy.access import denial
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
 from objstore.proxy.containers import Containers
