@@ -24,10 +24,21 @@ def test_hex_and_base64_mean_the_same(algorithm):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "a", "g" * 40, "0" * 41, "0" * 32, "é" * 40, "md5:" + "A" * 24, "sha256:", "sha256:AAAA", "sha1:!!!!", ":" + "A" * 44,
-        "sha512:" + "A" * 300, "sha256:" + base64.b64encode(hashlib.sha1(b"").digest()).decode(),
+        "",
+        "a",
+        "g" * 40,
+        "0" * 41,
+        "0" * 32,
+        "é" * 40,
+        "md5:" + "A" * 24,
+        "sha256:",
+        "sha256:AAAA",
+        "sha1:!!!!",
+        ":" + "A" * 44,
+        "sha512:" + "A" * 300,
+        "sha256:" + base64.b64encode(hashlib.sha1(b"").digest()).decode(),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_signature(text):
     assert Signature.parse(text) is None
 

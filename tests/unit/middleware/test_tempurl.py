@@ -102,10 +102,22 @@ def test_the_path_is_signed_decoded(go):
     assert let_in(go(path=path, signature=sign(path=path)))
 
 
-@pytest.mark.parametrize(("text", "works"), [
-    (str(EXPIRES), True), ("2027-01-15T08:16:40Z", True), ("2027-01-15T08:16:40", True), ("2027-01-15", False),
-    (str(NOW - 1), False), ("0", False), ("-1", False), ("", False), ("tomorrow", False), ("9" * 400, False), ("\xb2", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "works"),
+    [
+        (str(EXPIRES), True),
+        ("2027-01-15T08:16:40Z", True),
+        ("2027-01-15T08:16:40", True),
+        ("2027-01-15", False),
+        (str(NOW - 1), False),
+        ("0", False),
+        ("-1", False),
+        ("", False),
+        ("tomorrow", False),
+        ("9" * 400, False),
+        ("\xb2", False),
+    ],
+)
 def test_expiry_is_a_number_or_a_date(go, text, works):
     expires = EXPIRES if works else text
     query = f"temp_url_sig={sign(expires=expires)}&temp_url_expires={text}"
@@ -145,20 +157,37 @@ def test_a_method_that_is_not_configured(go):
     assert refused(go("DELETE", conf={"methods": "GET HEAD"}))
 
 
-@pytest.mark.parametrize(("prefix", "path", "works"), [
-    ("pre/", "/v1/a/c/pre/one", True), ("pre/", "/v1/a/c/pre/", True), ("", "/v1/a/c/anything", True),
-    ("pre/", "/v1/a/c/other", False), ("pre/", "/v1/a/d/pre/one", False), ("pre/", "/v1/a/c", False), ("", "/v1/a/c", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("prefix", "path", "works"),
+    [
+        ("pre/", "/v1/a/c/pre/one", True),
+        ("pre/", "/v1/a/c/pre/", True),
+        ("", "/v1/a/c/anything", True),
+        ("pre/", "/v1/a/c/other", False),
+        ("pre/", "/v1/a/d/pre/one", False),
+        ("pre/", "/v1/a/c", False),
+        ("", "/v1/a/c", True),
+    ],
+)
 def test_a_link_to_a_prefix(go, prefix, path, works):
     signature = sign(path=f"prefix:/v1/a/c/{prefix}")
     reply = go(path=path, signature=signature, query=f"&temp_url_prefix={prefix}")
     assert let_in(reply) if works else refused(reply)
 
 
-@pytest.mark.parametrize(("range_", "address", "works"), [
-    ("10.0.0.0/8", "10.9.8.7", True), ("10.0.0.1", "10.0.0.1", True), ("10.0.0.0/8", "11.0.0.1", False), ("::1/128", "::1", True),
-    ("10.0.0.0/8", "::ffff:10.1.1.1", True), ("10.0.0.0/8", "", False), ("10.0.0.1/8", "10.0.0.1", False), ("x", "10.0.0.1", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("range_", "address", "works"),
+    [
+        ("10.0.0.0/8", "10.9.8.7", True),
+        ("10.0.0.1", "10.0.0.1", True),
+        ("10.0.0.0/8", "11.0.0.1", False),
+        ("::1/128", "::1", True),
+        ("10.0.0.0/8", "::ffff:10.1.1.1", True),
+        ("10.0.0.0/8", "", False),
+        ("10.0.0.1/8", "10.0.0.1", False),
+        ("x", "10.0.0.1", False),
+    ],
+)
 def test_a_link_for_some_addresses(go, range_, address, works):
     signature = sign(before=f"ip={range_}\n")
     reply = go(signature=signature, query=f"&temp_url_ip_range={range_}", **{"REMOTE_ADDR": address})
@@ -179,10 +208,18 @@ def test_a_link_stores_no_manifest(go):
     assert go("PUT", query="&multipart-manifest=put").status == 400
 
 
-@pytest.mark.parametrize(("key", "path", "allowed"), [
-    ("key", "/v1/a/c/x", True), ("key", "/v1/a/d/x", True), ("key", "/v1/b/c/x", False),
-    ("ckey", "/v1/a/c/x", True), ("ckey", "/v1/a/d/x", False), ("ckey", "/v1/b/c/x", False), ("ckey", "/v1/a", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "path", "allowed"),
+    [
+        ("key", "/v1/a/c/x", True),
+        ("key", "/v1/a/d/x", True),
+        ("key", "/v1/b/c/x", False),
+        ("ckey", "/v1/a/c/x", True),
+        ("ckey", "/v1/a/d/x", False),
+        ("ckey", "/v1/b/c/x", False),
+        ("ckey", "/v1/a", False),
+    ],
+)
 def test_what_filters_ask_for_a_link_stays_in_its_scope(go, key, path, allowed):
     reply = go(signature=sign(key=key))
     child = child_environ(reply.environ, "GET", path, source="T")
@@ -198,13 +235,17 @@ def test_headers_are_filtered_both_ways(go):
     assert "x-object-meta-secret" not in reply.headers and reply.headers["x-object-meta-public-name"] == "2"
 
 
-@pytest.mark.parametrize(("query", "stored", "expected"), [
-    ("", None, "attachment; filename=\"o\"; filename*=UTF-8''o"),
-    ("", "inline; x", "inline; x"),
-    ("&filename=a%20b", None, "attachment; filename=\"a b\"; filename*=UTF-8''a%20b"),
-    ("&filename=%22%0d%0ax", "inline", "attachment; filename=\"%22%0D%0Ax\"; filename*=UTF-8''%22%0D%0Ax"),
-    ("&inline", None, "inline"), ("&inline&filename=b", None, "inline; filename=\"b\"; filename*=UTF-8''b"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "stored", "expected"),
+    [
+        ("", None, "attachment; filename=\"o\"; filename*=UTF-8''o"),
+        ("", "inline; x", "inline; x"),
+        ("&filename=a%20b", None, "attachment; filename=\"a b\"; filename*=UTF-8''a%20b"),
+        ("&filename=%22%0d%0ax", "inline", "attachment; filename=\"%22%0D%0Ax\"; filename*=UTF-8''%22%0D%0Ax"),
+        ("&inline", None, "inline"),
+        ("&inline&filename=b", None, "inline; filename=\"b\"; filename*=UTF-8''b"),
+    ],
+)
 def test_how_a_browser_saves_it(go, query, stored, expected):
     go.inner.answer = Response(200, {"content-disposition": stored} if stored else {}, b"")
     reply = go(query=query)
@@ -217,8 +258,14 @@ def test_a_failed_read_is_no_download(go):
     assert "content-disposition" not in go().headers
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("methods", "GET PATCH"), ("methods", ""), ("allowed_digests", "md5"), ("outgoing_remove_headers", "x y:z"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("methods", "GET PATCH"),
+        ("methods", ""),
+        ("allowed_digests", "md5"),
+        ("outgoing_remove_headers", "x y:z"),
+    ],
+)
 def test_wrong_settings_are_told(key, value):
     assert [problem.key for problem in TempurlSettings.from_pairs({key: value})[1]] == [key]
