@@ -21,13 +21,14 @@ from objstore.config.boot import settings_for
 from objstore.config.settings import Kind, Settings, reads, setting
 from objstore.core.headers import header_name
 from objstore.core.names import ClientPath
-from objstore.core.signatures import DIGEST_BYTES, allowed_digests, signing_keys
+from objstore.core.signatures import DIGEST_BYTES, allowed_digests
 from objstore.http import capabilities
 from objstore.http import environ as keys
 from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
-from objstore.http.response import Response, page
+from objstore.http.response import page
 from objstore.http.status import HTTPStatus, is_success
+from objstore.middleware.signed_scope import Scope, signed_scope, unsigned
 from objstore.middleware.tempurl_link import Link, disposition, holds_link
 
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
@@ -41,7 +42,7 @@ _NEVER_STORED = {
 _VERSIONS = frozenset({"v1", "v1.0"})
 
 
-def _words(known: Iterable[str]) -> Kind:
+def words(known: Iterable[str]) -> Kind:
     """Some of `known`, separated by spaces."""
     order = tuple(known)
     by_lower = {item.lower(): item for item in order}
@@ -71,9 +72,9 @@ _patterns = Kind(_header_patterns, "names of headers separated by spaces; a * at
 
 @dataclass(frozen=True)
 class TempurlSettings(Settings):
-    methods: tuple[str, ...] = setting("GET HEAD PUT POST DELETE", _words(sorted(_METHODS)), "What links may do.")
+    methods: tuple[str, ...] = setting("GET HEAD PUT POST DELETE", words(sorted(_METHODS)), "What links may do.")
     allowed_digests: tuple[str, ...] = setting(
-        "sha256 sha512", _words(DIGEST_BYTES), "Hashes that a signature may use; sha1 only for old clients."
+        "sha256 sha512", words(DIGEST_BYTES), "Hashes that a signature may use; sha1 only for old clients."
     )
     incoming_remove_headers: tuple[str, ...] = setting(
         "x-timestamp", _patterns, "Headers of a request by link that are taken away.", advanced=True
@@ -134,8 +135,8 @@ class Tempurl:
         body = self._app(environ, self._answering(environ, start_response, link, path))
         return body
 
-    def _scope(self, environ: Environ, link: Link, path: ClientPath) -> ClientPath | None:
-        """What the link's key belongs to: an account or a container; None when the link is no good."""
+    def _scope(self, environ: Environ, link: Link, path: ClientPath) -> Scope | None:
+        """None when the link is no good."""
         method = environ["REQUEST_METHOD"]
         if method not in self._methods or not _is_object_or_prefix(path, link):
             return None
@@ -143,22 +144,13 @@ class Tempurl:
             return None
         if not link.admits(environ.get("REMOTE_ADDR", "")) or not link.covers(path):
             return None
-        messages = link.messages(method, environ["PATH_INFO"], path)
-        info = environ[keys.INFO]
-        assert path.account is not None and path.container is not None
-        if link.signature.is_of(messages, signing_keys(info.account(environ, path.account).meta)):
-            return ClientPath(path.version, path.account)
-        container = info.container(environ, path.account, path.container)
-        if container.exists and link.signature.is_of(messages, signing_keys(container.meta)):
-            return ClientPath(path.version, path.account, path.container)
-        return None
+        return signed_scope(environ, path, link.signature, link.messages(method, environ["PATH_INFO"], path))
 
-    def _admit(self, environ: Environ, scope: ClientPath) -> None:
+    def _admit(self, environ: Environ, scope: Scope) -> None:
         for key in [key for key in environ if key.startswith("HTTP_") and self._incoming.removes(header_name(key))]:
             del environ[key]
         environ[keys.AUTHORIZE_OVERRIDE] = True
-        environ[keys.AUTHORIZE] = lambda request: _within(scope, request)
-        environ[keys.REMOTE_USER] = ".wsgi.tempurl"
+        scope.govern(environ, ".wsgi.tempurl")
 
     def _answering(
         self, environ: Environ, start_response: StartResponse, link: Link, path: ClientPath
@@ -191,25 +183,12 @@ def _forbidden_header(environ: Environ) -> str:
     return ""
 
 
-def _within(scope: ClientPath, request: Request) -> Response | None:
-    """Authorization of what filters ask on behalf of a link."""
-    path = client_path_of(request.environ)
-    if path is not None and path.account == scope.account and scope.container in (None, path.container):
-        return None
-    return _refusal()
-
-
 def _invalid(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    response = _refusal()
+    """One answer for every reason: which of them it was is nobody's business."""
+    response = unsigned("Temp URL invalid")
     if environ["REQUEST_METHOD"] == "HEAD":
         response.body = b""
     return response(environ, start_response)
-
-
-def _refusal() -> Response:
-    """One answer for every reason: which of them it was is nobody's business."""
-    headers = {"www-authenticate": 'Swift realm="unknown"'}
-    return page(HTTPStatus.UNAUTHORIZED, "Temp URL invalid", headers)
 
 
 def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
