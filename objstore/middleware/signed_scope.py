@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from objstore.core.names import ClientPath
 from objstore.core.signatures import Signature, signing_keys
-from objstore.http.environ import AUTHORIZE, INFO, REMOTE_USER, Environ, client_path_of
+from objstore.http.environ import AUTHORIZE, INFO, REMOTE_USER, SOURCE, Environ, client_path_of
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus
@@ -25,9 +25,13 @@ class Scope:
     container: str | None = None
 
     def authorize(self, request: Request) -> Response | None:
-        """What the proxy asks before it goes on: None, or the refusal."""
+        """What the proxy asks before it goes on: None, or the refusal.
+
+        A listing is for filters alone, which show of it what the link is for: no client's own request gets one."""
         path = client_path_of(request.environ)
-        if path is not None and path.account == self.account and self.container in (None, path.container):
+        if path is None or (path.obj is None and request.environ.get(SOURCE) is None):
+            return unsigned("The signature is for objects.")
+        if path.account == self.account and self.container in (None, path.container):
             return None
         return unsigned("The signature does not reach that far.")
 

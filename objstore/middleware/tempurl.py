@@ -130,15 +130,17 @@ class Tempurl:
         if refused:
             why = f"The header {refused!r} is not allowed in a request by temporary URL"
             return page(HTTPStatus.BAD_REQUEST, why)(environ, start_response)
-        self._admit(environ, scope)
         assert path is not None
+        self._admit(environ, scope, path)
+        if link.prefix is not None:
+            environ[keys.TEMP_URL_PREFIX] = link.prefix
         body = self._app(environ, self._answering(environ, start_response, link, path))
         return body
 
     def _scope(self, environ: Environ, link: Link, path: ClientPath) -> Scope | None:
         """None when the link is no good."""
         method = environ["REQUEST_METHOD"]
-        if method not in self._methods or not _is_object_or_prefix(path, link):
+        if method not in self._methods or not _is_object_or_site(path, link, method):
             return None
         if link.signature.algorithm not in self._digests or link.expires < self._now():
             return None
@@ -146,10 +148,11 @@ class Tempurl:
             return None
         return signed_scope(environ, path, link.signature, link.messages(method, environ["PATH_INFO"], path))
 
-    def _admit(self, environ: Environ, scope: Scope) -> None:
+    def _admit(self, environ: Environ, scope: Scope, path: ClientPath) -> None:
         for key in [key for key in environ if key.startswith("HTTP_") and self._incoming.removes(header_name(key))]:
             del environ[key]
-        environ[keys.AUTHORIZE_OVERRIDE] = True
+        if path.obj is not None:
+            environ[keys.AUTHORIZE_OVERRIDE] = True
         scope.govern(environ, ".wsgi.tempurl")
 
     def _answering(
@@ -166,11 +169,11 @@ class Tempurl:
         return start
 
 
-def _is_object_or_prefix(path: ClientPath, link: Link) -> bool:
-    """A link is for an object; one for a prefix is also for the listing that static web makes of it."""
-    return (
-        path.version in _VERSIONS and path.container is not None and (path.obj is not None or link.prefix is not None)
-    )
+def _is_object_or_site(path: ClientPath, link: Link, method: str) -> bool:
+    """A link is for an object; one for a prefix also for the page that static web makes of a container."""
+    if path.version not in _VERSIONS or path.container is None:
+        return False
+    return path.obj is not None or (link.prefix is not None and method in _READS)
 
 
 def _forbidden_header(environ: Environ) -> str:

@@ -166,7 +166,6 @@ def test_a_method_that_is_not_configured(go):
         ("pre/", "/v1/a/c/other", False),
         ("pre/", "/v1/a/d/pre/one", False),
         ("pre/", "/v1/a/c", False),
-        ("", "/v1/a/c", True),
     ],
 )
 def test_a_link_to_a_prefix(go, prefix, path, works):
@@ -269,3 +268,18 @@ def test_a_failed_read_is_no_download(go):
 )
 def test_wrong_settings_are_told(key, value):
     assert [problem.key for problem in TempurlSettings.from_pairs({key: value})[1]] == [key]
+
+
+def test_a_link_to_all_of_a_container_shows_no_listing_but_to_filters(go):
+    signature = sign(path="prefix:/v1/a/c/")
+    reply = go(path="/v1/a/c", signature=signature, query="&temp_url_prefix=")
+    assert keys.AUTHORIZE_OVERRIDE not in reply.environ and reply.environ[keys.TEMP_URL_PREFIX] == ""
+    assert reply.environ[keys.AUTHORIZE](Request(reply.environ)).status == 401
+    child = child_environ(reply.environ, "GET", "/v1/a/c", source="SW")
+    assert child[keys.AUTHORIZE](Request(child)) is None
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+def test_a_link_to_all_of_a_container_changes_no_container(go, method):
+    signature = sign(method, "prefix:/v1/a/c/")
+    assert refused(go(method, "/v1/a/c", signature=signature, query="&temp_url_prefix="))
