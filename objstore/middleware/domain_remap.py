@@ -18,7 +18,6 @@ from objstore.http.environ import Environ, StartResponse, WSGIApp
 from objstore.http.response import page
 from objstore.http.status import HTTPStatus
 
-
 _FIRST_DASH = re.compile(r"[-_]")
 
 
