@@ -81,5 +81,5 @@ def _host(environ: Environ) -> str:
 @reads(DomainRemapSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], DomainRemap]:
     settings = settings_for(DomainRemapSettings, global_conf, local_conf)
-    capabilities.register("domain_remap", default_reseller_prefix=settings.default_reseller_prefix)
+    capabilities.register("domain_remap", default_reseller_prefix=settings.default_reseller_prefix or None)
     return lambda app: DomainRemap(app, settings)

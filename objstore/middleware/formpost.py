@@ -39,7 +39,7 @@ _DIGITS_AT_MOST = 18
 @dataclass(frozen=True)
 class FormpostSettings(Settings):
     allowed_digests: tuple[str, ...] = setting(
-        "sha256 sha512", words(DIGEST_BYTES), "Hashes that a signature may use; sha1 only for old forms."
+        "sha1 sha256 sha512", words(DIGEST_BYTES), "Hashes that a signature may use; sha1 is for old forms."
     )
 
 

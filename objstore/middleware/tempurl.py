@@ -74,10 +74,10 @@ _patterns = Kind(_header_patterns, "names of headers separated by spaces; a * at
 class TempurlSettings(Settings):
     methods: tuple[str, ...] = setting("GET HEAD PUT POST DELETE", words(sorted(_METHODS)), "What links may do.")
     allowed_digests: tuple[str, ...] = setting(
-        "sha256 sha512", words(DIGEST_BYTES), "Hashes that a signature may use; sha1 only for old clients."
+        "sha1 sha256 sha512", words(DIGEST_BYTES), "Hashes that a signature may use; sha1 is for old clients."
     )
     incoming_remove_headers: tuple[str, ...] = setting(
-        "x-timestamp", _patterns, "Headers of a request by link that are taken away.", advanced=True
+        "x-timestamp x-open-expired", _patterns, "Headers of a request by link that are taken away.", advanced=True
     )
     incoming_allow_headers: tuple[str, ...] = setting(
         "", _patterns, "Exceptions to incoming_remove_headers.", advanced=True

@@ -130,8 +130,8 @@ def test_a_signature_is_for_one_path():
 
 
 def test_digests():
-    assert post(Store(), signed(algorithm="sha1"), [("f", "1")]).status == 401
-    assert post(Store(), signed(algorithm="sha1"), [("f", "1")], allowed_digests="sha1").status == 201
+    assert post(Store(), signed(algorithm="sha1"), [("f", "1")]).status == 201
+    assert post(Store(), signed(algorithm="sha1"), [("f", "1")], allowed_digests="sha256").status == 401
 
 
 def test_an_expired_form():

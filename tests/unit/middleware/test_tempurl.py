@@ -148,8 +148,8 @@ def test_without_a_link_nothing_is_asked(infos):
 
 def test_sha1_only_where_it_is_allowed(go):
     signature = sign(algorithm="sha1")
-    assert refused(go(signature=signature))
-    assert let_in(go(signature=signature, conf={"allowed_digests": "sha1 sha256"}))
+    assert let_in(go(signature=signature))
+    assert refused(go(signature=signature, conf={"allowed_digests": "sha256 sha512"}))
     assert let_in(go(signature=sign(algorithm="sha512")))
 
 
