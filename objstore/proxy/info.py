@@ -138,6 +138,11 @@ def account_info(status: int, headers: Mapping[str, str]) -> AccountInfo:
         bytes_used=_count(headers, "x-account-bytes-used"),
         meta=_under(headers, "x-account-meta-"),
         sysmeta=_under(headers, "x-account-sysmeta-"),
+        policy_usage={
+            name: int(value)
+            for name, value in _under(headers, "x-account-storage-policy-").items()
+            if value.isascii() and value.isdigit()
+        },
     )
 
 
