@@ -15,7 +15,8 @@ from objstore.core.headers import title
 from objstore.core.names import quoted
 from objstore.core.timestamp import Timestamp
 from objstore.http.status import HTTPStatus
-from objstore.peers.direct import DirectCalls, Reply
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Timeouts
 from objstore.ring.model import Node, Ring
 
 ROWS_AT_ONCE = 500
@@ -33,10 +34,15 @@ class Removal:
     timestamp: Timestamp
 
 
+def direct_client(agent: str = "direct-client") -> NodeClient:
+    """Who asks all replicas of a container at once, with the patience of a daemon that has few questions."""
+    return NodeClient(agent, Timeouts(1.0, 10.0), headers=AS_DIRECT_CLIENT)
+
+
 class QueueRows:
     """ring: of containers, asked each time."""
 
-    def __init__(self, calls: DirectCalls, ring: Callable[[], Ring], secrets: HashSecrets) -> None:
+    def __init__(self, calls: NodeClient, ring: Callable[[], Ring], secrets: HashSecrets) -> None:
         self._calls = calls
         self._ring = ring
         self._secrets = secrets
@@ -49,7 +55,9 @@ class QueueRows:
             is_taken &= self._remove_some(account, container, rows[start : start + ROWS_AT_ONCE], one_by_one)
         return is_taken
 
-    def add(self, account: str, container: str, name: str, at: Timestamp, content_type: str, etag: str) -> list[Reply]:
+    def add(
+        self, account: str, container: str, name: str, at: Timestamp, content_type: str, etag: str
+    ) -> list[Reply | NodeFailure]:
         """Write one row, making the container where it is missing; what its primaries said."""
         partition, nodes = self._place(account, container)
         headers = {
@@ -72,8 +80,9 @@ class QueueRows:
         }
         body = json.dumps([_item(row) for row in rows]).encode()
         replies = self._ask(nodes, "UPDATE", _path(partition, account, container), headers, body)
-        others = [reply.node for reply in replies if reply.status in _NOT_UNDERSTOOD]
-        is_taken = any(reply.status == HTTPStatus.ACCEPTED for reply in replies)
+        said = [reply for reply in replies if isinstance(reply, Reply)]
+        others = [reply.node for reply in said if reply.status in _NOT_UNDERSTOOD]
+        is_taken = any(reply.status == HTTPStatus.ACCEPTED for reply in said)
         return (self._remove_singly(others, partition, account, container, rows) if others else False) or is_taken
 
     def _remove_singly(
@@ -83,13 +92,13 @@ class QueueRows:
         for row in rows:
             headers = {"x-timestamp": row.timestamp.internal, "x-backend-storage-policy-index": str(_QUEUE_POLICY)}
             replies = self._ask(nodes, "DELETE", _path(partition, account, container, row.name), headers)
-            taken += any(reply.is_success for reply in replies)
+            taken += any(isinstance(reply, Reply) and reply.is_success for reply in replies)
         return taken == len(rows)
 
     def _ask(
         self, nodes: Sequence[Node], method: str, path: str, headers: dict[str, str], body: bytes = b""
-    ) -> list[Reply]:
-        return self._calls.ask(nodes, method, path, [(title(name), value) for name, value in headers.items()], body)
+    ) -> list[Reply | NodeFailure]:
+        return self._calls.ask_all(nodes, method, path, [(title(name), value) for name, value in headers.items()], body)
 
     def _place(self, account: str, container: str) -> tuple[int, Sequence[Node]]:
         ring = self._ring()

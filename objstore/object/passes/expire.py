@@ -26,8 +26,7 @@ from objstore.daemon.surroundings import Surroundings
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.object.passes.expire_plan import Task, Verdict, delete_verdict, look_verdict, task_of
 from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows, Removal
+from objstore.peers.queue_rows import QueueRows, Removal, direct_client
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
@@ -212,7 +211,7 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
     objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
-    queue = QueueRows(DirectCalls(), lambda: containers.current, cluster.secrets)
+    queue = QueueRows(direct_client(), lambda: containers.current, cluster.secrets)
     shares = Shares(lambda: objects.current, surroundings.address, surroundings.clock.monotonic, can_connect)
     try:
         return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock)

@@ -15,8 +15,7 @@ from objstore.http.response import Response
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.passes.expire import ObjectExpirer
 from objstore.object.passes.expire_settings import ObjectExpirerSettings
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows
+from objstore.peers.queue_rows import QueueRows, direct_client
 from objstore.ring.fileformat import load
 from objstore.runtime import green
 from tests.support.clock import SimClock
@@ -49,7 +48,7 @@ class Expiry:
         found, problems = ObjectExpirerSettings.from_pairs({"tasks_per_second": "0"} | settings)
         assert not problems
         client = InternalClient(app or self.proxy.app, "expirer under test")
-        rows = queue or QueueRows(DirectCalls(), lambda: self.container_ring, self.secrets)
+        rows = queue or QueueRows(direct_client(), lambda: self.container_ring, self.secrets)
         return ObjectExpirer(found, client, rows, rank, clock or self.clock)
 
     def run(self, expirer=None, **settings):
@@ -68,7 +67,7 @@ class Expiry:
         path = f"/{partition}/.expiring_objects?format=json"
 
         def is_listed():
-            replies = DirectCalls().ask(ring.primaries(partition), "GET", path)
+            replies = direct_client().ask_all(ring.primaries(partition), "GET", path)
             return all(_entry_count(reply) >= count for reply in replies)
 
         self.until(is_listed)
