@@ -23,6 +23,8 @@ from typing import Any
 LOCK_TIMEOUT_S = 2.0
 SIZE_LIMIT = 16 << 20
 _POLL_S = 0.02
+DAEMONS = "daemons"
+"""The kind of our own file."""
 
 
 def recon_file(directory: Path, kind: str) -> Path:

@@ -41,7 +41,6 @@ PROGRESS_INTERVAL_S = 10.0
 PAUSE_MIN_S = 0.05
 STOP_GRACE_S = 0.8
 """Jobs under way get so long to end when the daemon is told to stop; then they are cut off (pass_.py, rule 1)."""
-DAEMONS = "daemons"
 
 J = TypeVar("J", bound=Job)
 _log = logging.getLogger("objstore.daemon")
@@ -239,7 +238,7 @@ class Runner(Generic[J]):
                 "is_complete": last.is_complete,
                 "counts": dict(last.counts),
             }
-        self._merge(DAEMONS, {self.name: entry})
+        self._merge(recon.DAEMONS, {self.name: entry})
 
     def _merge(self, kind: str, entries: Mapping[str, object]) -> None:
         directory = self._schedule.recon_directory
