@@ -26,6 +26,7 @@ from objstore.daemon.pass_ import EVERYTHING, Scope
 from objstore.daemon.runner import Runner, Schedule
 from objstore.daemon.settings import DaemonSettings, kind_of
 from objstore.daemon.surroundings import Surroundings
+from objstore.middleware.statsd import sender_of
 from objstore.ring.fileformat import RingFileError
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
@@ -133,7 +134,7 @@ def runner(plan: DaemonPlan) -> Runner[Any]:
         raise CannotStart([str(error)]) from None
     settings = plan.settings
     schedule = Schedule(settings.interval, settings.concurrency, settings.rate, settings.recon_directory)
-    return Runner(the_pass, schedule, clock)
+    return Runner(the_pass, schedule, clock, statsd=sender_of(section))
 
 
 def _section_server_settings(plan: DaemonPlan) -> ServerSettings:

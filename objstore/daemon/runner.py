@@ -24,11 +24,13 @@ from typing import Any, Generic, TypeVar
 
 from objstore.daemon import recon
 from objstore.daemon.backlog import Backlog
+from objstore.daemon.metric_names import job_metrics
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Counts, Job, Pass, PassReport, Scope
 from objstore.daemon.settings import Rate, kind_of
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
+from objstore.runtime.metrics import Statsd
 
 DRAWN_AT_ONCE = 64
 DRAWN_FOR_S = 0.05
@@ -57,7 +59,7 @@ class Schedule:
 
 
 class Runner(Generic[J]):
-    """One pass of one process. uniform(low, high): where jitter comes from."""
+    """One pass of one process. uniform(low, high): where jitter comes from. statsd: who is told of every job."""
 
     def __init__(
         self,
@@ -66,11 +68,13 @@ class Runner(Generic[J]):
         clock: Clock,
         *,
         uniform: Callable[[float, float], float] = random.uniform,
+        statsd: Statsd | None = None,
     ) -> None:
         self._pass = the_pass
         self._schedule = schedule
         self._clock = clock
         self._uniform = uniform
+        self._statsd = statsd
         self._threads = green.ThreadPool(1)
         self._workers: list[green.Task] = []
         self._busy = 0
@@ -166,6 +170,14 @@ class Runner(Generic[J]):
             backlog.done(job)
 
     def _run_one(self, job: J) -> Counts:
+        if self._statsd is None:
+            return self._guarded(job)
+        started = self._clock.monotonic()
+        counts = self._guarded(job)
+        self._statsd.event(*job_metrics(self.name, job.device, counts, self._clock.monotonic() - started))
+        return counts
+
+    def _guarded(self, job: J) -> Counts:
         self._busy += 1
         try:
             return self._pass.run(job)
