@@ -8,6 +8,7 @@ from pathlib import Path
 
 from objstore.daemon.pass_ import Counts, Job, PassReport, Scope
 from objstore.daemon.runner import Runner, Schedule
+from objstore.daemon.worker_share import WorkerShare
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.metrics import Statsd
@@ -62,6 +63,7 @@ def make_runner(
     directory: Path | None = None,
     clock: object = None,
     statsd: Statsd | None = None,
+    share: WorkerShare | None = None,
     **schedule: object,
 ) -> Runner:
     options = {"interval_s": 0.0, "recon_directory": directory, **schedule}
@@ -71,4 +73,5 @@ def make_runner(
         clock or SystemClock(),
         uniform=lambda low, high: (low + high) / 2,
         statsd=statsd,
+        share=share,
     )
