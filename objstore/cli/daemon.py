@@ -31,6 +31,7 @@ from objstore.daemon.pass_ import FAILURES, PassReport, Scope
 from objstore.daemon.worker_share import WorkerShare
 from objstore.runtime import green, process
 from objstore.runtime.children import results_of
+from objstore.runtime.process_table import ONCE
 from objstore.runtime.supervisor import CannotStart, Options, Supervisor
 from objstore.runtime.worker import Program
 
@@ -102,7 +103,7 @@ def _numbers(text: str) -> frozenset[int]:
 
 def _once(name: str, read: Callable[[], DaemonPlan], scope: Scope, terminal: Terminal) -> int:
     plan = read()
-    process.set_title(name, "-", str(plan.server.ini.path))
+    process.set_title(name, "-", f"{plan.server.ini.path}{ONCE}")
     open_log(plan.server, None)
     workers = shares(plan, scope)
     if len(workers) == 1:
