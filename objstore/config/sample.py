@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from objstore.config import drive_audit
 from objstore.config.cluster import HashSettings, LimitSettings, PolicySettings
 from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed
 from objstore.config.server import ServerSettings
@@ -62,6 +63,7 @@ _TITLES = {
     "account-server": "The account server of a storage node.",
     "container-server": "The container server of a storage node.",
     "object-server": "The object server of a storage node.",
+    "drive-audit": "What objstore-drive-audit looks for in the kernel's log.",
     "swift": "swift.conf: what all servers of a cluster share. The same file on every machine. Read as latin-1.",
 }
 _USERS = """
@@ -75,6 +77,7 @@ def samples(known: Factories | None = None) -> dict[str, str]:
     factories = known or installed()
     texts = {f"{name}.conf-sample": _server(name, factories) for name in _SERVERS}
     texts["swift.conf-sample"] = _swift()
+    texts["drive-audit.conf-sample"] = _tool("drive-audit", drive_audit.SECTION, drive_audit.DriveAuditSettings)
     return texts
 
 
@@ -99,6 +102,10 @@ def _server(name: str, factories: Factories) -> str:
             settings = factories.settings_class(DAEMON_GROUP, daemon)
             parts.append(_section(daemon, settings or Settings))
     return "\n".join(parts)
+
+
+def _tool(name: str, section: str, settings: type[Settings]) -> str:
+    return "\n".join([_HEAD.format(title=_TITLES[name]), _section(section, settings)])
 
 
 def _swift() -> str:
