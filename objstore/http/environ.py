@@ -71,7 +71,8 @@ class InfoService(Protocol):
 
     def account(self, environ: Environ, account: str) -> AccountInfo: ...
 
-    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo: ...
+    def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
+        """fresh: as it is now. What a container holds changes without anybody bumping what is cached."""
 
 
 class CacheService(Protocol):

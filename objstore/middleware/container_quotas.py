@@ -2,8 +2,9 @@
 
     X-Container-Meta-Quota-Bytes, X-Container-Meta-Quota-Count     set by the owner, checked when they are set
 
-What a container holds is told by its servers and may lag behind: a quota is kept approximately. An upload of unknown
-length is refused only when the container is already full. Source: feature A2.7; Swift API guide, "Container quotas".
+What a container with a quota holds is asked for each upload; uploads at the same time may go past it together. One of
+unknown length is refused only when the container is already full.
+Source: feature A2.7; Swift API guide, "Container quotas".
 """
 
 from __future__ import annotations
@@ -56,13 +57,15 @@ def _upload_refusal(environ: Environ, path: ClientPath) -> Response | None:
     if environ["REQUEST_METHOD"] != "PUT":
         return None
     assert path.account is not None and path.container is not None
-    info = environ[INFO].container(environ, path.account, path.container)
-    if not info.exists:
+    infos = environ[INFO]
+    meta = infos.container(environ, path.account, path.container).meta
+    most_bytes, most_objects = limit_of(meta, "quota-bytes"), limit_of(meta, "quota-count")
+    if most_bytes is None and most_objects is None:
         return None
+    info = infos.container(environ, path.account, path.container, fresh=True)
     request = Request(environ)
-    if is_exceeded(limit_of(info.meta, "quota-bytes"), info.bytes_used, request.content_length or 0) or is_exceeded(
-        limit_of(info.meta, "quota-count"), info.object_count, 1
-    ):
+    size = request.content_length or 0
+    if is_exceeded(most_bytes, info.bytes_used, size) or is_exceeded(most_objects, info.object_count, 1):
         return over_quota(request, info.write_acl)
     return None
 

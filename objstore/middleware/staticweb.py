@@ -23,7 +23,16 @@ from objstore.core.errors import BodyTooLarge, InvalidName
 from objstore.core.headers import is_true
 from objstore.core.names import ClientPath, quoted, text_of, wsgi_of
 from objstore.http import capabilities
-from objstore.http.environ import INFO, REMOTE_USER, TEMP_URL_PREFIX, Environ, StartResponse, WSGIApp, client_path_of
+from objstore.http.environ import (
+    INFO,
+    RAW_TARGET,
+    REMOTE_USER,
+    TEMP_URL_PREFIX,
+    Environ,
+    StartResponse,
+    WSGIApp,
+    client_path_of,
+)
 from objstore.http.response import Response
 from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import SubResponse, call, child_environ
@@ -177,7 +186,8 @@ class Visit:
 
     def _redirect(self) -> Response:
         """To the same path with a slash, or every link of the page would lead astray."""
-        query = self._environ.get("QUERY_STRING", "")
+        # As the client sent it: filters on the way have added to QUERY_STRING.
+        query = self._environ.get(RAW_TARGET, "").partition("?")[2]
         path = quoted(text_of(self._environ["PATH_INFO"])) + "/" + (f"?{query}" if query else "")
         base = self._url_base
         if not urlsplit(base).netloc:

@@ -53,10 +53,11 @@ class Infos:
         assert isinstance(found, AccountInfo)
         return found
 
-    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo:
-        """Of a container whose account exists; in an account that does not, no container does."""
+    def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
+        """Of a container whose account exists; in an account that does not, no container does. fresh: not as it was
+        when somebody asked last: what it holds changes all the time."""
         name = f"/{account}/{container}"
-        found = self._cached(name)
+        found = None if fresh else self._cached(name)
         if found is None:
             stamp = self._services.generations.stamp(name)
             found = self._fetch_container(environ, account, container)

@@ -17,6 +17,6 @@ class FixedInfos:
         self.asked.append(account)
         return self.accounts.get(account, AccountInfo(404))
 
-    def container(self, environ, account, container):
+    def container(self, environ, account, container, *, fresh=False):
         self.asked.append(f"{account}/{container}")
         return self.containers.get((account, container), ContainerInfo(404))
