@@ -16,7 +16,7 @@ from objstore.cli.at_once import within
 from objstore.cli.status_disks import disk_fact
 from objstore.cli.status_nodes import of_other_nodes
 from objstore.cluster.directory import ClusterDirectory
-from objstore.cluster.servers import ServerFile, read_servers, recon_directories
+from objstore.cluster.servers import ServerFile, glance, recon_directories
 from objstore.cluster.verdict import (
     CopiesFact,
     DaemonFact,
@@ -65,7 +65,7 @@ def gather(
         ProcessFact(str(row.get("role")), str(row.get("node")), str(row.get("state"))) for row in rows
     )
     try:
-        servers = [server for server in read_servers(directory) if server.node != "-"]
+        servers = [server for server in glance(directory) if server.node != "-"]
     except ConfigError as error:
         return Facts(
             process_facts,

@@ -42,8 +42,8 @@ swift_dir = %(here)s
 # key_file =
 
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy
-    proxy-logging proxy-server
+pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl formpost ratelimit
+    tempauth staticweb copy container-quotas account-quotas proxy-logging proxy-server
 
 [app:proxy-server]
 use = egg:objstore#proxy
@@ -73,8 +73,29 @@ use = egg:objstore#memcache
 [filter:listing_formats]
 use = egg:objstore#listing_formats
 
+[filter:bulk]
+use = egg:objstore#bulk
+
+[filter:tempurl]
+use = egg:objstore#tempurl
+
+[filter:formpost]
+use = egg:objstore#formpost
+
+[filter:ratelimit]
+use = egg:objstore#ratelimit
+
+[filter:staticweb]
+use = egg:objstore#staticweb
+
 [filter:copy]
 use = egg:objstore#copy
+
+[filter:container-quotas]
+use = egg:objstore#container_quotas
+
+[filter:account-quotas]
+use = egg:objstore#account_quotas
 """
 
 _SERVER_CONF = """\
