@@ -16,7 +16,7 @@ from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Admission, applicant_of
 from objstore.cluster.calls import Calls
-from objstore.cluster.changes import RemoveNode
+from objstore.cluster.changes import Change, RemoveNode
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
@@ -105,7 +105,7 @@ class Agent:
 
     def plan(self, body: bytes) -> bytes:
         change, usage = change_of(Fields.parse(body, "body"))
-        self.membership.require_holder()
+        _leaving(change, self.membership.require_holder())
         return json.dumps(self._holder.plan(change, usage).to_json()).encode()
 
     def apply(self, body: bytes) -> bytes:
@@ -113,13 +113,9 @@ class Agent:
         fields = Fields.parse(body, "body")
         (change, usage), version = change_of(fields), fields.number("version")
         with self._as_holder() as members:
-            node = None
-            if isinstance(change, RemoveNode):
-                node = members.named(change.node.name)
-                members.left_by(node.id)
+            gone = _leaving(change, members)
             rings = self._holder.apply(change, version, usage)
-            if node is not None:
-                gone = node.id
+            if gone is not None:
                 members = self.membership.change(lambda now: now.left_by(gone))
         self.wake()
         return packed(rings, members.term)
@@ -199,6 +195,15 @@ class Agent:
         with self._changing:
             self._distribution.round()
             yield self.membership.require_holder()
+
+
+def _leaving(change: Change, members: members_file.Members) -> str | None:
+    """The id of the node that a change takes out of the cluster. Raises MembersError when that cannot be."""
+    if not isinstance(change, RemoveNode):
+        return None
+    node = members.named(change.node.name)
+    members.left_by(node.id)
+    return node.id
 
 
 def opened(
