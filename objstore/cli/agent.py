@@ -85,10 +85,12 @@ def serve(directory: ClusterDirectory, worker: Worker) -> None:
     _log.info("serving role=%s node=%s address=%s:%d", ROLE, worker.program.node, *worker.program.addresses[0])
     worker.ready()
     worker.wait_for_stop()
+    # At a reload another agent makes the rounds by now, and may know newer members.
+    loop.kill()
     http.drain(worker.grace_s)
     task.join()
-    for each in (loop, *([pet] if pet else [])):
-        each.kill()
+    if pet is not None:
+        pet.kill()
     _log.info("stopped role=%s node=%s", ROLE, worker.program.node)
 
 
