@@ -16,11 +16,11 @@ from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Admission, applicant_of
 from objstore.cluster.calls import Calls
-from objstore.cluster.changes import Change, RemoveNode
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
 from objstore.cluster.holder_messages import change_of
+from objstore.cluster.member_changes import MemberChanges
 from objstore.cluster.members import MembersError
 from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
@@ -66,6 +66,7 @@ class Agent:
         self._holder = Holder(directory.etc, fs, clock)
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
+        self._changes = MemberChanges(directory.etc, membership, self._holder)
         self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
@@ -105,18 +106,14 @@ class Agent:
 
     def plan(self, body: bytes) -> bytes:
         change, usage = change_of(Fields.parse(body, "body"))
-        _leaving(change, self.membership.require_holder())
-        return json.dumps(self._holder.plan(change, usage).to_json()).encode()
+        return json.dumps(self._changes.plan(change, usage).to_json()).encode()
 
     def apply(self, body: bytes) -> bytes:
         """→ the rings as they are then; they are on their way to the other nodes."""
         fields = Fields.parse(body, "body")
         (change, usage), version = change_of(fields), fields.number("version")
         with self._as_holder() as members:
-            gone = _leaving(change, members)
-            rings = self._holder.apply(change, version, usage)
-            if gone is not None:
-                members = self.membership.change(lambda now: now.left_by(gone))
+            rings = self._changes.apply(change, version, usage)
         self.wake()
         return packed(rings, members.term)
 
@@ -195,15 +192,6 @@ class Agent:
         with self._changing:
             self._distribution.round()
             yield self.membership.require_holder()
-
-
-def _leaving(change: Change, members: members_file.Members) -> str | None:
-    """The id of the node that a change takes out of the cluster. Raises MembersError when that cannot be."""
-    if not isinstance(change, RemoveNode):
-        return None
-    node = members.named(change.node.name)
-    members.left_by(node.id)
-    return node.id
 
 
 def opened(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,8 @@ from objstore.core.errors import DomainError
 
 ROUND_EVERY_S = 8.0
 """A change by hand on any node is known to the holder after this and a little, to everybody one round later."""
+AT_ONCE = 64
+"""Threads of a round. With more nodes than that some share one, and wait there for those before them."""
 _log = logging.getLogger("objstore.agent")
 T = TypeVar("T")
 
@@ -74,11 +76,14 @@ class Distribution:
             self._read_own()
             facts = self.facts()
             others = [node for node in self._membership.members.nodes if node.id != self._membership.node_id]
-            asked = {node.id: self._visit(node, facts, is_forced) for node in others}
-            came = self._at_once(asked, ROUND_S + PUSH_S)
+            came: dict[str, _Heard] = {}
+            groups = [others[start::AT_ONCE] for start in range(min(AT_ONCE, len(others)))]
+            visits = {group[0].id: self._visits(group, facts, is_forced, came) for group in groups}
+            self._at_once(visits, ROUND_S + PUSH_S)
+            self._heard = {node.id: self._heard.get(node.id, _Heard()) for node in others}
             for node in others:
                 heard = came.get(node.id) or _Heard(problem=f"{node.name} does not answer in time")
-                before = self._heard.get(node.id, _Heard())
+                before = self._heard[node.id]
                 if heard.problem and heard.problem != before.problem:
                     _log.warning("node=%s problem=%s", node.name, heard.problem)
                 if heard.at_s is None:
@@ -112,18 +117,24 @@ class Distribution:
         age_s = None if heard.at_s is None else max(0.0, self._monotonic() - heard.at_s)
         return NodeFact(node.name, node.ip, age_s, rings, heard.problem)
 
-    def _visit(self, node: Member, facts: ClusterFacts, is_forced: bool) -> Callable[[], _Heard]:
-        """For a thread of its own; raises nothing."""
+    def _visits(
+        self, group: Sequence[Member], facts: ClusterFacts, is_forced: bool, came: dict[str, _Heard]
+    ) -> Callable[[], None]:
+        """For a thread of its own: one node after the other, what they say goes into `came`; raises nothing."""
 
-        def visit() -> _Heard:
-            try:
-                return self._bring(node, facts, is_forced)
-            except (DomainError, OSError) as error:
-                return _Heard(problem=f"{node.name}: {error}")
-            except Exception as error:  # The boundary of one node's thread: the round goes on with the others.
-                return _Heard(problem=f"{node.name}: unexpected {type(error).__name__}")
+        def visit() -> None:
+            for node in group:
+                came[node.id] = self._visit(node, facts, is_forced)
 
         return visit
+
+    def _visit(self, node: Member, facts: ClusterFacts, is_forced: bool) -> _Heard:
+        try:
+            return self._bring(node, facts, is_forced)
+        except (DomainError, OSError) as error:
+            return _Heard(problem=f"{node.name}: {error}")
+        except Exception as error:  # The boundary of one node: the round goes on with the others.
+            return _Heard(problem=f"{node.name}: unexpected {type(error).__name__}")
 
     def _bring(self, node: Member, facts: ClusterFacts, is_forced: bool) -> _Heard:
         peer, members = peer_of(node), self._membership.members

@@ -79,7 +79,7 @@ class Membership:
             if new.term == old.term and new.holder != old.holder:
                 raise SplitHolders(
                     f"two nodes hold the ring builders in term {new.term}: {new.holding.name} and {old.holding.name}; "
-                    f"decide for one and run there: objstore node holder DIR"
+                    f"decide for one and run there: objstore node holder DIR --lost"
                 )
             if new.stamp < old.stamp:
                 raise MembersRefused(f"members {_shown(new)} are older than those here, {_shown(old)}")
