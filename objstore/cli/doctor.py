@@ -15,6 +15,7 @@ from objstore.cli.doctor_disks import of_disks
 from objstore.cli.place import directory_of
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.node_layout import SECRET_FILES
 from objstore.cluster.preflight import ring_problems, secret_problems
 from objstore.cluster.servers import PROXY_NODE, ServerFile, read_server
 from objstore.config.cluster import load_cluster
@@ -69,7 +70,7 @@ def of_directory(directory: ClusterDirectory) -> tuple[list[Finding], list[str]]
     servers, problems, _ = checked(directory)
     findings = [
         *(_of_configuration(problems)),
-        *of_modes([directory.swift_conf, directory.proxy_conf]),
+        *of_modes([directory.swift_conf, directory.proxy_conf, *(directory.etc / name for name in SECRET_FILES)]),
         *_of_servers(servers, is_running),
     ]
     return findings, admitted(servers)

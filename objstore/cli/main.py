@@ -19,6 +19,7 @@ from objstore.config.errors import EX_CONFIG, ConfigError
 COMMANDS = {
     "up": "start a cluster in a directory (made when it is not there) and stay until Ctrl-C",
     "init": "make a cluster's directory without starting it",
+    "join": "make this machine a node of a cluster, by a token of one of its nodes",
     "status": "say how a running cluster is: one verdict with its reasons, its processes and daemons",
     "doctor": "look for what is wrong with a machine, its disks and configuration, and say how to mend it",
     "down": "stop a running cluster",

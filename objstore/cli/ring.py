@@ -12,7 +12,9 @@ from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, sa
 from objstore.cli.status import table
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
+from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
+from objstore.cluster.node_state import differing
 from objstore.ring.reload import CHECK_INTERVAL_S
 
 EXAMPLE = """\
@@ -77,6 +79,8 @@ def _row(fact: RingFact) -> dict[str, object]:
 
 def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     """Take over what was done by hand; the rings of one directory need no carrying."""
+    if rings.client is not None:
+        return _push_to_nodes(rings.client, as_json, terminal)
     with said():
         found = Holder(rings.directory.etc).rings()
     if as_json:
@@ -90,7 +94,29 @@ def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     return OK
 
 
+def _push_to_nodes(client: HolderClient, as_json: bool, terminal: Terminal) -> int:
+    """Have the holder bring its rings everywhere, also over files that came by hand. Fails when a node has others
+    then."""
+    with said():
+        facts = client.push()
+    behind = {name for name, _ in differing(facts)} | {node.name for node in facts.nodes if node.problem}
+    if as_json:
+        terminal.say(json.dumps(facts.to_json(), indent=2))
+        return FAILED if behind or facts.foreign else OK
+    terminal.say(f"rings of {facts.holder} at version {facts.version}")
+    for node in facts.nodes:
+        terminal.say(f"  {node.name}: {node.problem or ('other rings' if node.name in behind else 'has them')}")
+    for note in facts.foreign:
+        terminal.say(f"note: {note}")
+    return FAILED if behind or facts.foreign else OK
+
+
 def _rebuild(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    if not rings.has_builders:
+        raise CommandError(
+            "another node holds the builders; when that one is lost: objstore node holder "
+            f"{rings.directory.root} --lost"
+        )
     question = "Make builders from the ring files? What they replace is kept in backups/."
     if not arguments.yes:
         if not terminal.can_ask:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from objstore.cli.ring_session import Rings
 from objstore.cluster.holder import Holder
+from objstore.cluster.node_state import differing
 from objstore.cluster.ring_manifest import BUILDER_SUFFIX, RING_SUFFIX, digest_of, read_manifest
+from objstore.core.errors import DomainError
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import load_builder
 from objstore.ring.model import Ring
@@ -37,17 +40,27 @@ def ring_facts(rings: Rings) -> tuple[int | None, list[str], list[RingFact]]:
     ring). Raises DomainError, OSError."""
     etc = rings.directory.etc
     notes: list[str] = []
-    if any(etc.glob(f"*{BUILDER_SUFFIX}")):
+    if rings.has_builders and any(etc.glob(f"*{BUILDER_SUFFIX}")):
         notes = Holder(etc).foreign()
     manifest = read_manifest(etc, Fs())
-    facts = [_fact(rings, etc / f"{name}{RING_SUFFIX}", name, ring) for name, ring in rings.rings.items()]
+    remote: list[tuple[str, str]] = []
+    if rings.client is not None:
+        try:
+            known = rings.client.facts()
+        except DomainError as error:
+            notes.append(f"nobody knows how other nodes are: {error}")
+        else:
+            remote = list(differing(known))
+            notes += [node.problem for node in known.nodes if node.problem]
+    facts = [_fact(rings, etc / f"{name}{RING_SUFFIX}", name, ring, remote) for name, ring in rings.rings.items()]
     return None if manifest is None else manifest.version, notes, facts
 
 
-def _fact(rings: Rings, path: Path, name: str, ring: Ring) -> RingFact:
+def _fact(rings: Rings, path: Path, name: str, ring: Ring, remote: Iterable[tuple[str, str]]) -> RingFact:
+    """remote: (node, ring file) of other machines whose file is another one."""
     digest = digest_of(path.read_bytes())
     builder_path = path.with_name(f"{name}{BUILDER_SUFFIX}")
-    builder = load_builder(builder_path) if builder_path.exists() else None
+    builder = load_builder(builder_path) if rings.has_builders and builder_path.exists() else None
     shown = builder or RingBuilder.from_ring(ring, 0)
     now_s = int(time.time())
     return RingFact(
@@ -60,7 +73,7 @@ def _fact(rings: Rings, path: Path, name: str, ring: Ring) -> RingFact:
         shown.dispersion,
         None if builder is None else builder.waiting_count(now_s),
         0 if builder is None else builder.seconds_until_moves(now_s),
-        _differing(rings, path.name, digest),
+        (*_differing(rings, path.name, digest), *(node for node, file in remote if file == path.name)),
     )
 
 

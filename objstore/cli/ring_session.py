@@ -12,8 +12,10 @@ from pathlib import Path
 
 from objstore.cli.plan_view import plan_lines, waiting_text
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
+from objstore.cluster.admission import address_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change, NodeAddress
+from objstore.cluster.client import HolderClient, connect, is_of_several
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder import Holder, Planner
@@ -44,7 +46,22 @@ class Rings:
     @cached_property
     def nodes(self) -> Mapping[str, NodeAddress]:
         """Every node by name."""
+        if self.client is not None:
+            return {node.name: address_of(node) for node in self.client.members.nodes}
         return of_servers(self.servers)
+
+    @cached_property
+    def client(self) -> HolderClient | None:
+        """Of the node that holds the builders, where the directory is one node among others. Raises CommandError."""
+        if not is_of_several(self.directory):
+            return None
+        with said():
+            return connect(self.directory)
+
+    @property
+    def has_builders(self) -> bool:
+        """Whether the builders here are the ones: on other nodes there may be some of earlier days."""
+        return self.client is None or self.client.is_holder
 
     @cached_property
     def rings(self) -> Mapping[str, Ring]:
@@ -54,7 +71,7 @@ class Rings:
 
     def planner(self) -> Planner:
         """Who plans and does changes of this cluster's rings."""
-        return Holder(self.directory.etc)
+        return self.client or Holder(self.directory.etc)
 
     def node(self, name: str) -> NodeAddress:
         """By its name, or by its address where only one has that. Raises CommandError."""
