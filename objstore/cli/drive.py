@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("by", metavar="NEW", nargs="?", help="replace: the drive that takes over")
     parser.add_argument("--weight", type=float, help="add: its share, relative to others (as its node's other drives)")
     parser.add_argument("--zone", type=int, help="add: the failure domain of a node without drives")
+    parser.add_argument("--keep-data", action="store_true", help="add, replace: the new drive may hold data already")
     parser.add_argument("--lost", action="store_true", help="remove, replace: the drive is dead, nothing can be read")
     add_change_arguments(parser)
 
@@ -64,6 +65,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     for option, action in (("weight", "add"), ("zone", "add")):
         if getattr(arguments, option) is not None and arguments.action != action:
             raise CommandError(f"--{option} goes with drive {action} only", code=USAGE)
+    if arguments.keep_data and arguments.action not in ("add", "replace"):
+        raise CommandError("--keep-data goes with drive add and drive replace only", code=USAGE)
     if arguments.lost and arguments.action not in ("remove", "replace"):
         raise CommandError("--lost goes with drive remove and drive replace only", code=USAGE)
     if arguments.weight is not None and not 0 < arguments.weight < 1e12:
@@ -95,7 +98,7 @@ def _add(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Namesp
         arguments,
         terminal,
         usage=rings.usage([] if path is None else [path]),
-        prepare=lambda: _prepare(rings, node, drive),
+        prepare=lambda: _prepare(rings, node, drive, arguments.keep_data),
     )
 
 
@@ -104,7 +107,9 @@ def _replace(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Na
     change = ReplaceDrive(node, drive, by, arguments.lost)
     path = _path(rings, node, by)
     usage = rings.usage([] if path is None else [path])
-    return carry_out(rings, change, arguments, terminal, usage=usage, prepare=lambda: _prepare(rings, node, by))
+    return carry_out(
+        rings, change, arguments, terminal, usage=usage, prepare=lambda: _prepare(rings, node, by, arguments.keep_data)
+    )
 
 
 def _devices(rings: Rings, node: NodeAddress) -> list[Device]:
@@ -122,7 +127,7 @@ def _path(rings: Rings, node: NodeAddress, drive: str) -> Path | None:
     return None if server is None else server.devices / drive
 
 
-def _prepare(rings: Rings, node: NodeAddress, drive: str) -> None:
+def _prepare(rings: Rings, node: NodeAddress, drive: str, may_have_data: bool) -> None:
     """The drive's directory is there and can be used, before the rings send anything to it. Raises CommandError."""
     server = rings.server(node)
     if server is None:
@@ -139,6 +144,12 @@ def _prepare(rings: Rings, node: NodeAddress, drive: str) -> None:
         check_directory(path, Fs())
     except InitError as error:
         raise CommandError(str(error), code=FAILED) from None
+    if left_on(server, [drive]) and not may_have_data:
+        raise CommandError(
+            f"{path}: holds partitions already, from which deleted objects may come back: empty it, or say --keep-data "
+            "when it left the rings less than reclaim_age (a week) ago",
+            code=FAILED,
+        )
 
 
 def left_on(server: ServerFile | None, drives: list[str]) -> int | None:

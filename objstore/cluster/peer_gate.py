@@ -1,4 +1,4 @@
-"""Who may connect to a storage server: the addresses in the rings, this machine's own, and those that are listed.
+"""Who may connect to a storage server: the addresses in the rings and of members, our own, and those that are listed.
 
 A storage server believes whoever reaches it (formats 6: the backend protocol has no authentication), so that its port
 must be reached by the cluster alone. This is asked once per accepted connection, before a byte is read. The address of
@@ -14,9 +14,12 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from objstore.cluster import members
+from objstore.cluster.members import MembersError
+from objstore.cluster.ring_manifest import RING_SUFFIX
 from objstore.cluster.servers import ServerFile
 from objstore.config.server import ADMIT_ALL, Network
 from objstore.ring.fileformat import RingFileError, load
@@ -42,7 +45,7 @@ class PeerGate:
         self._swift_dir = swift_dir
         self._hosts = tuple(hosts)
         self._clock = clock or SystemClock()
-        self._by_ring: dict[str, frozenset[str]] = {}
+        self._by_file: dict[str, frozenset[str]] = {}
         self._signatures: dict[str, tuple[int, ...]] = {}
         self._admitted: frozenset[str] = frozenset()
         self._checked_s = float("-inf")
@@ -87,20 +90,21 @@ class PeerGate:
     def _look(self) -> None:
         """Read the rings that have changed, and this machine's addresses."""
         self._checked_s = self._clock.monotonic()
-        present = {path.name: path for path in self._swift_dir.glob("*.ring.gz")}
+        sources = [*self._swift_dir.glob(f"*{RING_SUFFIX}"), self._swift_dir / members.FILE_NAME]
+        present = {path.name: path for path in sources if path.exists()}
         for name, path in present.items():
             signature = _signature(path)
             if signature is None or signature == self._signatures.get(name):
                 continue
             self._signatures[name] = signature
             try:
-                self._by_ring[name] = frozenset(ring_addresses(load(path)))
-            except RingFileError as error:
+                self._by_file[name] = frozenset(_addresses_in(path))
+            except (RingFileError, MembersError) as error:
                 _log.error("admitting as before: %s", error)
-        for name in self._by_ring.keys() - present.keys():
-            # A ring that is being replaced by hand may be away for a moment: its nodes stay until it is read again.
+        for name in self._by_file.keys() - present.keys():
+            # A file that is being replaced by hand may be away for a moment: its nodes stay until it is read again.
             self._signatures.pop(name, None)
-        self._admitted = local_addresses().union(*self._by_ring.values())
+        self._admitted = local_addresses().union(*self._by_file.values())
 
     def _say_refused(self, peer: str) -> None:
         now = self._clock.monotonic()
@@ -125,6 +129,14 @@ def gate_of(server: ServerFile) -> PeerGate | None:
     if server.role == "proxy-server" or server.settings.admit == ADMIT_ALL:
         return None
     return PeerGate(server.swift_dir, server.settings.admit_hosts)
+
+
+def _addresses_in(path: Path) -> Iterable[str]:
+    """Of a ring or of the members file: a node that runs only a proxy is in no ring."""
+    if path.name.endswith(RING_SUFFIX):
+        return ring_addresses(load(path))
+    found = members.read(path.parent)
+    return () if found is None else map(plain_address, found.addresses())
 
 
 def ring_addresses(ring: Ring) -> Iterator[str]:

@@ -88,14 +88,13 @@ class RingStore:
         ]
 
     def is_of_builder(self, name: str) -> bool:
-        """Whether a ring was made by the builder beside it, which may have gone on since. Raises RingFileError,
-        BuilderFileError."""
+        """Whether a ring has the table of the builder beside it, whose devices may have changed since. Raises
+        RingFileError, BuilderFileError."""
         if not self.builder_path(name).exists():
             return False
         ring, builder = self.ring(name), self.builder(name)
-        if ring.version is not None and ring.version != builder.version:
-            return ring.version < builder.version
-        return builder.rows is not None and list(ring.rows) == builder.rows
+        is_newer = ring.version is not None and ring.version > builder.version
+        return not is_newer and builder.rows is not None and list(ring.rows) == builder.rows
 
     def _is_known(self, name: str, known: Mapping[str, str], digests: Mapping[str, str]) -> bool:
         file = f"{name}{RING_SUFFIX}"

@@ -103,6 +103,17 @@ def test_a_drive_is_replaced_in_one_step(root):
     assert (root / "nodes" / "n3" / "d9").is_dir()
 
 
+@pytest.mark.parametrize("words", [["add", "n2", "d2"], ["replace", "n2", "d1", "d2"]], ids=["add", "replace"])
+def test_a_drive_with_data_of_earlier_days_joins_only_when_asked_to(root, words):
+    (root / "nodes" / "n2" / "d2" / "objects" / "7").mkdir(parents=True)
+    action, *rest = words
+    code, _, error = objstore("drive", action, root, *rest, "--yes")
+    assert (code, "deleted objects may come back" in error) == (1, True)
+    assert (2, "d2") not in drives(root)
+    done("drive", action, root, *rest, "--yes", "--keep-data")
+    assert (2, "d2") in drives(root)
+
+
 def test_a_node_is_drained_and_removed(root):
     done("node", "drain", root, "n4", "--yes")
     done("node", "remove", root, "n4", "--yes")
@@ -134,7 +145,8 @@ def test_what_must_wait_goes_on_with_continue(root):
         (["drive", "add", "n1", "d2", "--weight", "nan"], 2, "expected a number above 0"),
         (["drive", "add", "n1", "d2", "--zone", "7"], 2, "n1 is in zone 1"),
         (["drive", "add", "n1", "d 2"], 1, "device name is 'd 2'"),
-        (["node", "drain", "n1", "--lost"], 2, "--lost goes with node remove and node holder only"),
+        (["drive", "drain", "n1", "d1", "--keep-data"], 2, "--keep-data goes with"),
+        (["node", "drain", "n1", "--lost"], 2, "--lost goes with node remove"),
     ],
 )
 def test_what_makes_no_sense_says_why_and_changes_nothing(root, words, code, text):

@@ -93,6 +93,23 @@ def test_a_change_planned_for_another_version_is_a_conflict(etc):
     assert files(etc) == before
 
 
+def test_a_change_that_comes_while_another_is_reckoned_makes_it_a_conflict(etc, monkeypatch):
+    """The lock is not held while a plan is made: what was planned for is checked again before it is written."""
+    first, version = holder(etc), holder(etc).version()
+    decide = first._decide
+
+    def decided_late(*arguments):
+        decision = decide(*arguments)
+        holder(etc).apply(DrainNode(node(1)), version)
+        return decision
+
+    monkeypatch.setattr(first, "_decide", decided_late)
+    with pytest.raises(VersionConflict):
+        first.apply(ADD, version)
+    assert check_whole(etc).version == version + 1
+    assert node_counts(etc) == {4}
+
+
 def test_of_many_who_apply_at_once_one_wins(etc):
     version, outcomes = holder(etc).version(), []
 
@@ -261,6 +278,24 @@ def test_a_ring_that_no_builder_here_made_is_reported_and_not_overwritten(etc):
     with pytest.raises(ForeignRing):
         held.rings()
     assert (etc / "object.ring.gz").read_bytes() == before
+
+
+def test_an_older_ring_of_another_table_is_foreign_too(etc):
+    held = holder(etc)
+    old = (etc / "object.ring.gz").read_bytes()
+    held.apply(ADD, held.version())
+    (etc / "object.ring.gz").write_bytes(old)
+    assert len(held.foreign()) == 1
+    assert (etc / "object.ring.gz").read_bytes() == old
+
+
+def test_a_builder_that_was_changed_and_not_rebalanced_is_taken_over(etc):
+    held = holder(etc)
+    version = held.version()
+    builder = load_builder(etc / "object.builder")
+    builder.change_device(0, weight=50.0)
+    save_builder(builder, etc / "object.builder")
+    assert (held.version(), held.foreign()) == (version + 1, [])
 
 
 def test_a_foreign_ring_is_taken_as_it_is_when_asked_to(etc):

@@ -5,11 +5,13 @@ import logging
 
 import pytest
 
-from objstore.cluster import peer_gate
+from objstore.cluster import members, peer_gate
 from objstore.cluster.changes import AddDrives, NewDrive
 from objstore.cluster.holder import Holder
+from objstore.cluster.members import Member, Members
 from objstore.cluster.peer_gate import CHECK_INTERVAL_S, LOG_INTERVAL_S, LOGGED_MAX, PeerGate, ring_addresses
 from objstore.config.server import ServerSettings
+from objstore.runtime.fs import Fs
 from tests.support.clock import SimClock
 from tests.support.ring_holder import make_etc, node
 from tests.support.rings import make_device, make_ring
@@ -75,6 +77,17 @@ def test_a_new_node_is_admitted_within_a_second_and_one_that_left_is_not_for_lon
     make_etc(etc)
     clock.advance(CHECK_INTERVAL_S)
     assert not gate.admits("10.0.0.5")
+
+
+def test_a_member_without_drives_is_admitted(etc):
+    clock = SimClock()
+    gate = PeerGate(etc, (), clock)
+    assert not gate.admits("10.0.7.1")
+    ports = {"object": 6200, "container": 6201, "account": 6202}
+    member = Member("0" * 16, "n7", "z7", 7, "10.0.7.1", 6199, "a" * 64, ports)
+    members.write(etc, Members("0" * 32, 1, 1, member.id, 6203, (member,)), Fs())
+    clock.advance(1)
+    assert gate.admits("10.0.7.1")
 
 
 def test_a_ring_that_is_damaged_or_gone_keeps_its_nodes(etc):
