@@ -14,9 +14,9 @@ from objstore.cluster import members as members_file
 from objstore.cluster.channel import Answer, ChannelError, Peer, exchange
 from objstore.cluster.holder_messages import refused
 from objstore.cluster.members import Member, Members
-from objstore.cluster.node_state import ClusterFacts, NodeState, facts_body, node_state_of, parsed_facts
+from objstore.cluster.node_state import ClusterFacts, NodeState, node_state_of, parsed_facts
 from objstore.cluster.ring_manifest import RingSet
-from objstore.cluster.ring_pack import BYTES_MAX, packed, unpacked
+from objstore.cluster.ring_pack import BYTES_MAX, unpacked
 from objstore.cluster.signature import signed
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.http.status import HTTPStatus, is_success
@@ -69,19 +69,18 @@ class Calls:
 
     # Rounds, by the holder
 
-    def round(self, peer: Peer, facts: ClusterFacts) -> NodeState:
-        """Tell a node what is known, and hear how it is. Raises ChannelError, BadFields."""
-        body = self.body_of(
-            peer, "POST", "/v1/round", facts_body(facts), timeout_s=ROUND_S, answer_max=_ROUND_ANSWER_MAX
-        )
+    def round(self, peer: Peer, facts: bytes) -> NodeState:
+        """Tell a node what is known (node_state.facts_body), and hear how it is. Raises ChannelError, BadFields."""
+        body = self.body_of(peer, "POST", "/v1/round", facts, timeout_s=ROUND_S, answer_max=_ROUND_ANSWER_MAX)
         return node_state_of(Fields.parse(body, f"{peer}: state"))
 
-    def push_members(self, peer: Peer, members: Members) -> None:
-        self.body_of(peer, "PUT", "/v1/members", members.to_json(), timeout_s=ROUND_S)
+    def push_members(self, peer: Peer, members: bytes) -> None:
+        """members: Members.to_json()."""
+        self.body_of(peer, "PUT", "/v1/members", members, timeout_s=ROUND_S)
 
-    def push_rings(self, peer: Peer, rings: RingSet, term: int, *, is_forced: bool = False) -> None:
-        target = "/v1/rings/forced" if is_forced else "/v1/rings"
-        self.body_of(peer, "PUT", target, packed(rings, term), timeout_s=PUSH_S)
+    def push_rings(self, peer: Peer, rings: bytes, *, is_forced: bool = False) -> None:
+        """rings: ring_pack.packed()."""
+        self.body_of(peer, "PUT", "/v1/rings/forced" if is_forced else "/v1/rings", rings, timeout_s=PUSH_S)
 
     # Questions
 
