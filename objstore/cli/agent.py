@@ -9,6 +9,7 @@ from functools import partial
 
 from objstore.cli import rsync_daemon
 from objstore.cli.at_once import within
+from objstore.cli.user_nodes import change_here
 from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster import agent, rsyncd
 from objstore.cluster import members as members_file
@@ -70,7 +71,9 @@ def serve(directory: ClusterDirectory, worker: Worker) -> None:
     logs.log_to_file(directory.log_file(ROLE, worker.program.node))
     rounds = _Rounds(green.ThreadPool(_THREADS), partial(_admit_to_rsync, directory))
     try:
-        served = agent.opened(directory, within, wake=rounds.wake)
+        served = agent.opened(
+            directory, within, wake=rounds.wake, users=partial(change_here, directory) if directory.has_proxy else None
+        )
         tls = server_context(str(directory.etc / CERTIFICATE_FILE), str(directory.etc / KEY_FILE))
     except DomainError as error:
         raise CannotStart([str(error)]) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Admission, applicant_of
-from objstore.cluster.calls import Calls
+from objstore.cluster.calls import ROUND_S, Calls, UserLine, user_line_of
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
@@ -36,6 +36,8 @@ from objstore.runtime.fs import Fs
 from objstore.runtime.listen import shown
 
 _TICKS_PER_MS = 100
+ChangeUser = Callable[[UserLine], None]
+"""Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
 
 class OutdatedSender(DomainError):
@@ -43,7 +45,7 @@ class OutdatedSender(DomainError):
 
 
 class Agent:
-    """wake: called when there is something to distribute at once."""
+    """wake: called when there is something to distribute at once. users: of this node's proxy; None: it has none."""
 
     def __init__(
         self,
@@ -55,10 +57,12 @@ class Agent:
         fs: Fs,
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
+        users: ChangeUser | None = None,
     ) -> None:
         self.membership = membership
         self.verifier = verifier
         self.wake = wake
+        self._users = users
         self._etc = directory.etc
         self._fs = fs
         self._clock = clock
@@ -70,6 +74,7 @@ class Agent:
         self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
+        self._changing_users = threading.Lock()
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -163,6 +168,14 @@ class Agent:
         self.membership.adopt(members_file.parse(body))
         return b""
 
+    def change_user(self, body: bytes) -> bytes:
+        """{"account", "user", "value"}: a line of the proxy's users, as calls.UserLine has it."""
+        line = user_line_of(Fields.parse(body, "body"))
+        if self._users is not None:
+            with self._changing_users:
+                self._users(line)
+        return b""
+
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""
         if self.membership.is_holder:
@@ -201,8 +214,11 @@ def opened(
     fs: Fs | None = None,
     clock: Clock | None = None,
     wake: Callable[[], None] = lambda: None,
+    round_s: float = ROUND_S,
+    users: ChangeUser | None = None,
 ) -> Agent:
-    """The agent of the node in a directory. Raises MembersError, CertificateError, KeyFileError."""
+    """The agent of the node in a directory. round_s: for each exchange of a round. users: see Agent. Raises
+    MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
     key = read_key(etc)
@@ -211,8 +227,8 @@ def opened(
     def now_ms() -> int:
         return now().ticks // _TICKS_PER_MS
 
-    calls = Calls(key, membership.node_id, now_ms=now_ms)
-    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake)
+    calls = Calls(key, membership.node_id, now_ms=now_ms, round_s=round_s)
+    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake, users)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from objstore.cluster.calls import PUSH_S, ROUND_S, Calls, peer_of
+from objstore.cluster.calls import PUSH_S, Calls, peer_of
 from objstore.cluster.channel import ChannelError
 from objstore.cluster.holder import ForeignRing, Holder
 from objstore.cluster.members import Member, Members
@@ -104,7 +104,7 @@ class Distribution:
             came: dict[str, _Heard] = {}
             groups = [others[start::AT_ONCE] for start in range(min(AT_ONCE, len(others)))]
             visits = {group[0].id: self._visits(group, sent, came) for group in groups}
-            self._at_once(visits, ROUND_S + PUSH_S)
+            self._at_once(visits, 3 * self._calls.round_s + PUSH_S)
             self._heard = {node.id: self._heard.get(node.id, _Heard()) for node in others}
             for node in others:
                 heard = came.get(node.id) or _Heard(problem=f"{node.name} does not answer in time")

@@ -11,6 +11,8 @@ from objstore.cluster.channel import ChannelError, Peer, WrongCertificate, excha
 from objstore.cluster.members import read
 from objstore.cluster.ring_pack import packed
 from objstore.cluster.signature import signed
+from objstore.http.tls import server_context
+from objstore.runtime import green
 from objstore.runtime.fs import Fs
 from tests.support.agents import Agents
 from tests.support.http import running_server
@@ -252,3 +254,33 @@ def test_a_wrong_secret_for_a_real_token_is_counted(agents, first):
 
 def test_a_token_of_another_cluster_is_for_another_certificate(agents, first):
     assert tokens.parse(agents.token.text()).fingerprint == first.peer.fingerprint
+
+
+def test_a_peer_that_never_answers_is_given_up(agents, first):
+    over = green.Future()
+
+    def silent(environ, start_response):
+        over.wait()
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    tls = server_context(str(first.etc / "agent.crt"), str(first.etc / "agent.key"))
+    with running_server(silent, tls=tls) as running:
+        peer = Peer(running.host, running.port, first.peer.fingerprint)
+        with pytest.raises(ChannelError, match="no answer within 0.5 s"):
+            agents.blocking(lambda: exchange(peer, "GET", "/healthcheck", {}, b"", timeout_s=0.5))
+        over.set()
+
+
+def test_a_peer_that_answers_a_byte_at_a_time_is_given_up_all_the_same(agents, first):
+    def drip(environ, start_response):
+        start_response("200 OK", [("Content-Length", "1000000")])
+        while True:
+            green.sleep(0.02)
+            yield b"x"
+
+    tls = server_context(str(first.etc / "agent.crt"), str(first.etc / "agent.key"))
+    with running_server(drip, tls=tls) as running:
+        peer = Peer(running.host, running.port, first.peer.fingerprint)
+        with pytest.raises(ChannelError, match="no answer within 0.5 s"):
+            agents.blocking(lambda: exchange(peer, "GET", "/v1/rings", {}, b"", timeout_s=0.5, answer_max=1 << 20))
