@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 from objstore.cli.place import add_directory, existing
+from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, said
 from objstore.cli.status import table
@@ -27,7 +28,7 @@ example:
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
 """
 _NODE_COLUMNS = ("node", "address", "rings", "seen")
-_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "differs")
+_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "draining", "differs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +68,12 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
+        if any(fact.draining for fact in facts):
+            wait_s = max(fact.wait_s for fact in facts)
+            terminal.say(
+                f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
+                f"objstore ring continue {rings.directory.root}"
+            )
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
@@ -79,6 +86,7 @@ def _row(fact: RingFact) -> dict[str, object]:
         "balance": f"{fact.balance:.2f} %",
         "dispersion": f"{fact.dispersion:.2f} %",
         "waiting": "-" if fact.waiting is None else f"{fact.waiting} for {fact.wait_s // 60} min",
+        "draining": str(fact.draining),
         "differs": ", ".join(fact.differs),
     }
 

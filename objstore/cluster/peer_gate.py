@@ -14,7 +14,7 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from objstore.cluster import members
@@ -39,12 +39,20 @@ _log = logging.getLogger("objstore.peer_gate")
 
 
 class PeerGate:
-    """One per server process. swift_dir: of the rings. hosts: networks that may connect besides."""
+    """One per server process. swift_dir: of the rings. hosts: networks that may connect besides. own: what this
+    machine's addresses are."""
 
-    def __init__(self, swift_dir: Path, hosts: Sequence[Network] = (), clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        swift_dir: Path,
+        hosts: Sequence[Network] = (),
+        clock: Clock | None = None,
+        own: Callable[[], frozenset[str]] = local_addresses,
+    ) -> None:
         self._swift_dir = swift_dir
         self._hosts = tuple(hosts)
         self._clock = clock or SystemClock()
+        self._own = own
         self._by_file: dict[str, frozenset[str]] = {}
         self._signatures: dict[str, tuple[int, ...]] = {}
         self._admitted: frozenset[str] = frozenset()
@@ -104,7 +112,7 @@ class PeerGate:
         for name in self._by_file.keys() - present.keys():
             # A file that is being replaced by hand may be away for a moment: its nodes stay until it is read again.
             self._signatures.pop(name, None)
-        self._admitted = local_addresses().union(*self._by_file.values())
+        self._admitted = self._own().union(*self._by_file.values())
 
     def _say_refused(self, peer: str) -> None:
         now = self._clock.monotonic()

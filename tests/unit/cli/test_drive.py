@@ -126,9 +126,12 @@ def test_what_must_wait_goes_on_with_continue(root):
     done("drive", "add", root, "n2", "d2", "--yes")
     output = done("drive", "drain", root, "n1", "d1", "--yes")
     assert "step 1 of 2" in output and f"objstore ring continue {root}" in output
+    assert f"objstore ring continue {root}" in done("ring", "status", root)
+    assert all(ring["draining"] for ring in json.loads(done("ring", "status", root, "--json"))["rings"])
     for ring in ("account", "container", "object", "object-1"):
         assert ring_builder([str(root / "etc" / f"{ring}.builder"), "pretend_min_part_hours_passed"]) == 0
     assert "one step" in done("ring", "continue", root, "--yes")
+    assert "ring continue" not in done("ring", "status", root)
     assert json.loads(done("drive", "remove", root, "n1", "d1", "--plan", "--json"))["plan"]["refusals"] == []
 
 
@@ -230,7 +233,7 @@ def test_bytes_are_measured_on_the_drives(root):
             directory.mkdir(parents=True)
             (directory / "1.data").write_bytes(b"x" * 40_000)
     usage = rings.usage([root / "nodes" / "n2"])
-    assert 36_000 < usage.partition_bytes["object"] < 60_000
+    assert 36_000 < usage.partition_bytes["object"] < 140_000  # Blocks differ among file systems.
     assert usage.partition_bytes["object-1"] == usage.partition_bytes["account"] == 0
     assert len(usage.room) == 12 and all(room > 0 for room in usage.room.values())
     output = done("drive", "drain", root, "n2", "d1", "--plan")

@@ -1,4 +1,4 @@
-"""objstore user on a node among others: every proxy's file says the same afterwards, or somebody says which does not."""
+"""objstore user on a node among others: every proxy's file says the same, or it is said which does not."""
 
 import pytest
 

@@ -93,19 +93,25 @@ def test_a_change_planned_for_another_version_is_a_conflict(etc):
     assert files(etc) == before
 
 
-def test_a_change_that_comes_while_another_is_reckoned_makes_it_a_conflict(etc, monkeypatch):
+class InBetween(Fs):
+    """Does something just before the lock is taken for the second time."""
+
+    def __init__(self, action):
+        super().__init__()
+        self._actions = [lambda: None, action]
+
+    def lock(self, path, timeout_s):
+        if self._actions:
+            self._actions.pop(0)()
+        return super().lock(path, timeout_s)
+
+
+def test_a_change_that_comes_while_another_is_reckoned_makes_it_a_conflict(etc):
     """The lock is not held while a plan is made: what was planned for is checked again before it is written."""
-    first, version = holder(etc), holder(etc).version()
-    decide = first._decide
-
-    def decided_late(*arguments):
-        decision = decide(*arguments)
-        holder(etc).apply(DrainNode(node(1)), version)
-        return decision
-
-    monkeypatch.setattr(first, "_decide", decided_late)
+    version = holder(etc).version()
+    other = InBetween(lambda: holder(etc).apply(DrainNode(node(1)), version))
     with pytest.raises(VersionConflict):
-        first.apply(ADD, version)
+        holder(etc, other).apply(ADD, version)
     assert check_whole(etc).version == version + 1
     assert node_counts(etc) == {4}
 
