@@ -128,6 +128,9 @@ class _Rounds:
                 self._due.set()
 
     def run(self, served: Agent) -> None:
+        # Whoever holds may be starting too, or be another by now.
+        with contextlib.suppress(DomainError):
+            self._pool.run(served.announce)
         while True:
             self._is_wanted, self._due = False, green.Future()
             self._round(served)

@@ -15,7 +15,7 @@ from pathlib import Path
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Admission, applicant_of
-from objstore.cluster.calls import ROUND_S, Calls, UserLine, user_line_of
+from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
@@ -64,6 +64,7 @@ class Agent:
         self.wake = wake
         self._users = users
         self._etc = directory.etc
+        self._calls = calls
         self._fs = fs
         self._clock = clock
         self._tokens = TokenStore(directory.etc, fs)
@@ -86,6 +87,18 @@ class Agent:
                 self._distribution.round()
             except NotHolder:  # Somebody took over meanwhile.
                 return
+
+    def announce(self) -> None:
+        """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody
+        holds, or somebody else; the next round will come all the same."""
+        if not self.membership.is_holder:
+            self._calls.announce(peer_of(self.membership.members.holding))
+
+    def greet(self, _: bytes) -> bytes:
+        """A node has announced itself."""
+        self.membership.require_holder()
+        self.wake()
+        return b""
 
     def join(self, body: bytes, address: str) -> bytes:
         """{"id", "secret"} of a token → the cluster's secrets. address: of the caller."""

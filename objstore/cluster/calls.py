@@ -90,6 +90,10 @@ class Calls:
             raise refusing(peer, answer)
         return answer.body
 
+    def announce(self, peer: Peer) -> None:
+        """Ask the holder for a round."""
+        self.body_of(peer, "POST", "/v1/here", timeout_s=self.round_s)
+
     # Rounds, by the holder
 
     def round(self, peer: Peer, facts: bytes) -> NodeState:

@@ -9,7 +9,7 @@ import pytest
 from objstore.cluster import joining
 from objstore.cluster.admission import address_of
 from objstore.cluster.changes import AddDrives, DrainNode, NewDrive, RemoveNode
-from objstore.cluster.channel import WrongCertificate
+from objstore.cluster.channel import ChannelError, WrongCertificate
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.drives import DriveError
 from objstore.cluster.holder import Holder, VersionConflict
@@ -67,6 +67,19 @@ def test_a_node_that_was_down_has_everything_when_it_is_back(agents):
     second.start()
     first.round()
     assert second.ring() == first.ring()
+
+
+def test_a_node_that_comes_back_announces_itself_and_the_holder_makes_a_round_at_once(agents):
+    first, second = agents.first(), agents.join("z2")
+    woken = []
+    first.agent.wake = lambda: woken.append(True)
+    agents.blocking(second.agent.announce)
+    assert woken
+    agents.blocking(first.agent.announce)
+    assert len(woken) == 1
+    first.stop()
+    with pytest.raises(ChannelError, match="refused"):
+        agents.blocking(second.agent.announce)
 
 
 def test_a_node_without_a_proxy_needs_no_file_of_one(agents):
