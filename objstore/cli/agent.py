@@ -67,7 +67,9 @@ def addresses(directory: ClusterDirectory) -> frozenset[str]:
 
 
 def serve(directory: ClusterDirectory, worker: Worker) -> None:
-    """Run in the child until the supervisor asks it to stop. Raises CannotStart."""
+    """Run in the child until the supervisor asks it to stop. Raises CannotStart.
+
+    Nothing is made green here but what waits for the hub: native threads may use sockets, and log."""
     logs.log_to_file(directory.log_file(ROLE, worker.program.node))
     rounds = _Rounds(green.ThreadPool(_THREADS), partial(_admit_to_rsync, directory))
     try:
@@ -131,12 +133,15 @@ class _Rounds:
         # Whoever holds may be starting too, or be another by now.
         with contextlib.suppress(DomainError):
             self._pool.run(served.announce)
+        is_again = False
         while True:
             self._is_wanted, self._due = False, green.Future()
-            self._round(served)
+            # What a round has found out reaches all nodes with the next: that comes at once, but never twice.
+            is_again = self._round(served) and not is_again
             self._tell_addresses(served)
-            with contextlib.suppress(green.TimedOut):
-                self._due.wait(ROUND_EVERY_S)
+            if not is_again:
+                with contextlib.suppress(green.TimedOut):
+                    self._due.wait(ROUND_EVERY_S)
 
     def _tell_addresses(self, served: Agent) -> None:
         addresses = served.membership.members.addresses()
@@ -147,10 +152,12 @@ class _Rounds:
             except (OSError, ConfigError) as error:
                 _log.error("rsync does not admit the nodes there are now: %s", error)
 
-    def _round(self, served: Agent) -> None:
+    def _round(self, served: Agent) -> bool:
+        """Whether there is news."""
         try:
-            self._pool.run(served.round)
+            return self._pool.run(served.round)
         except (DomainError, OSError) as error:
             _log.error("the round failed: %s", error)
         except Exception:  # The boundary of a round: the next one may go better.
             _log.exception("the round failed")
+        return False

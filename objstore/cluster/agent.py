@@ -80,13 +80,17 @@ class Agent:
 
     # Of the holder
 
-    def round(self) -> None:
-        """The holder's round; nothing on other nodes. Raises OSError and DomainError of own files."""
-        if self.membership.is_holder:
-            try:
-                self._distribution.round()
-            except NotHolder:  # Somebody took over meanwhile.
-                return
+    def round(self) -> bool:
+        """The holder's round; nothing on other nodes. True: there is news that nodes asked first have not heard. Raises
+        OSError and DomainError of own files."""
+        if not self.membership.is_holder:
+            return False
+        before = self._distribution.problems()
+        try:
+            self._distribution.round()
+        except NotHolder:  # Somebody took over meanwhile.
+            return False
+        return self._distribution.problems() != before
 
     def announce(self) -> None:
         """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody

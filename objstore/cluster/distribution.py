@@ -116,6 +116,10 @@ class Distribution:
                 self._heard[node.id] = heard
             return self.facts()
 
+    def problems(self) -> dict[str, str]:
+        """Node id → why it has not what it should have, as of the last round."""
+        return {node_id: heard.problem for node_id, heard in self._heard.items()}
+
     def facts(self) -> ClusterFacts:
         """As of the last round; the holder's own files as they are now."""
         members = self._membership.members

@@ -83,6 +83,8 @@ class Succession:
         members, files = _handed_over(answer, f"{peer}: handover")
         if members.holder != self._membership.node_id:
             raise NotHolder(f"{before.name} has handed the builders to {members.holding.name}")
+        # Before anything is replaced: whether they may be believed at all.
+        self._membership.is_news(members)
         self._write(files)
         self._membership.adopt(members)
         return f"the ring builders came from {before.name}"

@@ -238,6 +238,16 @@ def test_a_ring_that_was_cut_or_lost_is_brought_again(agents):
     assert second.ring() == first.ring() and second.ring("account") == first.ring("account")
 
 
+def test_a_round_says_whether_there_is_news_for_those_it_asked_first(agents):
+    first, second = agents.first(), agents.join("z2")
+    first.round()
+    assert agents.blocking(first.agent.round) is False
+    second.stop()
+    assert [agents.blocking(first.agent.round) for _ in range(2)] == [True, False]
+    second.start()
+    assert [agents.blocking(first.agent.round) for _ in range(2)] == [True, False]
+
+
 def test_every_node_hears_how_the_others_are(agents):
     first, second = agents.first(), agents.join("z2")
     third = agents.join("z3")
