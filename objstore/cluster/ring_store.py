@@ -187,7 +187,8 @@ class RingStore:
                 self._fs.sync_directory(str(self.etc))
             self._fs.rename(str(pending / name), str(self.etc / name))
         self._fs.sync_directory(str(self.etc))
-        self._fs.remove_directory(str(pending))
+        # With what a file system may have left of a move that the power cut in two: second names of what is in place.
+        self._remove(pending)
 
     def _remove(self, directory: Path) -> None:
         if directory.is_dir():

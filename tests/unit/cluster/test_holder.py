@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import threading
 
@@ -219,6 +220,18 @@ def test_a_crash_in_the_repair_is_repaired_too(tmp_path):
             Holder(etc, RecordingFs(stop_after=point), SimClock()).version()
         assert holder(etc).version() == 2
         check_whole(etc, TWO)
+
+
+def test_a_move_that_a_power_cut_left_with_two_names_is_repaired(etc):
+    """Renaming one name of a file over another name of the same file does nothing and says it was done."""
+    held = holder(etc)
+    held.version()
+    pending = etc / ".rings.pending"
+    pending.mkdir()
+    os.link(etc / "object.builder", pending / "object.builder")
+    assert holder(etc).version() == 1
+    assert not pending.exists()
+    check_whole(etc)
 
 
 def test_rings_are_durable_before_the_manifest_names_them(tmp_path):
