@@ -143,9 +143,14 @@ class RingStore:
         self._move_into_place()
         return new
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a change was decided and is not in place."""
+        return (self.etc / _PENDING).is_dir()
+
     def recover(self) -> None:
         """Repair what a crash left: before anything else is read."""
-        if (self.etc / _PENDING).is_dir():
+        if self.is_interrupted:
             self._move_into_place()
         self._remove(self.etc / _NEXT)
 
