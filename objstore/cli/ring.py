@@ -147,7 +147,7 @@ def _rebuild(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) ->
         if not terminal.confirm(question):
             terminal.say("nothing was changed")
             return FAILED
-    with said():
+    with said(f"objstore ring status {rings.directory.root}"):
         found = Holder(rings.directory.etc).rebuild_from_rings(arguments.min_part_hours)
     if arguments.json:
         terminal.say(json.dumps({"version": found.version}, indent=2))

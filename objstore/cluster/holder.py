@@ -90,6 +90,12 @@ class Holder:
         self._seen: tuple[object, ...] | None = None
         self._manifest = Manifest()
 
+    def repair(self) -> None:
+        """Finish a change that a crash interrupted, if there is one; otherwise nothing is touched."""
+        if self._store.is_interrupted:
+            with self._locked():
+                self._store.recover()
+
     def version(self) -> int:
         """Of the rings as they are."""
         with self._opened() as manifest:

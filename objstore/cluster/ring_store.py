@@ -143,9 +143,14 @@ class RingStore:
         self._move_into_place()
         return new
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a change was decided and is not in place."""
+        return (self.etc / _PENDING).is_dir()
+
     def recover(self) -> None:
         """Repair what a crash left: before anything else is read."""
-        if (self.etc / _PENDING).is_dir():
+        if self.is_interrupted:
             self._move_into_place()
         self._remove(self.etc / _NEXT)
 
@@ -187,7 +192,8 @@ class RingStore:
                 self._fs.sync_directory(str(self.etc))
             self._fs.rename(str(pending / name), str(self.etc / name))
         self._fs.sync_directory(str(self.etc))
-        self._fs.remove_directory(str(pending))
+        # With what a file system may have left of a move that the power cut in two: second names of what is in place.
+        self._remove(pending)
 
     def _remove(self, directory: Path) -> None:
         if directory.is_dir():

@@ -1,5 +1,7 @@
 """objstore drive, node drain|remove and ring: plan first, then a question, then the rings; on directories that rest."""
 
+import argparse
+import errno
 import io
 import json
 import shutil
@@ -7,9 +9,14 @@ import shutil
 import pytest
 
 from objstore.cli.ring_builder import main as ring_builder
-from objstore.cli.ring_session import Rings
-from objstore.cli.terminal import Terminal
+from objstore.cli.ring_session import Rings, carry_out
+from objstore.cli.terminal import CommandError, Terminal
+from objstore.cluster.change_plan import ChangePlan
+from objstore.cluster.changes import Continue
+from objstore.cluster.channel import ChannelError
+from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.holder import VersionConflict
 from objstore.ring.fileformat import load
 from tests.support.cluster import objstore
 
@@ -203,6 +210,50 @@ def test_a_node_with_rings_of_its_own_is_named(root):
     code, output, _ = objstore("ring", "status", root, "--json")
     assert code == 1
     assert {ring["ring"]: ring["differs"] for ring in json.loads(output)["rings"]}["object"] == ["n2"]
+
+
+class Breaking:
+    """A planner whose holder breaks off in the middle of a change."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def version(self):
+        return 1
+
+    def plan(self, change, usage=None):
+        return ChangePlan(1, ())
+
+    def apply(self, change, expected_version, usage=None):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ChannelError("10.0.0.1:6199 does not answer"), "it may have been done or not; see: objstore ring status"),
+        (OSError(errno.ENOSPC, "No space left on device"), "it may have been done or not; see: objstore ring status"),
+        (VersionConflict(1, 2), "nothing was changed"),
+        (ChangeRefused("no"), "refused: no"),
+    ],
+)
+def test_a_change_that_breaks_off_is_not_called_undone(root, error, said):
+    class Remote(Rings):
+        def planner(self):
+            return Breaking(error)
+
+    arguments = argparse.Namespace(yes=True, plan=False, json=False, rate=50.0)
+    terminal = Terminal(io.StringIO(), io.StringIO(), {})
+    with pytest.raises(CommandError) as raised:
+        carry_out(Remote(ClusterDirectory(root)), Continue(), arguments, terminal)
+    assert any(said in line for line in raised.value.lines)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "fast"])
+def test_a_rate_that_is_none_is_wrong_usage(root, rate, capsys):
+    with pytest.raises(SystemExit) as raised:
+        objstore("drive", "add", root, "n2", "d2", "--plan", "--rate", rate)
+    assert raised.value.code == 2
 
 
 class Console(io.StringIO):

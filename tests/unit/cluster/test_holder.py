@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import threading
 
@@ -219,6 +220,30 @@ def test_a_crash_in_the_repair_is_repaired_too(tmp_path):
             Holder(etc, RecordingFs(stop_after=point), SimClock()).version()
         assert holder(etc).version() == 2
         check_whole(etc, TWO)
+
+
+def test_a_start_finishes_what_a_crash_interrupted_and_touches_nothing_else(tmp_path):
+    _, events = events_of_a_change(tmp_path / "whole")
+    decided = max(index for index, event in enumerate(events) if event[0] == "rename" and event[2].endswith(".pending"))
+    etc = cut_at(tmp_path / "cut", decided + 1, make_etc(tmp_path / "template", TWO))
+    holder(etc).repair()
+    assert check_whole(etc, TWO).version == 2
+    fresh = make_etc(tmp_path / "fresh", TWO)
+    before = sorted(fresh.iterdir())
+    holder(fresh).repair()
+    assert sorted(fresh.iterdir()) == before
+
+
+def test_a_move_that_a_power_cut_left_with_two_names_is_repaired(etc):
+    """Renaming one name of a file over another name of the same file does nothing and says it was done."""
+    held = holder(etc)
+    held.version()
+    pending = etc / ".rings.pending"
+    pending.mkdir()
+    os.link(etc / "object.builder", pending / "object.builder")
+    assert holder(etc).version() == 1
+    assert not pending.exists()
+    check_whole(etc)
 
 
 def test_rings_are_durable_before_the_manifest_names_them(tmp_path):
