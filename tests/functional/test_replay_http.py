@@ -23,7 +23,9 @@ def target(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
     cluster.configure("app:proxy-server", "account_autocreate", "true")
     cluster.configure("app:proxy-server", "allow_account_management", "true")
-    pipeline = cluster.setting("pipeline:main", "pipeline").replace("tempurl", "crossdomain domain_remap tempurl")
+    pipeline = cluster.setting("pipeline:main", "pipeline").replace(
+        "listing_formats", "crossdomain domain_remap listing_formats"
+    )
     cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
     for name in ("crossdomain", "domain_remap"):
         cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
