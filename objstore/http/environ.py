@@ -5,7 +5,7 @@ Middleware never imports the proxy: what it needs of it stands here. Keys are mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -33,6 +33,8 @@ ACL = "objstore.acl"
 """The ACL text that applies, set just before AUTHORIZE is called; None when there is none."""
 INFO = "objstore.info"
 """InfoService."""
+DELETIONS = "objstore.deletions"
+"""DeletionService."""
 CACHE = "objstore.cache"
 """CacheService; absent when no cache filter is configured."""
 SOURCE = "objstore.source"
@@ -41,6 +43,8 @@ FINISH = "objstore.finish"
 """list of Finish callbacks; the server calls them when the response is out or has failed."""
 PATH = "objstore.path"
 """(PATH_INFO, ClientPath | None): the parse of client_path_of, valid while PATH_INFO is the same text."""
+CONTENT_TYPE_PARAMETERS = "objstore.content_type_parameters"
+"""What a filter has the proxy add to an object's content type, such as `;swift_bytes=5`: no client may say that."""
 REMOTE_USER = "REMOTE_USER"
 RAW_TARGET = "objstore.raw_target"
 """The request target exactly as it came, as a WSGI string."""
@@ -70,6 +74,14 @@ class InfoService(Protocol):
     def account(self, environ: Environ, account: str) -> AccountInfo: ...
 
     def container(self, environ: Environ, account: str, container: str) -> ContainerInfo: ...
+
+
+class DeletionService(Protocol):
+    """What the expirer is to delete."""
+
+    def delete_later(self, environ: Environ, account: str, container: str, objects: Sequence[str]) -> bool:
+        """Queue objects as they are now; whether a quorum of the queue's servers has every entry. Nobody is asked
+        whether the client may delete them."""
 
 
 class CacheService(Protocol):

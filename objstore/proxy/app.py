@@ -18,16 +18,17 @@ from objstore.config.inifile import read_ini
 from objstore.config.settings import reads
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
 from objstore.core.names import ClientPath
+from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import INFO, Environ, StartResponse
+from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
 from objstore.proxy import discovery
-from objstore.proxy.access import denial
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
 from objstore.proxy.containers import Containers
+from objstore.proxy.deletions import Deletions
 from objstore.proxy.info import Infos
 from objstore.proxy.objects_read import ObjectReads
 from objstore.proxy.objects_write import ObjectWrites
@@ -47,6 +48,7 @@ class ProxyApp:
         self._services = services
         self._settings = services.settings
         self.infos = Infos(services)
+        self._deletions = Deletions(services)
         self._discovery = discovery.Discovery(services.settings, services.clock)
         accounts = Accounts(services, self.infos)
         containers = Containers(services, self.infos, accounts)
@@ -78,6 +80,7 @@ class ProxyApp:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ[INFO] = self.infos
+        environ[DELETIONS] = self._deletions
         request = Request(environ)
         response = self._guarded(request)
         if request.method == "HEAD":

@@ -10,12 +10,12 @@ from objstore.core.errors import BadRequest
 from objstore.core.headers import environ_key, title
 from objstore.core.names import ClientPath
 from objstore.core.policy import Policy
+from objstore.http.access import denial, is_owner
 from objstore.http.environ import RESELLER, Environ
 from objstore.http.request import Request
 from objstore.http.response import Response, page, plain
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest
-from objstore.proxy.access import denial, is_owner
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import failure, write_answer
 from objstore.proxy.headers import OWNER_HEADERS, kept_headers, trace_headers, without
