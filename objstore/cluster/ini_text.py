@@ -43,7 +43,7 @@ swift_dir = %(here)s
 
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy
-    proxy-logging proxy-server
+    slo dlo versioned_writes symlink proxy-logging proxy-server
 
 [app:proxy-server]
 use = egg:objstore#proxy
@@ -76,6 +76,18 @@ use = egg:objstore#listing_formats
 
 [filter:copy]
 use = egg:objstore#copy
+
+[filter:slo]
+use = egg:objstore#slo
+
+[filter:dlo]
+use = egg:objstore#dlo
+
+[filter:versioned_writes]
+use = egg:objstore#versioned_writes
+
+[filter:symlink]
+use = egg:objstore#symlink
 """
 
 _SERVER_CONF = """\

@@ -29,6 +29,10 @@ _PROXY_FILTERS = (
     ("listing_formats", "listing_formats"),
     ("tempauth", "tempauth"),
     ("copy", "copy"),
+    ("slo", "slo"),
+    ("dlo", "dlo"),
+    ("versioned_writes", "versioned_writes"),
+    ("symlink", "symlink"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
