@@ -18,7 +18,7 @@ from objstore.middleware.segments.piece import Part, Piece
 from objstore.runtime import green
 
 AHEAD_COUNT = 8
-AHEAD_BYTES = 1 << 20
+AHEAD_BYTES = 4 << 20
 _CERTAIN_BYTES = 1 << 16
 """Failures of segments that begin within so many bytes are known before the answer begins, and get a status."""
 
