@@ -33,8 +33,8 @@ def test_a_complete_pipeline_is_left_alone():
         ),
         (
             "catch_errors proxy-logging cache tempauth proxy-logging proxy-server",
-            "catch_errors gatekeeper proxy-logging cache listing_formats tempauth copy slo dlo versioned_writes symlink "
-            "proxy-logging proxy-server",
+            "catch_errors gatekeeper proxy-logging cache listing_formats tempauth copy slo dlo versioned_writes "
+            "symlink proxy-logging proxy-server",
         ),
     ],
 )
