@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.core.headers import environ_key
 from objstore.core.names import quoted, text_of
 from objstore.http import environ as keys
-from objstore.http.environ import DeletionService, Environ, InfoService, WSGIApp
+from objstore.http.environ import Environ, WSGIApp
 
 _NOT_INHERITED = frozenset(
     {
@@ -239,20 +239,3 @@ def call(app: WSGIApp, environ: Environ) -> SubResponse:
         pieces = iter(body)
         body = _Resumed(next(pieces, None), pieces, body)
     return SubResponse(head[0], head[1], cast(Iterable[bytes], body))
-
-
-class ProxyServices(NamedTuple):
-    """What the proxy at the end of a pipeline offers to filters."""
-
-    info: InfoService
-    deletions: DeletionService
-
-
-def proxy_services(app: WSGIApp, environ: Environ) -> ProxyServices:
-    """The services of the proxy below `app`. It leaves them in every environ that reaches it; one that has not been
-    there yet is preceded by a request that costs no I/O."""
-    if keys.INFO not in environ:
-        probe = child_environ(environ, "OPTIONS", "/info", source="SERVICES", authorized=True)
-        call(app, probe).discard()
-        environ[keys.INFO], environ[keys.DELETIONS] = probe[keys.INFO], probe.get(keys.DELETIONS)
-    return ProxyServices(environ[keys.INFO], environ[keys.DELETIONS])

@@ -1,51 +1,90 @@
-"""The report that ends a request which does many things: PUT of a large manifest, deletion of segments. Pure.
+"""What a bulk operation answers: counts, the real status, and what went wrong with which name, in three formats. Pure.
 
-    text   `Name: value` lines sorted by name, `Errors:`, then a line `name, status` for each
-    json   {…, "Errors": [[name, status], …]}
-    xml    <root>, an element per value, <errors> with an <object> each
+    {"Number Deleted": 2, "Number Not Found": 0, "Response Status": "400 Bad Request", "Response Body": "",
+     "Errors": [["c/o", "403 Forbidden"]]}
 
-Source: features A4.1, A4.2, A4.5, A5.2; http vectors slo-*, bulk-*.
+Source: features A4.1, A4.5, A5.5, A5.6; Swift API guide, "Bulk operations".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from xml.sax.saxutils import escape
 
 from objstore.core.accept import best_match
 from objstore.core.errors import BadRequest
+from objstore.http.environ import Environ
+from objstore.http.status import HTTPStatus, status_line
 
-TEXT, JSON = "text/plain", "application/json"
-_OFFERED = (TEXT, JSON, "application/xml", "text/xml")
-Failures = Sequence[tuple[str, str]]
+TEXT, JSON, XML = "text/plain", "application/json", "application/xml"
+_OFFERED = (TEXT, JSON, XML, "text/xml")
 
 
-def report_type(accept: str | None) -> str:
-    """The media type for an Accept header; text where none of ours is wanted."""
+class Report:
+    """counts: what is counted, by the name it has in the report. root: the element of the XML form."""
+
+    def __init__(self, root: str, *counts: str) -> None:
+        self._root = root
+        self.counts = dict.fromkeys(counts, 0)
+        self.facts: dict[str, str] = {}
+        """What else there is to tell, by name."""
+        self.errors: list[tuple[str, str]] = []
+        self.status = status_line(HTTPStatus.OK)
+        self.body = ""
+
+    def fail(self, status: int, why: str) -> None:
+        """Give the whole operation up."""
+        self.status, self.body = status_line(status), why
+
+    def render(self, type_: str) -> bytes:
+        facts: dict[str, object] = {
+            **self.counts,
+            **self.facts,
+            "Response Status": self.status,
+            "Response Body": self.body,
+        }
+        return _RENDER[type_](self._root, facts, self.errors).encode("utf-8", "replace")
+
+    def render_errors(self, type_: str) -> bytes:
+        """The errors alone: of an answer whose own status says the rest."""
+        return _RENDER[type_](self._root, {}, self.errors).encode("utf-8", "replace")
+
+
+def report_type(environ: Environ) -> str | None:
+    """The format the client likes best; None when it likes none."""
     try:
-        return best_match(accept or "", _OFFERED) or TEXT
+        return best_match(environ.get("HTTP_ACCEPT", ""), _OFFERED)
     except BadRequest:
-        return TEXT
+        return None
 
 
-def report(type_: str, root: str, facts: Mapping[str, str | int], failures: Failures) -> bytes:
-    """failures: (name as it stands in a path, what happened)."""
-    if type_ == JSON:
-        return json.dumps({**facts, "Errors": [list(pair) for pair in failures]}).encode()
-    if type_ == TEXT:
-        lines = [f"{name}: {facts[name]}\n" for name in sorted(facts)]
-        lines += ["Errors:\n", *(f"{name}, {status}\n" for name, status in failures)]
-        return "".join(lines).encode("utf-8", "replace")
-    return _xml(root, facts, failures).encode("utf-8", "replace")
+def _text(root: str, facts: dict[str, object], errors: list[tuple[str, str]]) -> str:
+    lines = [f"{name}: {facts[name]}\n" for name in sorted(facts)]
+    return "".join([*lines, "Errors:\n", *(f"{name}, {status}\n" for name, status in errors)])
 
 
-def _xml(root: str, facts: Mapping[str, str | int], failures: Failures) -> str:
-    lines = [f"<{root}>\n"]
-    for name in sorted(facts):
-        tag = name.replace(" ", "_").lower()
-        lines.append(f"<{tag}>{escape(str(facts[name]))}</{tag}>\n")
-    lines.append("<errors>\n")
-    for name, status in failures:
-        lines.append(f"<object><name>{escape(name)}</name><status>{escape(status)}</status></object>\n")
-    return "".join([*lines, "</errors>\n", f"</{root}>\n"])
+def _json(root: str, facts: dict[str, object], errors: list[tuple[str, str]]) -> str:
+    return json.dumps({**facts, "Errors": errors})
+
+
+def _xml(root: str, facts: dict[str, object], errors: list[tuple[str, str]]) -> str:
+    rows = [f"<{_tag(name)}>{escape(str(facts[name]))}</{_tag(name)}>\n" for name in sorted(facts)]
+    failed = [
+        f"<object><name>{escape(name)}</name><status>{escape(status)}</status></object>\n" for name, status in errors
+    ]
+    inside = "".join([*rows, "<errors>\n", *failed, "</errors>\n"])
+    # The declaration may only stand first: blanks that keep the connection alive go before a body without one.
+    return f"<{root}>\n{inside}</{root}>\n"
+
+
+def _tag(name: str) -> str:
+    return name.lower().replace(" ", "_")
+
+
+_RENDER: dict[str, Callable[[str, dict[str, object], list[tuple[str, str]]], str]] = {
+    TEXT: _text,
+    JSON: _json,
+    XML: _xml,
+    "text/xml": _xml,
+}

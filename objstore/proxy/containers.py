@@ -82,7 +82,13 @@ class Containers:
             headers.append(("X-Backend-Storage-Policy-Index", str(policy.index)))
         else:
             headers.append(("X-Backend-Storage-Policy-Default", str(self._services.cluster.policies.default.index)))
-        return self._write(request, account, container, headers)
+        response = self._write(request, account, container, headers)
+        if response.status == HTTPStatus.NOT_FOUND and self._services.settings.account_autocreate:
+            # The account exists, but not on most of its primaries: rings have just changed, and replication has not
+            # brought it yet. Made there empty, it is merged with what comes.
+            if self._accounts.create(environ, account):
+                response = self._write(request, account, container, headers)
+        return response
 
     def post(self, request: Request, path: ClientPath) -> Response:
         account, container = _names(path)

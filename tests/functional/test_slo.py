@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import http.client
 import json
 
 import pytest
 
-from tests.functional.site import md5
+from tests.functional.site import Site, etag_of, md5
 
 pytestmark = pytest.mark.cluster
 
@@ -15,11 +16,9 @@ WHOLE = b"".join(PARTS)
 
 
 @pytest.fixture(scope="module")
-def segments(target):
+def segments(swift):
     """(container, names of three objects in it)."""
-    from tests.functional.site import Site
-
-    site = Site(target)
+    site = Site(swift)
     container = site.container()
     for index, part in enumerate(PARTS):
         assert site.put(f"{container}/{index}", part).status == 201
@@ -27,11 +26,9 @@ def segments(target):
 
 
 @pytest.fixture(scope="module")
-def manifest(target, segments):
+def manifest(swift, segments):
     """A manifest of the three, of type x/y."""
-    from tests.functional.site import Site
-
-    reply = Site(target).put_manifest(
+    reply = Site(swift).put_manifest(
         f"{segments}/whole", [{"path": f"{segments}/{index}"} for index in range(3)], {"Content-Type": "x/y"}
     )
     assert reply.status == 201
@@ -92,23 +89,23 @@ def test_several_ranges_are_parts_of_one_body(site, manifest):
 def test_conditions_are_about_the_etag_of_the_whole(site, manifest, method, headers, status):
     reply = site.request(method, manifest, headers=headers)
     expected = 200 if method == "HEAD" and status == 206 else status
-    assert reply.status == expected and reply.etag == ETAG
+    assert reply.status == expected and etag_of(reply) == ETAG
 
 
 def test_what_a_large_object_shows(site, manifest):
     get, head = site.get(manifest), site.head(manifest)
-    assert get.body == WHOLE and get.etag == head.etag == ETAG
+    assert get.body == WHOLE and etag_of(get) == etag_of(head) == ETAG
     for reply in (get, head):
         assert reply.headers["content-length"] == "14" and reply.headers["content-type"] == "x/y"
         assert reply.headers["x-static-large-object"] == "True"
         assert reply.headers["accept-ranges"] == "bytes"
     raw = site.get(f"{manifest}?multipart-manifest=get")
-    assert md5(raw.body) == raw.etag == get.headers["x-manifest-etag"]
+    assert md5(raw.body) == etag_of(raw) == get.headers["x-manifest-etag"]
 
 
 def test_a_raw_manifest_can_be_put_again(site, manifest):
     raw = site.get(f"{manifest}?multipart-manifest=get&format=raw")
-    assert site.put(f"{manifest}-again?multipart-manifest=put", raw.body).etag == ETAG
+    assert etag_of(site.put(f"{manifest}-again?multipart-manifest=put", raw.body)) == ETAG
     assert site.get(f"{manifest}-again").body == WHOLE
 
 
@@ -184,7 +181,6 @@ def test_limits_of_a_manifest(site, segments):
     assert site.put_manifest(f"{segments}/most", [segment] * 1000).status == 201
     assert len(site.get(f"{segments}/most").body) == 2000
     assert site.put_manifest(f"{segments}/more", [segment] * 1001).status == 413
-    assert site.put(f"{segments}/long?multipart-manifest=put", b"[" + b" " * 8388608).status == 413
 
 
 def test_inline_data_does_not_count_against_the_limit(site, segments):
@@ -197,7 +193,7 @@ def test_inline_data_does_not_count_against_the_limit(site, segments):
 def test_ranges_of_segments_and_their_etag(site, segments):
     entries = [{"path": f"{segments}/1", "range": "1-2"}, {"path": f"{segments}/0", "range": "-1"}]
     reply = site.put_manifest(f"{segments}/ranged", entries)
-    assert reply.etag == md5(f"{md5(PARTS[1])}:1-2;{md5(PARTS[0])}:4-4;")
+    assert etag_of(reply) == md5(f"{md5(PARTS[1])}:1-2;{md5(PARTS[0])}:4-4;")
     assert site.get(f"{segments}/ranged").body == b"bba"
     assert site.get(f"{segments}/ranged", {"Range": "bytes=1-2"}).body == b"ba"
 
@@ -246,8 +242,9 @@ def test_a_segment_that_is_replaced_is_never_served(site):
     site.put(f"{c}/2", b"b" * 100_000)
     site.put_manifest(f"{c}/m", [{"path": f"{c}/1"}, {"path": f"{c}/2"}])
     site.put(f"{c}/2", b"X" * 100_000)
-    reply = site.get(f"{c}/m")
-    assert reply.status == 200 and reply.is_truncated and b"X" not in reply.body
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        site.get(f"{c}/m")
+    assert b"X" not in cut.value.partial
     site.put(f"{c}/1", b"X" * 100_000)
     assert site.get(f"{c}/m").status == 409
 
@@ -274,30 +271,30 @@ def test_delete_takes_nested_segments_along(site):
 
 
 def test_a_deletion_that_is_not_allowed_keeps_the_manifest(site):
-    c = site.container({"X-Container-Read": "test:tester3", "X-Container-Write": "test:tester3"})
-    s = site.container({"X-Container-Read": "test:tester3"})
+    c = site.container({"X-Container-Read": site.member, "X-Container-Write": site.member})
+    s = site.container({"X-Container-Read": site.member})
     site.put(f"{s}/1", b"a")
     site.put_manifest(f"{c}/m", [{"path": f"{s}/1"}])
     query = {"Accept": "application/json"}
-    reply = site.delete(f"{c}/m?multipart-manifest=delete", query, user="tester3")
+    reply = site.delete(f"{c}/m?multipart-manifest=delete", query, user="member")
     assert reply.json["Response Status"] == "400 Bad Request" and reply.json["Errors"] == [[f"{s}/1", "403 Forbidden"]]
     assert site.get(f"{c}/m").body == b"a"
-    assert site.delete(f"{c}/m?multipart-manifest=delete&async=on", query, user="tester3").status == 403
+    assert site.delete(f"{c}/m?multipart-manifest=delete&async=on", query, user="member").status == 403
     assert site.get(f"{c}/m").body == b"a"
 
 
-@pytest.mark.parametrize("user", [None, "tester3"])
+@pytest.mark.parametrize("user", ["anonymous", "member"])
 def test_reading_a_manifest_gives_no_right_to_its_segments(site, user):
-    c, s = site.container({"X-Container-Read": ".r:*,test:tester3"}), site.container()
+    c, s = site.container({"X-Container-Read": f".r:*,{site.member}"}), site.container()
     site.put(f"{s}/1", b"secret")
     site.put_manifest(f"{c}/m", [{"path": f"{s}/1"}])
-    reply = site.get(f"{c}/m", user=user, account=site.account())
+    reply = site.get(f"{c}/m", user=user)
     assert reply.status == 409 and b"secret" not in reply.body
 
 
 def test_a_manifest_cannot_look_into_what_its_writer_may_not_read(site):
-    c, s = site.container({"X-Container-Write": "test:tester3"}), site.container()
+    c, s = site.container({"X-Container-Write": site.member}), site.container()
     site.put(f"{s}/1", b"secret")
     body = json.dumps([{"path": f"{s}/1"}]).encode()
-    reply = site.put(f"{c}/m?multipart-manifest=put", body, {"Accept": "application/json"}, user="tester3")
+    reply = site.put(f"{c}/m?multipart-manifest=put", body, {"Accept": "application/json"}, user="member")
     assert reply.status == 400 and reply.json["Errors"] == [[f"{s}/1", "403 Forbidden"]]

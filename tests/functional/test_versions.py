@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.functional.site import md5
+from tests.functional.site import etag_of, md5
 
 pytestmark = pytest.mark.cluster
 
@@ -66,7 +66,7 @@ def test_suspended_writes_are_null_and_lose_no_version(site, kept):
     assert bodies == [b"four", b"three", b"one"]
 
 
-@pytest.mark.parametrize("id_", ["junk", "-1", "nan", "1e400", "\u0661", "1.2.3", "%00", "12345678901234567890123"])
+@pytest.mark.parametrize("id_", ["junk", "-1", "nan", "1e400", "%D9%A1", "1.2.3", "%00", "12345678901234567890123"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_an_id_that_is_none_is_refused_and_changes_nothing(site, method, id_):
     c = site.container({"X-Versions-Enabled": "true"})
@@ -106,14 +106,14 @@ def test_metadata_of_the_current_version_is_posted(site, kept):
 
 def test_whoever_may_not_write_makes_no_version(site):
     """CVE-2015-1856, and its like for a PUT: nothing is done with the system's rights before the client's are asked."""
-    c = site.container({"X-Versions-Enabled": "true", "X-Container-Read": "test:tester3,.rlistings"})
+    c = site.container({"X-Versions-Enabled": "true", "X-Container-Read": f"{site.member},.rlistings"})
     current = site.put(f"{c}/o", b"one").headers[ID]
     for method in ("PUT", "DELETE"):
         for query in ("", f"?version-id={current}"):
-            assert site.request(method, f"{c}/o{query}", user="tester3").status == 403
-            assert site.request(method, f"{c}/o{query}", user=None).status == 401
+            assert site.request(method, f"{c}/o{query}", user="member").status == 403
+            assert site.request(method, f"{c}/o{query}", user="anonymous").status == 401
     assert versions(site, c) == [("o", current, True)]
-    assert site.get(f"{c}/o", user="tester3").body == b"one"
+    assert site.get(f"{c}/o", user="member").body == b"one"
 
 
 def test_a_container_with_versions_is_not_removed(site, kept):
@@ -149,7 +149,7 @@ def test_the_hidden_container_is_hidden(site, kept):
         ("&reverse=true&end_marker=a", "ccbb"),
     ],
 )
-def test_pages_of_versions(site, target, query, names):
+def test_pages_of_versions(site, query, names):
     c = site.container({"X-Versions-Enabled": "true"})
     for name in "abc":
         site.put(f"{c}/{name}", b"1")
@@ -210,13 +210,13 @@ def test_a_dynamic_large_object_that_is_overwritten_comes_back_as_one(site):
 
 def test_reading_rights_do_not_delete_a_version(site):
     """CVE-2015-1856."""
-    v = site.container({"X-Container-Read": ".r:*,.rlistings,test:tester3"})
-    c = site.container({"X-Versions-Location": v[1:], "X-Container-Read": ".r:*,.rlistings,test:tester3"})
+    v = site.container({"X-Container-Read": f".r:*,.rlistings,{site.member}"})
+    c = site.container({"X-Versions-Location": v[1:], "X-Container-Read": f".r:*,.rlistings,{site.member}"})
     site.put(f"{c}/o", b"one")
     site.put(f"{c}/o", b"two")
-    for user in (None, "tester3"):
-        assert site.delete(f"{c}/o", user=user, account=site.account()).status in (401, 403)
-        assert site.put(f"{c}/o", b"three", user=user, account=site.account()).status in (401, 403)
+    for user in ("anonymous", "member"):
+        assert site.delete(f"{c}/o", user=user).status in (401, 403)
+        assert site.put(f"{c}/o", b"three", user=user).status in (401, 403)
     assert site.get(f"{c}/o").body == b"two" and len(site.listing(v)) == 1
 
 
@@ -274,7 +274,7 @@ def test_a_link_to_a_large_object_in_another_container_is_copied_as_data(site):
     site.put(f"{c}/l", b"", {"X-Symlink-Target": f"{s[1:]}/m"})
     assert site.copy(f"{c}/l", f"{c}/flat").status == 201
     flat = site.get(f"{c}/flat")
-    assert flat.body == b"aaaaaaa" and flat.etag == md5("aaaaaaa") and "x-static-large-object" not in flat.headers
+    assert flat.body == b"aaaaaaa" and etag_of(flat) == md5("aaaaaaa") and "x-static-large-object" not in flat.headers
 
 
 def test_a_copy_of_a_version(site, kept):

@@ -8,35 +8,27 @@ Source: feature A4.5; formats 4.15, 8.2.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from objstore.core.names import ClientPath, quoted, wsgi_of
+from objstore.http import environ as keys
 from objstore.http.access import denial
-from objstore.http.environ import Environ, StartResponse, WSGIApp
+from objstore.http.environ import DeletionService, Environ, InfoService, StartResponse, WSGIApp
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus, reason, status_line
-from objstore.http.subrequest import call, child_environ, proxy_services
-from objstore.middleware.bulk_report import report, report_type
+from objstore.http.subrequest import call, child_environ
+from objstore.middleware.bulk_report import TEXT, Report, report_type
+from objstore.middleware.heartbeat import HeartbeatBody
 from objstore.middleware.slo.headers import is_manifest
 from objstore.middleware.slo.manifest import BrokenManifest, Manifest
 from objstore.middleware.slo.settings import DEPTH_MAX, STORED_BYTES_MAX, SloSettings
-from objstore.runtime import green
 from objstore.runtime.several import several
 
 _log = logging.getLogger("objstore.slo")
 _ROOT = "delete"
+_DELETED, _MISSING = "Number Deleted", "Number Not Found"
 _ERRORS_SHOWN = 1000
-
-
-@dataclass(slots=True)
-class _Tally:
-    deleted: int = 0
-    missing: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    status: int = HTTPStatus.OK
-    text: str = ""
 
 
 class Unreadable(Exception):
@@ -55,9 +47,10 @@ class SloDelete:
         self._settings = settings
 
     def __call__(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
-        type_ = report_type(environ.get("HTTP_ACCEPT"))
+        type_ = report_type(environ) or TEXT
         start_response(status_line(HTTPStatus.OK), [("Content-Type", type_)])
-        return _Deletion(lambda: self._delete(environ, path), type_, self._settings.yield_frequency)
+        work = lambda: self._report(environ, path).render(type_)  # noqa: E731
+        return HeartbeatBody(work, first=b"", interval_s=self._settings.yield_frequency)
 
     def leave_to_expirer(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
         """async=on: entries for all segments in the expirer's queue, then the manifest goes."""
@@ -81,38 +74,46 @@ class SloDelete:
             return page(HTTPStatus.BAD_REQUEST, why)
         (container,) = containers
         child = child_environ(environ, "DELETE", _path(path, f"/{container}"), source="SLO")
-        services = proxy_services(self._app, child)
         assert path.account is not None
-        info = services.info.container(child, path.account, container)
+        infos: InfoService = environ[keys.INFO]
+        deletions: DeletionService = environ[keys.DELETIONS]
+        info = infos.container(child, path.account, container)
         # What the expirer deletes it deletes with nobody's rights: the client's are asked here, as for each segment.
         child["PATH_INFO"] = _path(path, segments[0].name)
         denied = denial(Request(child), info.write_acl)
         if denied is not None:
             return denied
         names = list(dict.fromkeys(segment.name.split("/", 2)[2] for segment in segments))
-        if not services.deletions.delete_later(child, path.account, container, names):
+        if not deletions.delete_later(child, path.account, container, names):
             return page(HTTPStatus.SERVICE_UNAVAILABLE, "The segments could not be queued for deletion; try again.")
         return None
 
-    def _delete(self, environ: Environ, path: ClientPath) -> _Tally:
-        tally = _Tally()
+    def _report(self, environ: Environ, path: ClientPath) -> Report:
+        report = Report(_ROOT, _DELETED, _MISSING)
+        try:
+            self._delete(environ, path, report)
+        except Exception:  # The request boundary: 200 has been sent, and catch_errors is past.
+            _log.exception("a static large object could not be deleted")
+            report.fail(HTTPStatus.INTERNAL_SERVER_ERROR, reason(HTTPStatus.INTERNAL_SERVER_ERROR))
+        return report
+
+    def _delete(self, environ: Environ, path: ClientPath, report: Report) -> None:
         own_name = f"/{path.container}/{path.obj}"
         version = _version_query(environ)
         try:
             names = self.segment_names(environ, path, own_name, version)
         except Unreadable as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                tally.missing = 1
-                return tally
-            tally.status = error.status
-            tally.failures.append((quoted(error.name), error.why))
-            return tally
-        several(self._settings.delete_concurrency, lambda name: self._remove(environ, path, name, "", tally), names)
-        if not tally.failures:
-            self._remove(environ, path, own_name, version, tally)
-        if tally.failures:
-            tally.status = HTTPStatus.BAD_REQUEST
-        return tally
+                report.counts[_MISSING] = 1
+                return
+            report.fail(error.status, "")
+            report.errors.append((quoted(error.name), error.why))
+            return
+        several(self._settings.delete_concurrency, lambda name: self._remove(environ, path, name, "", report), names)
+        if not report.errors:
+            self._remove(environ, path, own_name, version, report)
+        if report.errors:
+            report.fail(HTTPStatus.BAD_REQUEST, "")
 
     def segment_names(self, environ: Environ, path: ClientPath, name: str, version: str = "") -> list[str]:
         """Every object that the manifest and those within it name, each once, inner manifests after what they name.
@@ -153,63 +154,17 @@ class SloDelete:
         except BrokenManifest as error:
             raise Unreadable(name, HTTPStatus.CONFLICT, str(error)) from None
 
-    def _remove(self, environ: Environ, path: ClientPath, name: str, version: str, tally: _Tally) -> None:
+    def _remove(self, environ: Environ, path: ClientPath, name: str, version: str, report: Report) -> None:
         child = child_environ(environ, "DELETE", _path(path, name), source="SLO", query=version)
         child["CONTENT_LENGTH"] = "0"
         answer = call(self._app, child)
         answer.discard()
         if answer.is_success:
-            tally.deleted += 1
+            report.counts[_DELETED] += 1
         elif answer.status == HTTPStatus.NOT_FOUND:
-            tally.missing += 1
-        elif len(tally.failures) < _ERRORS_SHOWN:
-            tally.failures.append((quoted(name), answer.status_line))
-
-
-class _Deletion:
-    """The body of the answer: blanks while the deletion runs, then its report."""
-
-    def __init__(self, delete: Callable[[], _Tally], type_: str, interval_s: float) -> None:
-        self._delete = delete
-        self._type = type_
-        self._interval_s = interval_s
-        self._done = green.Future()
-        self._task: green.Task | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._task = green.spawn(self._run)
-        separator = b""
-        while True:
-            try:
-                self._done.wait(self._interval_s)
-                break
-            except green.TimedOut:
-                separator = b"\r\n\r\n"
-                yield b" "
-        yield separator + self._report(self._task.join())
-
-    def close(self) -> None:
-        """The client left. What is not deleted stays, and so does the manifest: it can be asked for again."""
-        if self._task is not None and not self._task.is_done:
-            self._task.kill()
-
-    def _run(self) -> _Tally:
-        try:
-            return self._delete()
-        except Exception:  # The request boundary: 200 has been sent, and catch_errors is past.
-            _log.exception("a static large object could not be deleted")
-            return _Tally(status=HTTPStatus.INTERNAL_SERVER_ERROR, text=reason(HTTPStatus.INTERNAL_SERVER_ERROR))
-        finally:
-            self._done.set()
-
-    def _report(self, tally: _Tally) -> bytes:
-        facts: dict[str, str | int] = {
-            "Response Status": status_line(tally.status),
-            "Response Body": tally.text,
-            "Number Deleted": tally.deleted,
-            "Number Not Found": tally.missing,
-        }
-        return report(self._type, _ROOT, facts, tally.failures)
+            report.counts[_MISSING] += 1
+        elif len(report.errors) < _ERRORS_SHOWN:
+            report.errors.append((quoted(name), answer.status_line))
 
 
 def _path(path: ClientPath, name: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from objstore.core import ranges
-from objstore.core.errors import BadRequest, BodyTooLarge
+from objstore.core.errors import BodyTooLarge
 from objstore.core.headers import environ_key, is_true
 from objstore.core.names import ClientPath, quoted, wsgi_of
 from objstore.core.row_etag import joined
@@ -25,12 +25,12 @@ from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus, is_success, reason, status_line
 from objstore.http.subrequest import BytesInput, call, child_environ
-from objstore.middleware.bulk_report import Failures, report, report_type
+from objstore.middleware.bulk_report import TEXT, Report, report_type
+from objstore.middleware.heartbeat import HeartbeatBody
 from objstore.middleware.slo.headers import FLAG, OVERRIDE_ETAG, SLO_ETAG, SLO_SIZE, is_manifest, without_bytes
 from objstore.middleware.slo.manifest import Manifest, Segment
 from objstore.middleware.slo.settings import SEGMENT_BYTES_MIN, SloSettings
 from objstore.middleware.slo.wanted import BadEntries, NotAManifest, TooManySegments, WantedSegment, parse
-from objstore.runtime import green
 from objstore.runtime.several import several
 
 _log = logging.getLogger("objstore.slo")
@@ -59,7 +59,7 @@ class _Outcome:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-    failures: Failures = ()
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
 
 class SloPut:
@@ -82,18 +82,21 @@ class SloPut:
             return Response(HTTPStatus.BAD_REQUEST, {"content-type": "text/plain"}, text)(environ, start_response)
         except _NoLength:
             return page(HTTPStatus.LENGTH_REQUIRED)(environ, start_response)
-        type_ = report_type(environ.get("HTTP_ACCEPT"))
+        type_ = report_type(environ) or TEXT
 
         def store() -> _Outcome:
             return self._store(environ, path, wanted)
 
         if is_true(request.query.get("heartbeat")):
             start_response(status_line(HTTPStatus.ACCEPTED), [("Content-Type", type_)])
-            return _Heartbeat(store, type_, self._settings.yield_frequency)
+            work = lambda: b"\r\n\r\n" + _report(store).render(type_)  # noqa: E731
+            return HeartbeatBody(work, interval_s=self._settings.yield_frequency)
         outcome = store()
         if outcome.failures:
+            report = Report(_ROOT)
+            report.errors = outcome.failures
             start_response(status_line(outcome.status), [("Content-Type", type_)])
-            return iter((report(type_, _ROOT, {}, outcome.failures),))
+            return iter((report.render_errors(type_),))
         start_response(status_line(outcome.status), outcome.headers)
         return (outcome.body,)
 
@@ -233,50 +236,21 @@ def _from_page(response: Response) -> _Outcome:
     return _Outcome(response.status, headers, response.body)
 
 
-class _Heartbeat:
-    """A blank at once and every interval_s while store() runs, then the report with the real status."""
-
-    def __init__(self, store: Callable[[], _Outcome], type_: str, interval_s: float) -> None:
-        self._store = store
-        self._type = type_
-        self._interval_s = interval_s
-        self._done = green.Future()
-        self._task: green.Task | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._task = green.spawn(self._run)
-        yield b" "
-        while True:
-            try:
-                self._done.wait(self._interval_s)
-                break
-            except green.TimedOut:
-                yield b" "
-        yield b"\r\n\r\n" + self._task.join()
-
-    def close(self) -> None:
-        """The client left: a manifest that is not stored is given up."""
-        if self._task is not None and not self._task.is_done:
-            self._task.kill()
-
-    def _run(self) -> bytes:
-        try:
-            try:
-                return self._report(self._store())
-            except Exception as error:  # The request boundary: 202 has been sent, and catch_errors is past.
-                response = error_response(error) if isinstance(error, BadRequest | BodyTooLarge) else None
-                if response is None:
-                    _log.exception("a manifest could not be stored")
-                status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
-                return self._report(_Outcome(status, [], reason(status).encode()))
-        finally:
-            self._done.set()
-
-    def _report(self, outcome: _Outcome) -> bytes:
-        facts: dict[str, str | int] = {"Response Status": status_line(outcome.status)}
-        if is_success(outcome.status):
-            headers = {name.lower(): value for name, value in outcome.headers}
-            facts["Etag"] = headers.get("etag", "")
-            facts["Last Modified"] = headers.get("last-modified", "")
-        facts["Response Body"] = outcome.body.decode("utf-8", "replace")
-        return report(self._type, _ROOT, facts, outcome.failures)
+def _report(store: Callable[[], _Outcome]) -> Report:
+    """What a PUT with a heartbeat came to, whatever that is."""
+    report = Report(_ROOT)
+    try:
+        outcome = store()
+    except Exception as error:  # The request boundary: 202 has been sent, and catch_errors is past.
+        response = error_response(error)
+        if response is None:
+            _log.exception("a manifest could not be stored")
+        status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
+        report.fail(status, reason(status))
+        return report
+    report.fail(outcome.status, outcome.body.decode("utf-8", "replace"))
+    report.errors = outcome.failures
+    if is_success(outcome.status):
+        headers = {name.lower(): value for name, value in outcome.headers}
+        report.facts = {"Etag": headers.get("etag", ""), "Last Modified": headers.get("last-modified", "")}
+    return report

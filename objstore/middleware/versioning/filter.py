@@ -18,10 +18,10 @@ from objstore.core.limits import Limits
 from objstore.core.names import ClientPath, is_reserved
 from objstore.http import capabilities
 from objstore.http import environ as keys
-from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
+from objstore.http.environ import Environ, InfoService, StartResponse, WSGIApp, client_path_of
 from objstore.http.response import page
 from objstore.http.status import HTTPStatus
-from objstore.http.subrequest import ProxyServices, call, proxy_services
+from objstore.http.subrequest import call
 from objstore.middleware.versioning.containers import ContainerVersions, asks_for_versions
 from objstore.middleware.versioning.legacy import LegacyVersions, location_of
 from objstore.middleware.versioning.names import NULL, parse_id
@@ -37,7 +37,6 @@ class VersionedWrites:
         self, app: WSGIApp, settings: VersionedWritesSettings, limits: Limits, clock: Clock | None = None
     ) -> None:
         self._app = app
-        self._services: ProxyServices | None = None
         clock = clock or SystemClock()
         self._objects = ObjectVersions(app, clock)
         self._containers = ContainerVersions(app, settings, limits)
@@ -55,12 +54,9 @@ class VersionedWrites:
         return body
 
     def _info(self, environ: Environ, path: ClientPath) -> ContainerInfo:
-        services = self._services
-        if services is None:
-            services = self._services = proxy_services(self._app, environ)
-        environ[keys.INFO] = services.info
         assert path.account is not None and path.container is not None
-        return services.info.container(environ, path.account, path.container)
+        infos: InfoService = environ[keys.INFO]
+        return infos.container(environ, path.account, path.container)
 
     def _object(
         self, environ: Environ, start_response: StartResponse, path: ClientPath, info: ContainerInfo, method: str
