@@ -160,9 +160,13 @@ class Symlink:
         versions: list[tuple[str, str]] = []
         asked = environ
         for _ in range(_HOPS_AT_MOST):
-            link = Link.of(answer.headers, path)
+            try:
+                link = Link.of(answer.headers, path)
+            except BadRequest:
+                answer.discard()
+                raise _Refused(_text(HTTPStatus.CONFLICT, "The link leads to what is no name.")) from None
             if link is None:
-                return answer, [("Content-Location", location), *versions]
+                return answer, [("Content-Location", location), *versions] if location else []
             answer.discard()
             counted += not link.extends_loop
             if counted > self._loop_max:
