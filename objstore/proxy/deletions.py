@@ -17,11 +17,13 @@ from objstore.peers.exchange import BackendRequest
 from objstore.proxy.headers import trace_headers
 from objstore.proxy.services import Services
 from objstore.proxy.targets import ExpiryQueue, same_for_all
+from objstore.runtime.several import several
 
 _TYPE = "application/async-deleted"
 _EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _QUEUE_POLICY = 0
 _ROWS_AT_ONCE = 500
+_QUEUES_AT_ONCE = 10
 
 
 class Deletions:
@@ -42,7 +44,7 @@ class Deletions:
         for obj in objects:
             queue = self._queue.container(int(now.seconds), account, container, obj)
             by_queue.setdefault(queue, []).append(f"{now.normal}-{account}/{container}/{obj}")
-        return all(self._add(environ, queue, names, now) for queue, names in by_queue.items())
+        return all(several(_QUEUES_AT_ONCE, lambda item: self._add(environ, *item, now), list(by_queue.items())))
 
     def _add(self, environ: Environ, queue: str, names: list[str], now: Timestamp) -> bool:
         """The first entry alone, because that makes a container that is missing; the others many at a time."""
