@@ -38,6 +38,10 @@ _PROXY_FILTERS = (
     ("copy", "copy"),
     ("container-quotas", "container_quotas"),
     ("account-quotas", "account_quotas"),
+    ("slo", "slo"),
+    ("dlo", "dlo"),
+    ("versioned_writes", "versioned_writes"),
+    ("symlink", "symlink"),
 )
 # Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
 _PROXY_OPTIONS = (

@@ -29,6 +29,7 @@ _JSON = "application/json"
 _TEXT = "text/plain"
 _OFFERED = (_TEXT, _JSON, "application/xml", "text/xml")
 _BY_FORMAT = {"plain": _TEXT, "json": _JSON, "xml": "application/xml"}
+_JSON_ALONE = (_JSON,)
 _VERSIONS = frozenset({"v1", "v1.0"})
 _LISTING_STATUS = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 _LISTING_BYTES = 256 << 20
@@ -52,7 +53,7 @@ class ListingFormats:
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         try:
-            wanted, varies = _wanted(environ)
+            wanted, varies = _wanted(environ, _OFFERED if not _lists_versions(environ, path) else _JSON_ALONE)
         except BadRequest as error:
             return page(HTTPStatus.BAD_REQUEST, error.reason)(environ, start_response)
         except UnicodeError:
@@ -116,17 +117,26 @@ def _listed(environ: Environ) -> ClientPath | None:
     return path
 
 
-def _wanted(environ: Environ) -> tuple[str | None, bool]:
+def _lists_versions(environ: Environ, path: ClientPath) -> bool:
+    """?versions of a container, which is JSON and nothing else (A4.8)."""
+    if "versions" not in environ.get("QUERY_STRING", "") or path.container is None:
+        return False
+    return environ["REQUEST_METHOD"] == "GET" and "versions" in Request(environ).query
+
+
+def _wanted(environ: Environ, offered: tuple[str, ...]) -> tuple[str | None, bool]:
     """(media type or None when none is acceptable, whether Accept decided). Raises BadRequest, UnicodeError."""
     if "format" in environ.get("QUERY_STRING", ""):
         asked = Request(environ).query.get("format")
         if asked:
             asked.encode("utf-8")  # Surrogates stand for bytes that are not UTF-8.
-            return _BY_FORMAT.get(asked.lower(), _TEXT), False
+            wanted = _BY_FORMAT.get(asked.lower(), _TEXT)
+            return wanted if wanted in offered else None, False
     accept = environ.get("HTTP_ACCEPT", "")
+    varies = len(offered) > 1
     if not accept or accept == "*/*":
-        return _TEXT, True
-    return best_match(accept, _OFFERED), True
+        return offered[0], varies
+    return best_match(accept, offered), varies
 
 
 def _with_json(query: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
 _AUTH = ("tempauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
+_BEFORE_COPY = ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH)
 _MAY_REPEAT = frozenset({"proxy_logging"})
 
 
@@ -33,8 +34,20 @@ MANDATORY = (
     ),
     Mandatory(
         "copy",
-        ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH),
+        _BEFORE_COPY,
         "without it COPY and X-Copy-From are ignored",
+    ),
+    Mandatory("slo", (*_BEFORE_COPY, "copy"), "without it a manifest would be stored and read as plain data"),
+    Mandatory("dlo", (*_BEFORE_COPY, "copy", "slo"), "without it X-Object-Manifest would be stored and never followed"),
+    Mandatory(
+        "versioned_writes",
+        (*_BEFORE_COPY, "copy", "slo", "dlo"),
+        "without it versions that were asked for would be lost by the next PUT",
+    ),
+    Mandatory(
+        "symlink",
+        (*_BEFORE_COPY, "copy", "slo", "dlo", "versioned_writes"),
+        "without it links would read as empty objects",
     ),
 )
 
@@ -65,6 +78,11 @@ _ORDER = (
     ("copy", "account_quotas", "a copy counts by the size of its source"),
     ("tempauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("keystoneauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+    ("copy", "slo", "a copy of a large object is a copy of what it reads as"),
+    ("copy", "versioned_writes", "what a copy replaces has to become a version"),
+    ("slo", "versioned_writes", "a version of a large object is its manifest"),
+    ("dlo", "versioned_writes", "a version of a large object is its manifest"),
+    ("versioned_writes", "symlink", "the current version is a link"),
 )
 
 

@@ -177,11 +177,28 @@ class Target:
             answer = self.send_as(user, "DELETE", path)
             if answer.status in (204, 404):
                 return
+            self._end_versions(user, path)
             for name in self._names(user, path):
                 # An expired object is still listed, and deleting it answers 404 while it removes the row.
                 answer = self.send_as(user, "DELETE", f"{path}/{urllib.parse.quote(name)}")
                 self._expect(answer, f"{path}/{name}", {204, 404, 409})
         self._expect(self.send_as(user, "DELETE", path), path, {204, 404})
+
+    def _end_versions(self, user: str, path: str) -> None:
+        """Have a DELETE remove an object for good, and remove the versions that are there."""
+        head = self.send_as(user, "HEAD", path)
+        if head.header("x-versions-location") or head.header("x-history-location"):
+            removals = {"X-Remove-Versions-Location": "x", "X-Remove-History-Location": "x"}
+            self._expect(self.send_as(user, "POST", path, removals), path, {204})
+        if not head.header("x-versions-enabled"):
+            return
+        self._expect(self.send_as(user, "POST", path, {"X-Versions-Enabled": "false"}), path, {204})
+        answer = self.send_as(user, "GET", path + "?versions&format=json")
+        self._expect(answer, path, {200})
+        for item in json.loads(answer.body):
+            name, version = urllib.parse.quote(item["name"]), item["version_id"]
+            answer = self.send_as(user, "DELETE", f"{path}/{name}?version-id={version}")
+            self._expect(answer, f"{path}/{name}", {204, 404})
 
     def _forget_metadata(self, user: str, account: str, head: Answer) -> None:
         removals = {}
