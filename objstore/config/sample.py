@@ -47,6 +47,7 @@ _PROXY_FILTERS = (
 _PROXY_OPTIONS = (
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
+    ("etag_quoter", "etag_quoter"),
     ("name_check", "name_check"),
     ("read_only", "read_only"),
 )
