@@ -1,6 +1,6 @@
 """etag_quoter: Etags in quotes, as RFC 9110 8.8.3 has them, for accounts and containers that want that.
 
-    X-Account-Rfc-Compliant-Etags, X-Container-Rfc-Compliant-Etags      true, false, or nothing: what stands above counts
+    X-Account-Rfc-Compliant-Etags, X-Container-Rfc-Compliant-Etags    true, false or nothing: then what is above counts
 
 Swift's clients know Etags without quotes, so it is off unless an owner, or the cluster, says otherwise. Feature A3.12.
 """
