@@ -38,11 +38,16 @@ _PROXY_FILTERS = (
     ("copy", "copy"),
     ("container-quotas", "container_quotas"),
     ("account-quotas", "account_quotas"),
+    ("slo", "slo"),
+    ("dlo", "dlo"),
+    ("versioned_writes", "versioned_writes"),
+    ("symlink", "symlink"),
 )
 # Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
 _PROXY_OPTIONS = (
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
+    ("etag_quoter", "etag_quoter"),
     ("name_check", "name_check"),
     ("read_only", "read_only"),
 )
