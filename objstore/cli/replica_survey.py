@@ -44,12 +44,14 @@ class Problem:
 
 @dataclass(slots=True)
 class Survey:
-    """Asks; problems: everything found so far. A server that once did not answer in time is not asked again: each
-    question to it would cost that time."""
+    """Asks; problems: everything found so far. A server that did not answer, nor when asked `retries` times more, is
+    not asked again: each question to it would cost that time. retried: how often one was asked once more."""
 
     cluster: Cluster
     calls: DirectCalls
     page_rows: int = PAGE_ROWS
+    retries: int = 0
+    retried: int = 0
     problems: list[Problem] = field(default_factory=list)
     _rings: dict[str, Ring] = field(default_factory=dict)
     _silent: set[tuple[str, int]] = field(default_factory=set)
@@ -74,6 +76,10 @@ class Survey:
         asked = only or ring.primaries(partition)
         heard = [node for node in asked if node.replication_address not in self._silent]
         replies = {reply.node: reply for reply in self.calls.ask(heard, method, path, headers)}
+        for _ in range(self.retries):
+            again = [node for node, reply in replies.items() if not reply.status]
+            self.retried += len(again)
+            replies |= {reply.node: reply for reply in self.calls.ask(again, method, path, headers)}
         self._silent |= {node.replication_address for node, reply in replies.items() if not reply.status}
         return [replies.get(node) or Reply(node, 0, problem="it did not answer before") for node in asked]
 
