@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from objstore.cli.assembly import build
 from objstore.cli.watchdog import spawn_watchdog
+from objstore.cluster.peer_gate import gate_of
 from objstore.cluster.servers import ServerFile
 from objstore.config.errors import ConfigError
 from objstore.http.environ import WSGIApp
@@ -99,7 +100,14 @@ def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.
         logger=logging.getLogger(f"objstore.{server.role}"),
         tls=tls,
         requires_proxy_line=server.settings.require_proxy_protocol,
+        admits=_admits(server),
     )
+
+
+def _admits(server: ServerFile) -> Callable[[str], bool] | None:
+    """Who may connect to a storage server; None for everybody, as to a proxy."""
+    gate = gate_of(server)
+    return None if gate is None else gate.open().admits
 
 
 def open_log(server: ServerFile, log_directory: Path | None, role: str = "") -> None:

@@ -129,7 +129,8 @@ def _files(directory: ClusterDirectory) -> Iterator[tuple[Path, str, str]]:
     for node in directory.node_names():
         for kind in STORAGE_KINDS:
             yield directory.server_conf(node, kind), f"{kind}-server", node
-    yield directory.proxy_conf, "proxy-server", PROXY_NODE
+    if directory.has_proxy:
+        yield directory.proxy_conf, "proxy-server", PROXY_NODE
 
 
 def _tls_problems(ini: IniFile, settings: ServerSettings) -> Iterator[ConfigProblem]:

@@ -28,8 +28,22 @@ _PROXY_FILTERS = (
     ("proxy-logging", "proxy_logging"),
     ("cache", "memcache"),
     ("listing_formats", "listing_formats"),
+    ("bulk", "bulk"),
+    ("tempurl", "tempurl"),
+    ("formpost", "formpost"),
+    ("ratelimit", "ratelimit"),
     ("tempauth", "tempauth"),
+    ("staticweb", "staticweb"),
     ("copy", "copy"),
+    ("container-quotas", "container_quotas"),
+    ("account-quotas", "account_quotas"),
+)
+# Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
+_PROXY_OPTIONS = (
+    ("crossdomain", "crossdomain"),
+    ("domain_remap", "domain_remap"),
+    ("name_check", "name_check"),
+    ("read_only", "read_only"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
@@ -81,6 +95,10 @@ def _server(name: str, factories: Factories) -> str:
     parts.append(_paste_section(f"app:{name}", app, factories.settings_class(APP_GROUP, app)))
     for item, factory in filters:
         parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
+    if name == "proxy-server":
+        parts.append("# Filters that do nothing until the pipeline names them.\n")
+        for item, factory in _PROXY_OPTIONS:
+            parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
     for daemon in factories.names(DAEMON_GROUP):
         if daemon.partition("-")[0] == app:
             settings = factories.settings_class(DAEMON_GROUP, daemon)

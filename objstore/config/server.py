@@ -5,6 +5,7 @@ Names and defaults are Swift's; the keys of `LEFT_ALONE` are accepted from an ex
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ LEFT_ALONE = frozenset(
 """Swift's other [DEFAULT] keys. An app that knows one of them checks its value; nobody reports it as unknown."""
 
 
+ADMIT_ALL = "all"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 def _worker_count(text: str) -> int:
     if text.lower() == "auto":
         return os.cpu_count() or 1
@@ -36,6 +41,19 @@ def _worker_count(text: str) -> int:
 
 
 workers = Kind(_worker_count, "auto, or a whole number")
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    found = []
+    for item in text.replace(",", " ").split():
+        try:
+            found.append(ipaddress.ip_network(item))
+        except ValueError as error:
+            raise ValueError(str(error)) from None
+    return tuple(found)
+
+
+networks = Kind(_networks, "addresses and networks like 10.0.0.5 10.1.0.0/16")
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,15 @@ class ServerSettings(StatsdSettings):
     mount_check: bool = setting("yes", boolean, "Storage servers: refuse a device that is not a mount point.")
     recon_cache_path: str = setting(
         "/var/cache/swift", text, "Storage servers: where daemons leave, and recon finds, what they did."
+    )
+    admit: str = setting(
+        ADMIT_ALL,
+        choice(ADMIT_ALL, "rings"),
+        "Storage servers: who may connect. rings: addresses in the rings, this machine's own and admit_hosts; all: "
+        "everybody who reaches the port, which must then be guarded by other means.",
+    )
+    admit_hosts: tuple[Network, ...] = setting(
+        "", networks, "With admit = rings: proxies outside the rings, addresses or networks."
     )
     cert_file: str = setting("", text, "TLS certificate (chain) in PEM; needs key_file.")
     key_file: str = setting("", text, "The private key of cert_file.")

@@ -23,6 +23,10 @@ def target(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
     cluster.configure("app:proxy-server", "account_autocreate", "true")
     cluster.configure("app:proxy-server", "allow_account_management", "true")
+    pipeline = cluster.setting("pipeline:main", "pipeline").replace("tempurl", "crossdomain domain_remap tempurl")
+    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
+    for name in ("crossdomain", "domain_remap"):
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
     for key, value in TEMPAUTH_SETTINGS.items():
         cluster.configure("filter:tempauth", key, value)
     with cluster:

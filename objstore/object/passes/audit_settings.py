@@ -9,6 +9,8 @@ from objstore.config.settings import Kind, decimal, names, number, setting
 from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings
 
 RSYNC_LEFTOVER_S = 86_400.0
+TEMPORARY_AGE_S_MIN = 3600.0
+"""An upload may take so long between two pieces, whatever an operator thinks."""
 TOMBSTONE_LIFE_S = 86_400.0
 """How long the tombstone of a watcher's DELETE is kept at least."""
 
@@ -18,6 +20,13 @@ def _age(text: str) -> float:
         return RSYNC_LEFTOVER_S
     value = float(text)
     if not 0 <= value < float("inf"):
+        raise ValueError("")
+    return value
+
+
+def _temporary_age(text: str) -> float:
+    value = float(text)
+    if value != 0 and not TEMPORARY_AGE_S_MIN <= value < float("inf"):
         raise ValueError("")
     return value
 
@@ -54,6 +63,12 @@ class ObjectAuditorSettings(DaemonSettings):
     )
     rsync_tempfile_timeout: float = setting(
         "auto", _age_or_auto, "Age in seconds at which what an interrupted rsync left is removed; auto: a day."
+    )
+    temporary_age: float = setting(
+        "86400",
+        Kind(_temporary_age, "seconds, 3600 or more; 0 leaves them alone"),
+        "Age in seconds at which files in a device's tmp/ are removed: what uploads and database copies left there "
+        "that were cut off.",
     )
     reclaim_age: float = setting(
         "604800", decimal(TOMBSTONE_LIFE_S), "How long a tombstone is kept. The same on every node."
