@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
-from objstore.cli.replica_survey import POLICY_INDEX, Survey, where
+from objstore.cli.replica_survey import POLICY_INDEX, Survey, tool_client, where
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cli.tool import tool_main, tool_parser
 from objstore.config.cluster import load_cluster
@@ -25,7 +25,6 @@ from objstore.core.names import quoted
 from objstore.core.policy import policy_directory
 from objstore.http.client import ConnectionPool, PeerError
 from objstore.http.status import HTTPStatus
-from objstore.peers.direct import DirectCalls
 from objstore.ring.fileformat import RingFileError
 from objstore.ring.model import Node
 from objstore.runtime import green
@@ -167,7 +166,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         raise CommandError("name an account, or pipe names in; see --help", code=USAGE)
     cluster = load_cluster(arguments.ring_dir)
     green.patch_sockets()
-    survey = Survey(cluster, DirectCalls("account-audit", answer_timeout_s=ANSWER_TIMEOUT_S))
+    survey = Survey(cluster, tool_client("account-audit", ANSWER_TIMEOUT_S))
     audit = Audit(survey, arguments.concurrency, arguments.download)
     try:
         for names in asked:

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 
 from objstore.cli.dispersion_names import PREFIX, is_container_sample, object_container
 from objstore.cli.dispersion_setup import Setup, add_arguments, make
-from objstore.cli.replica_survey import Survey, where
+from objstore.cli.replica_survey import Survey, tool_client, where
 from objstore.cli.swift_client import ClientError
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cli.tool import tool_main, tool_parser
-from objstore.peers.direct import DirectCalls
 from objstore.ring.model import Ring
 from objstore.runtime import green
 
@@ -126,8 +125,8 @@ def _reports(setup: Setup) -> Iterator[Dispersion]:
 def measured(kind: str, setup: Setup, samples: Iterable[tuple[str, ...]], ring: Ring, policy_index: int) -> Dispersion:
     """Ask every primary of every sample."""
     result = Dispersion(kind, ring)
-    calls = DirectCalls("dispersion-report", answer_timeout_s=ANSWER_TIMEOUT_S)
-    survey = Survey(setup.cluster, calls, retries=setup.settings.retries)
+    client = tool_client("dispersion-report", ANSWER_TIMEOUT_S)
+    survey = Survey(setup.cluster, client, retries=setup.settings.retries)
     work: deque[tuple[int, tuple[str, ...]]] = deque()
     for names in samples:
         partition = ring.partition(setup.cluster.secrets.digest(*names))

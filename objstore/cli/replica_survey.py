@@ -15,13 +15,15 @@ from urllib.parse import quote
 from objstore.config.cluster import Cluster
 from objstore.core.names import quoted
 from objstore.core.policy import policy_directory
-from objstore.http.status import HTTPStatus
-from objstore.peers.direct import DirectCalls, Reply
+from objstore.http.status import HTTPStatus, is_success
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Timeouts
 from objstore.ring.fileformat import load
 from objstore.ring.model import Node, Ring
 
 PAGE_ROWS = 250
-"""As many as DirectCalls takes in one answer however long the names are."""
+"""As many as NodeClient takes in one answer however long the names are."""
+CONNECT_TIMEOUT_S = 5.0
 POLICY_INDEX = "X-Backend-Storage-Policy-Index"
 
 
@@ -31,6 +33,21 @@ class Row:
 
     name: str
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node said. status: 0 when it said nothing that could be read in time; problem: then why."""
+
+    node: Node
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    problem: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        return is_success(self.status)
 
 
 @dataclass(slots=True)
@@ -48,7 +65,7 @@ class Survey:
     not asked again: each question to it would cost that time. retried: how often one was asked once more."""
 
     cluster: Cluster
-    calls: DirectCalls
+    client: NodeClient
     page_rows: int = PAGE_ROWS
     retries: int = 0
     retried: int = 0
@@ -64,7 +81,7 @@ class Survey:
 
     def ask(
         self, names: tuple[str, ...], method: str, query: str = "", *, policy_index: int = 0, only: Sequence[Node] = ()
-    ) -> list[Reply]:
+    ) -> list[Answer]:
         """Of every primary of the partition (or `only` those). Raises RingFileError."""
         kind = ("account", "container", "object")[len(names) - 1]
         ring = self.ring(policy_directory(kind, policy_index) if kind == "object" else kind)
@@ -75,15 +92,21 @@ class Survey:
         path = quoted(f"/{partition}/{'/'.join(names)}") + query
         asked = only or ring.primaries(partition)
         heard = [node for node in asked if node.replication_address not in self._silent]
-        replies = {reply.node: reply for reply in self.calls.ask(heard, method, path, headers)}
+        answers = self._asked(heard, method, path, headers)
         for _ in range(self.retries):
-            again = [node for node, reply in replies.items() if not reply.status]
+            again = [node for node, answer in answers.items() if not answer.status]
             self.retried += len(again)
-            replies |= {reply.node: reply for reply in self.calls.ask(again, method, path, headers)}
-        self._silent |= {node.replication_address for node, reply in replies.items() if not reply.status}
-        return [replies.get(node) or Reply(node, 0, problem="it did not answer before") for node in asked]
+            answers |= self._asked(again, method, path, headers)
+        self._silent |= {node.replication_address for node, answer in answers.items() if not answer.status}
+        return [answers.get(node) or Answer(node, problem="it did not answer before") for node in asked]
 
-    def found(self, names: tuple[str, ...], replies: Sequence[Reply]) -> list[Reply]:
+    def _asked(
+        self, nodes: Sequence[Node], method: str, path: str, headers: Sequence[tuple[str, str]]
+    ) -> dict[Node, Answer]:
+        replies = self.client.ask_all(nodes, method, path, headers)
+        return {node: _answer(node, reply) for node, reply in zip(nodes, replies, strict=True)}
+
+    def found(self, names: tuple[str, ...], replies: Sequence[Answer]) -> list[Answer]:
         """The replies of replicas that are there; of the others a problem is noted."""
         there = []
         for reply in replies:
@@ -159,6 +182,17 @@ class _Listing:
     def _broken(self, why: str) -> None:
         self.is_broken = self._is_over = True
         self._survey.note(self._names, self._node, f"its listing after {self._marker!r}: {why}")
+
+
+def tool_client(agent: str, answer_timeout_s: float) -> NodeClient:
+    """Who asks as itself, for no client. One per process."""
+    return NodeClient(agent, Timeouts(CONNECT_TIMEOUT_S, answer_timeout_s), headers=AS_DIRECT_CLIENT)
+
+
+def _answer(node: Node, reply: Reply | NodeFailure) -> Answer:
+    if isinstance(reply, NodeFailure):
+        return Answer(node, problem=reply.reason)
+    return Answer(node, reply.status, reply.headers, reply.body)
 
 
 def where(node: Node) -> str:

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from objstore.cli.account_audit import main, parsed
-from objstore.cli.replica_survey import Survey, where
+from objstore.cli.replica_survey import Survey, tool_client, where
 from objstore.cli.terminal import CommandError
 from objstore.config.cluster import load_cluster
-from objstore.peers.direct import DirectCalls
 from objstore.ring.fileformat import load, save
 from objstore.ring.model import Ring
 from objstore.runtime.clock import SystemClock
@@ -87,8 +86,8 @@ def test_a_replica_whose_listing_lacks_rows(nodes, proxy):
     partition = ring.partition(cluster.secrets.digest("AUTH_a", "c d"))
     node = ring.primaries(partition)[2]
     later = SystemClock().now().internal
-    (reply,) = DirectCalls().ask([node], "DELETE", f"/{partition}/AUTH_a/c%20d/one", [("X-Timestamp", later)])
-    assert reply.is_success
+    path = f"/{partition}/AUTH_a/c%20d/one"
+    assert tool_client("test", 60).ask(node, "DELETE", path, [("X-Timestamp", later)]).is_success
     code, found = audit(nodes, "AUTH_a/c%20d")
     (problem,) = found["problems"]
     assert (code, problem["path"], problem["text"]) == (1, "AUTH_a/c d/one", "not in this listing of the container")
@@ -113,7 +112,7 @@ def test_a_server_that_is_away_is_said_and_nothing_more_of_it(nodes, proxy):
 
 @pytest.mark.parametrize("page_rows", [1, 2, 3, 4])
 def test_listings_are_read_to_their_end_whatever_a_page_holds(nodes, proxy, page_rows):
-    survey = Survey(load_cluster(nodes.directory), DirectCalls(), page_rows)
+    survey = Survey(load_cluster(nodes.directory), tool_client("test", 60), page_rows)
     rows = list(survey.rows(("AUTH_a", "c d")))
     assert [name for name, _, _ in rows] == ["one", "two/three", "\u00fc 4"]
     assert all(len(mine) == len(answering) == 3 for _, mine, answering in rows)
