@@ -134,7 +134,7 @@ def test_what_must_wait_goes_on_with_continue(root):
         (["drive", "add", "n1", "d2", "--weight", "nan"], 2, "expected a number above 0"),
         (["drive", "add", "n1", "d2", "--zone", "7"], 2, "n1 is in zone 1"),
         (["drive", "add", "n1", "d 2"], 1, "device name is 'd 2'"),
-        (["node", "drain", "n1", "--lost"], 2, "--lost goes with node remove only"),
+        (["node", "drain", "n1", "--lost"], 2, "--lost goes with node remove"),
     ],
 )
 def test_what_makes_no_sense_says_why_and_changes_nothing(root, words, code, text):
