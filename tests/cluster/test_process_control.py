@@ -48,6 +48,12 @@ def machine(cluster, tmp_path):
         it.init("all", "kill")
 
 
+def reload(pid):
+    command = [sys.executable, "-m", "objstore.cli.reload", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10 * PATIENCE_S)
+    return done.returncode, done.stdout, done.stderr
+
+
 def test_servers_start_serve_reload_and_stop(machine, cluster):
     code, output, error = machine.init("main", "start")
     assert (code, output.count(": running, pid")) == (0, 4), error
@@ -56,6 +62,11 @@ def test_servers_start_serve_reload_and_stop(machine, cluster):
     assert set(pids) == {"proxy-server", "account-server", "container-server", "object-server"}
     assert machine.init("main", "start")[1].count("already running") == 4, "nothing is started twice"
     assert machine.init("object", "reload")[0] == 0
+    code, output, error = reload(pids["object-server"])
+    assert (code, "object-server: reloaded" in output) == (0, True), error
+    conf = machine.swift_dir / "account-server.conf"
+    conf.write_text(conf.read_text().replace("mount_check", "mount_chek"))
+    assert reload(pids["account-server"])[0] == 78
     code, output, _ = machine.init("main", "status", "--json")
     assert (code, {row["server"]: row["pid"] for row in json.loads(output)}) == (0, pids)
     code, output, _ = machine.init("*-server", "stop")

@@ -1,12 +1,14 @@
 """objstore-init: what words mean, which configurations there are, what it refuses. Real processes: tests/cluster."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from objstore.cli.control_targets import UnknownServer, Wanted, configurations, daemon_names, main_servers, wanted
 from objstore.cli.process_control import main
+from objstore.cli.reload import main as reload_main
 
 
 @pytest.mark.parametrize(
@@ -111,3 +113,10 @@ def test_a_pid_file_beside_nothing_changes_nothing(directory):
         file.write_text(text)
         assert "not running" in run(directory, "object", "kill")[1]
         assert not file.exists()
+
+
+@pytest.mark.parametrize("pid", [1, os.getpid(), 1 << 22])
+def test_only_servers_are_reloaded(pid):
+    err = io.StringIO()
+    assert reload_main([str(pid)], stdout=io.StringIO(), stderr=err, environ={}) == 1
+    assert "not a server or daemon that was started by its command" in err.getvalue()
