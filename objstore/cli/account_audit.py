@@ -165,7 +165,6 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if not asked:
         raise CommandError("name an account, or pipe names in; see --help", code=USAGE)
     cluster = load_cluster(arguments.ring_dir)
-    green.patch_sockets()
     survey = Survey(cluster, tool_client("account-audit", ANSWER_TIMEOUT_S))
     audit = Audit(survey, arguments.concurrency, arguments.download)
     try:

@@ -89,7 +89,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     setup = make(arguments, containers="container_report", objects="object_report", with_deprecated=True)
-    green.patch_sockets()
     try:
         reports = list(_reports(setup))
     except ClientError as error:

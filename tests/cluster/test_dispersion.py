@@ -1,6 +1,5 @@
 """objstore-dispersion-populate and -report against a running cluster."""
 
-import io
 import json
 import shutil
 import subprocess
@@ -8,7 +7,6 @@ import sys
 
 import pytest
 
-from objstore.cli import dispersion_populate
 from tests.support.cluster import PATIENCE_S, Cluster
 
 pytestmark = pytest.mark.cluster
@@ -39,14 +37,15 @@ def conf(cluster, tmp_path):
 
 
 def populate(conf, *words):
-    out, err = io.StringIO(), io.StringIO()
-    code = dispersion_populate.main([str(conf), *words], stdout=out, stderr=err, environ={})
-    return code, out.getvalue(), err.getvalue()
+    return run("populate", conf, *words)
 
 
 def report(conf, *words):
-    """In a process of its own: it patches sockets."""
-    command = [sys.executable, "-m", "objstore.cli.dispersion_report", str(conf), *words]
+    return run("report", conf, *words)
+
+
+def run(name, *words):
+    command = [sys.executable, "-m", f"objstore.cli.dispersion_{name}", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S)
     return done.returncode, done.stdout, done.stderr
 
