@@ -1,5 +1,6 @@
 """objstore-init: what words mean, which configurations there are, what it refuses. Real processes: tests/cluster."""
 
+import importlib.util
 import io
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from objstore.cli.control_targets import UnknownServer, Wanted, configurations, daemon_names, main_servers, wanted
 from objstore.cli.process_control import main
 from objstore.cli.reload import main as reload_main
+from objstore.runtime.pid_files import module_of
 
 
 @pytest.mark.parametrize(
@@ -120,3 +122,8 @@ def test_only_servers_are_reloaded(pid):
     err = io.StringIO()
     assert reload_main([str(pid)], stdout=io.StringIO(), stderr=err, environ={}) == 1
     assert "not a server or daemon that was started by its command" in err.getvalue()
+
+
+@pytest.mark.parametrize("name", [*main_servers(), *daemon_names()])
+def test_everything_it_starts_is_a_module(name):
+    assert importlib.util.find_spec(module_of(name)) is not None
