@@ -93,6 +93,11 @@ def test_what_does_not_run_is_stopped_already(directory, words):
     assert (code, output) == (0, f"object-server: not running ({directory}/swift/object-server.conf)\n")
 
 
+def test_a_server_has_no_single_pass(directory):
+    code, output, _ = run(directory, "object", "once")
+    assert (code, output) == (0, "object-server: a server has no single pass; left out\n")
+
+
 def test_a_run_directory_that_cannot_be_made_is_said(directory):
     (directory / "run").touch()
     code, _, error = run(directory, "object", "start")
