@@ -276,9 +276,3 @@ def test_once_waits_for_all_workers(three_disks):
     done = updater(three_disks, "--once")
     # Three files that were set aside, by two processes.
     assert "quarantined=3" in done.stdout, (done.stdout, done.stderr)
-    three_disks.configure("object-auditor", "concurrency", 2, kind="object")
-    three_disks.configure("object-auditor", "watchers", "nobody", kind="object")
-    conf = three_disks.directory.server_conf("n1", "object")
-    command = [sys.executable, "-m", "objstore.cli.object_auditor", str(conf), "--once"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert (done.returncode, "nobody" in done.stderr) == (78, True), done.stderr
