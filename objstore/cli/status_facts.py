@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,20 +150,21 @@ def _of_node(files: Sequence[ServerFile], cache: Path, rings: Rings) -> _OfNode:
     for swift_dir in sorted({server.swift_dir for server in files}):
         found.digests |= {path.name: _digest(path) for path in swift_dir.glob("*.ring.gz")}
     for root, mount_check in sorted({(server.devices, server.settings.mount_check) for server in files}):
-        found.disks += [disk_fact(node, root / name, mount_check) for name in sorted(_device_names(files, rings))]
+        for name, weight in sorted(_weights(files, rings).items()):
+            found.disks.append(replace(disk_fact(node, root / name, mount_check), is_drained=not weight))
     return found
 
 
-def _device_names(files: Sequence[ServerFile], rings: Rings) -> set[str]:
-    """Devices that the rings place at these servers."""
-    return {
-        device.device
-        for server in files
-        for name, ring in rings[server.swift_dir].items()
-        if name.partition("-")[0] == server.role.partition("-")[0]
-        for device in ring.devices
-        if device is not None and (device.ip, device.port) == server.address
-    }
+def _weights(files: Sequence[ServerFile], rings: Rings) -> dict[str, float]:
+    """Devices that the rings place at these servers, and the most weight any ring gives them."""
+    found: dict[str, float] = {}
+    for server in files:
+        for name, ring in rings[server.swift_dir].items():
+            if name.partition("-")[0] == server.role.partition("-")[0]:
+                for device in ring.devices:
+                    if device is not None and (device.ip, device.port) == server.address:
+                        found[device.device] = max(device.weight, found.get(device.device, 0.0))
+    return found
 
 
 def _lost(

@@ -52,6 +52,13 @@ def test_a_whole_cluster_has_nothing_against_it(directory):
     assert [(disk.node, disk.device) for disk in facts.disks] == [("n1", "d1"), ("n2", "d1"), ("n3", "d1")]
 
 
+def test_a_drained_disk_is_known_as_one(directory):
+    (directory.nodes / "n3" / "d2").mkdir()
+    for words in (["add", directory.root, "n3", "d2"], ["drain", directory.root, "n3", "d1"]):
+        assert objstore("drive", *words, "--yes")[0] == 0
+    assert {(disk.node, disk.device) for disk in gathered(directory).disks if disk.is_drained} == {("n3", "d1")}
+
+
 def test_copies_of_a_node_that_is_held_down_do_not_answer(directory):
     facts = gathered(directory, "n2")
     assert {(fact.ring, tuple(fact.short.items())) for fact in facts.copies} == {
