@@ -21,8 +21,9 @@ from objstore.container.passes.reconcile_plan import (
 )
 from objstore.core.timestamp import InvalidTimestamp, Timestamp
 from objstore.db.misplaced import QUEUE_ACCOUNT
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows
+from objstore.peers.failure import name_of
+from objstore.peers.node_client import Reply
+from objstore.peers.queue_rows import QueueRows, direct_client
 from objstore.ring.fileformat import RingFileError, load
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
@@ -65,7 +66,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     at: Timestamp = arguments.timestamp
     queue = queue_container(at)
     name = entry_name(arguments.policy_index, *arguments.path)
-    rows = QueueRows(DirectCalls(), lambda: ring, cluster.secrets)
+    rows = QueueRows(direct_client(), lambda: ring, cluster.secrets)
     replies = rows.add(
         QUEUE_ACCOUNT,
         queue,
@@ -74,10 +75,15 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         DELETE_TYPE if arguments.op == "DELETE" else PUT_TYPE,
         at.internal,
     )
+    taken = 0
     for reply in replies:
-        if not reply.is_success:
-            terminal.complain(f"{reply.node.name}: {reply.problem or reply.status}")
-    if 2 * sum(reply.is_success for reply in replies) <= len(replies):
+        if not isinstance(reply, Reply):
+            terminal.complain(reply.reason)
+        elif not reply.is_success:
+            terminal.complain(f"{name_of(reply.node)}: {reply.status}")
+        else:
+            taken += 1
+    if 2 * taken <= len(replies):
         terminal.complain(f"{name}: not queued by a majority of its servers")
         return FAILED
     terminal.say(f"{QUEUE_ACCOUNT}/{queue}/{name}: queued")

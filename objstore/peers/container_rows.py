@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from objstore.core.errors import InvalidName, InvalidTimestamp
-from objstore.core.headers import is_true
-from objstore.core.names import text_of
+from objstore.core.headers import is_true, title
+from objstore.core.names import quoted, text_of
 from objstore.core.timestamp import Timestamp
-from objstore.http.head import ResponseHead
 from objstore.http.status import HTTPStatus
-from objstore.peers.node_calls import NodeCalls
+from objstore.peers.node_client import NodeClient, Reply
 from objstore.ring.model import Node
 
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE is sent single rows."""
+_OF_THE_TRANSPORT = frozenset({"host", "user-agent", "content-length", "transfer-encoding", "connection"})
 _NOT_UNDERSTOOD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.NOT_IMPLEMENTED}
 )
@@ -52,7 +52,7 @@ NO_ANSWER = Answer(0)
 class ContainerRows:
     """One per process; fine for many green threads."""
 
-    def __init__(self, calls: NodeCalls, monotonic: Callable[[], float]) -> None:
+    def __init__(self, calls: NodeClient, monotonic: Callable[[], float]) -> None:
         self._calls = calls
         self._monotonic = monotonic
         self._refused_until: dict[tuple[str, int], float] = {}
@@ -65,10 +65,10 @@ class ContainerRows:
     def send(self, node: Node, partition: int, op: str, path: str, headers: Mapping[str, str]) -> Answer:
         """One row. path: account/container/object as text. headers: those of the row, lower-case names."""
         asked = {**headers, "x-backend-accept-redirect": "true", "x-backend-accept-quoted-location": "true"}
-        head = self._calls.exchange(node, op, f"{partition}/{path}", asked)
-        if head is None:
+        reply = self._calls.ask(node, op, quoted(f"/{partition}/{path}"), _lines(asked))
+        if not isinstance(reply, Reply):
             return NO_ANSWER
-        return Answer(head.status, _redirect(head) if head.status == HTTPStatus.MOVED_PERMANENTLY else None)
+        return Answer(reply.status, _redirect(reply) if reply.status == HTTPStatus.MOVED_PERMANENTLY else None)
 
     def send_many(
         self,
@@ -80,18 +80,18 @@ class ContainerRows:
     ) -> Answer | None:
         """Rows of one container (body_of), all or none. None: this node does not know how; send them one by one."""
         asked = {**headers, "content-type": "application/json"}
-        head = self._calls.exchange(node, "UPDATE", f"{partition}/{container_path}", asked, body)
-        if head is None:
+        reply = self._calls.ask(node, "UPDATE", quoted(f"/{partition}/{container_path}"), _lines(asked), body)
+        if not isinstance(reply, Reply):
             return NO_ANSWER
         address = node.replication_address
-        if head.status == HTTPStatus.ACCEPTED:
+        if reply.status == HTTPStatus.ACCEPTED:
             self._takes_many.add(address)
-        elif head.status in _NOT_UNDERSTOOD:
+        elif reply.status in _NOT_UNDERSTOOD:
             if address not in self._takes_many:
                 self._refused_until[address] = self._monotonic() + RETRY_UPDATE_S
             # One of the rows may be what it does not like: alone, the others get through.
             return None
-        return Answer(head.status)
+        return Answer(reply.status)
 
 
 def body_of(items: Sequence[Mapping[str, object]]) -> bytes:
@@ -99,15 +99,20 @@ def body_of(items: Sequence[Mapping[str, object]]) -> bytes:
     return json.dumps(items).encode()
 
 
-def _redirect(head: ResponseHead) -> Redirect | None:
+def _lines(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Those of a row; what belongs to the request that once brought it stays behind."""
+    return [(title(name), value) for name, value in headers.items() if name not in _OF_THE_TRANSPORT]
+
+
+def _redirect(reply: Reply) -> Redirect | None:
     """None when the answer makes no sense: the row then stays where it is."""
-    location = head.headers.get("location", "")
+    location = reply.headers.get("location", "")
     try:
-        if is_true(head.headers.get("x-backend-location-is-quoted")):
+        if is_true(reply.headers.get("x-backend-location-is-quoted")):
             path = unquote(location, errors="strict")
         else:
             path = text_of(location)
-        timestamp = Timestamp.parse(head.headers.get("x-backend-redirect-timestamp", ""))
+        timestamp = Timestamp.parse(reply.headers.get("x-backend-redirect-timestamp", ""))
     except (UnicodeError, InvalidName, InvalidTimestamp):
         return None
     parts = path.split("/", 3)

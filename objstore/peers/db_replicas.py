@@ -1,9 +1,9 @@
 """What a replicator says to another node's account or container server about one database: REPLICATE, typed.
 
-A call returns what the peer said, as a checked value, or Failed with the reason; nothing here raises for what a peer
-does. An answer that is not what a replica of this database would say (another container's names, a metadata text that
-is none, numbers that are none, more bytes than there can be) is Failed too, before anything of it is used. Source:
-formats 6.8.
+A call returns what the peer said, as a checked value, or a NodeFailure with the reason; nothing here raises for what a
+peer does. An answer that is not what a replica of this database would say (another container's names, a metadata text
+that is none, numbers that are none, more bytes than there can be) is a NodeFailure, too, before anything of it is used.
+Source: formats 6.8.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
 from objstore.db.replica import RemoteState
 from objstore.db.shards import ShardRange, shard_range_of
-from objstore.http.client import ConnectionPool, PeerError, request
-from objstore.http.status import HTTPStatus, is_success
+from objstore.http.client import ConnectionPool
+from objstore.http.status import HTTPStatus
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.recently_silent import RecentlySilent
 from objstore.ring.model import Node
 
@@ -46,20 +48,12 @@ class Place:
     hash: str
 
     @property
-    def target(self) -> str:
-        return quoted(f"/{self.node.name}/{self.partition}/{self.hash}")
+    def path(self) -> str:
+        return f"/{self.partition}/{self.hash}"
 
     def __str__(self) -> str:
         host, port = self.node.replication_address
         return f"{host}:{port}/{self.node.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No answer, or none that can be used. is_unmounted: the peer says that its disk is away (507)."""
-
-    reason: str
-    is_unmounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,32 +86,36 @@ class DatabasePeers:
         node_timeout_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pool = pool
-        self._monotonic = monotonic
-        self._silent = RecentlySilent(monotonic)
-        self._conn_timeout_s = conn_timeout_s
-        self._node_timeout_s = node_timeout_s
+        timeouts = Timeouts(conn_timeout_s, node_timeout_s)
+        headers = [("Accept-Encoding", "identity")]
+        self._client = NodeClient(
+            "db-replicator", timeouts, headers=headers, silence=RecentlySilent(monotonic), pool=pool
+        )
 
-    def sync(self, place: Place, arguments: Sequence[Any], names: tuple[str, str | None]) -> Replica | Missing | Failed:
+    def sync(
+        self, place: Place, arguments: Sequence[Any], names: tuple[str, str | None]
+    ) -> Replica | Missing | NodeFailure:
         """Tell our state and hear the peer's. names: (account, container) that it must be of."""
         answer = self._call(place, ["sync", *arguments], REPLY_BYTES_MAX)
         if isinstance(answer, bytes):
             try:
                 return _replica(answer, names)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                return Failed(f"its answer to sync is not that of a replica: {error!r}")
+                return NodeFailure(f"its answer to sync is not that of a replica: {error!r}")
         return answer
 
-    def merge_items(self, place: Place, rows: Sequence[dict[str, Any]], sender_id: str) -> Done | Missing | Failed:
+    def merge_items(self, place: Place, rows: Sequence[dict[str, Any]], sender_id: str) -> Done | Missing | NodeFailure:
         return self._tell(place, ["merge_items", rows, sender_id])
 
-    def merge_syncs(self, place: Place, points: Sequence[dict[str, Any]]) -> Done | Missing | Failed:
+    def merge_syncs(self, place: Place, points: Sequence[dict[str, Any]]) -> Done | Missing | NodeFailure:
         return self._tell(place, ["merge_syncs", points])
 
-    def merge_shard_ranges(self, place: Place, ranges: Sequence[ShardRange], sender_id: str) -> Done | Missing | Failed:
+    def merge_shard_ranges(
+        self, place: Place, ranges: Sequence[ShardRange], sender_id: str
+    ) -> Done | Missing | NodeFailure:
         return self._tell(place, ["merge_shard_ranges", [item._asdict() for item in ranges], sender_id])
 
-    def shard_ranges(self, place: Place) -> list[ShardRange] | Missing | Failed:
+    def shard_ranges(self, place: Place) -> list[ShardRange] | Missing | NodeFailure:
         answer = self._call(place, ["get_shard_ranges"], RANGES_BYTES_MAX)
         if not isinstance(answer, bytes):
             return answer
@@ -127,83 +125,60 @@ class DatabasePeers:
                 raise BadRequest("not a list")
             return [shard_range_of(item) for item in items]
         except (ValueError, BadRequest, RecursionError) as error:
-            return Failed(f"its shard ranges are none: {error}")
+            return NodeFailure(f"its shard ranges are none: {error}")
 
-    def complete_rsync(self, place: Place, temporary: str, final_name: str) -> Done | Missing | Failed:
+    def complete_rsync(self, place: Place, temporary: str, final_name: str) -> Done | Missing | NodeFailure:
         """The file in the peer's tmp/ becomes its database. Missing: it has one already, or has no such file."""
         return self._tell(place, ["complete_rsync", temporary, final_name], FILE_TIMEOUT_S)
 
-    def rsync_then_merge(self, place: Place, temporary: str, final_name: str) -> Done | Missing | Failed:
+    def rsync_then_merge(self, place: Place, temporary: str, final_name: str) -> Done | Missing | NodeFailure:
         """The peer merges what it has into the file in its tmp/, which then replaces its database."""
         return self._tell(place, ["rsync_then_merge", temporary, final_name], FILE_TIMEOUT_S)
 
-    def upload(self, place: Place, temporary: str, offset: int, data: bytes) -> Done | Missing | Failed:
+    def upload(self, place: Place, temporary: str, offset: int, data: bytes) -> Done | Missing | NodeFailure:
         """A piece of a file for the peer's tmp/, in order from 0 (doc/formats/databases.md). Our own servers alone know
         this; others answer that it is no JSON."""
         headers = [("Content-Type", FILE_TYPE), (NAME_HEADER, temporary), (OFFSET_HEADER, str(offset))]
-        answer = self._send(place, headers, data, self._node_timeout_s, REPLY_BYTES_MAX)
+        answer = self._send(place, "REPLICATE", place.path, headers, data)
         return Done() if isinstance(answer, bytes) else answer
 
-    def put(self, place: Place, path: str, headers: Sequence[tuple[str, str]]) -> Done | Missing | Failed:
+    def put(self, place: Place, path: str, headers: Sequence[tuple[str, str]]) -> Done | Missing | NodeFailure:
         """An ordinary PUT of the account or container (path: /account[/container], text), which every server knows."""
-        target = quoted(f"/{place.node.name}/{place.partition}{path}")
-        answer = self._send(place, headers, b"", self._node_timeout_s, REPLY_BYTES_MAX, method="PUT", target=target)
+        answer = self._send(place, "PUT", quoted(f"/{place.partition}{path}"), headers)
         return Done() if isinstance(answer, bytes) else answer
 
-    def _tell(self, place: Place, call: list[Any], timeout_s: float | None = None) -> Done | Missing | Failed:
+    def _tell(self, place: Place, call: list[Any], timeout_s: float | None = None) -> Done | Missing | NodeFailure:
         answer = self._call(place, call, REPLY_BYTES_MAX, timeout_s)
         return Done() if isinstance(answer, bytes) else answer
 
     def _call(
         self, place: Place, call: list[Any], reply_bytes_max: int, timeout_s: float | None = None
-    ) -> bytes | Missing | Failed:
+    ) -> bytes | Missing | NodeFailure:
         body = json.dumps(call).encode()
         headers = [("Content-Type", "application/json")]
-        return self._send(place, headers, body, timeout_s or self._node_timeout_s, reply_bytes_max)
+        return self._send(place, "REPLICATE", place.path, headers, body, timeout_s, reply_bytes_max)
 
     def _send(
         self,
         place: Place,
+        method: str,
+        path: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes,
-        timeout_s: float,
-        reply_bytes_max: int,
-        *,
-        method: str = "REPLICATE",
-        target: str | None = None,
-    ) -> bytes | Missing | Failed:
+        body: bytes = b"",
+        timeout_s: float | None = None,
+        reply_bytes_max: int = REPLY_BYTES_MAX,
+    ) -> bytes | Missing | NodeFailure:
         """The body of a 2xx."""
-        address = host, port = place.node.replication_address
-        if address in self._silent:
-            return Failed("it let a deadline pass a moment ago")
-        started_s = self._monotonic()
-        framed = [
-            ("Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
-            ("Accept-Encoding", "identity"),
-            ("Content-Length", str(len(body))),
-            *headers,
-        ]
-        try:
-            head, answer = request(
-                self._pool,
-                host,
-                port,
-                method,
-                target or place.target,
-                framed,
-                body,
-                connect_timeout_s=self._conn_timeout_s,
-                timeout_s=timeout_s,
-                max_body_bytes=reply_bytes_max,
-            )
-        except PeerError as error:
-            self._silent.failed(address, error, started_s)
-            return Failed(str(error))
-        if is_success(head.status):
+        answer = self._client.ask(
+            place.node, method, path, headers, body, answer_s=timeout_s, answer_bytes_max=reply_bytes_max
+        )
+        if isinstance(answer, NodeFailure):
             return answer
-        if head.status == HTTPStatus.NOT_FOUND:
+        if answer.is_success:
+            return answer.body
+        if answer.status == HTTPStatus.NOT_FOUND:
             return Missing()
-        return Failed(f"{method} was answered {head.status}", head.status == HTTPStatus.INSUFFICIENT_STORAGE)
+        return NodeFailure.of_status(place.node, answer.status, method)
 
 
 def _replica(body: bytes, names: tuple[str, str | None]) -> Replica:

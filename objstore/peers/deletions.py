@@ -6,21 +6,20 @@ Every call goes to a node's replication address and is one exchange; what a peer
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from objstore.core.names import quoted
-from objstore.http.client import ConnectionPool, PeerError, ResponseHead, request
 from objstore.http.status import HTTPStatus
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Timeouts
 from objstore.peers.recently_silent import RecentlySilent
 from objstore.ring.model import Node
 
 PAGE_BYTES_MAX = 64 * 1024 * 1024
 """A listing of 10,000 names of 1,024 bytes, each of them escaped, stays below."""
-ANSWER_BYTES_MAX = 65536
 NO_ANSWER = 0
 
 Headers = Sequence[tuple[str, str]]
@@ -39,15 +38,16 @@ class DirectClient:
     """One per process; fine for many green threads."""
 
     def __init__(self, *, conn_timeout_s: float, node_timeout_s: float, monotonic: Callable[[], float]) -> None:
-        self._conn_timeout_s = conn_timeout_s
-        self._node_timeout_s = node_timeout_s
-        self._monotonic = monotonic
-        self._pool = ConnectionPool()
-        self._silent = RecentlySilent(monotonic)
+        self._client = NodeClient(
+            "direct-client",
+            Timeouts(conn_timeout_s, node_timeout_s),
+            headers=[("Accept-Encoding", "identity"), *AS_DIRECT_CLIENT],
+            silence=RecentlySilent(monotonic),
+        )
 
     def close(self) -> None:
         """Close idle connections."""
-        self._pool.close()
+        self._client.close()
 
     def page(
         self, node: Node, partition: int, account: str, container: str, marker: str, policy_index: int | None = None
@@ -56,61 +56,31 @@ class DirectClient:
         rows; None: the container's own."""
         query = "?format=json" + (f"&marker={quote(marker, safe='')}" if marker else "")
         headers = [] if policy_index is None else [("X-Backend-Storage-Policy-Index", str(policy_index))]
-        path = quoted(f"/{node.name}/{partition}/{account}/{container}") + query
-        answer = self._exchange(node, "GET", path, headers, PAGE_BYTES_MAX)
-        if answer is None:
+        path = quoted(f"/{partition}/{account}/{container}") + query
+        answer = self._client.ask(node, "GET", path, headers, answer_bytes_max=PAGE_BYTES_MAX)
+        if isinstance(answer, NodeFailure):
             return NO_ANSWER
-        head, body = answer
-        if head.status != HTTPStatus.OK:
-            return head.status
+        if answer.status != HTTPStatus.OK:
+            return answer.status
         try:
-            return _page(head, body)
+            return _page(answer)
         except (ValueError, TypeError, KeyError, RecursionError):
             return NO_ANSWER
 
     def delete(self, node: Node, partition: int, path: str, headers: Headers) -> int:
         """The status, NO_ANSWER for none. path: /account/container[/object] as text."""
-        target = quoted(f"/{node.name}/{partition}{path}")
-        answer = self._exchange(node, "DELETE", target, headers, ANSWER_BYTES_MAX)
-        return NO_ANSWER if answer is None else answer[0].status
-
-    def _exchange(
-        self, node: Node, method: str, target: str, headers: Headers, body_bytes_max: int
-    ) -> tuple[ResponseHead, bytes] | None:
-        address = node.replication_address
-        if address in self._silent:
-            return None
-        host, port = address
-        framed = [
-            ("Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
-            ("Accept-Encoding", "identity"),
-            *headers,
-            ("X-Backend-Use-Replication-Network", "true"),
-            ("User-Agent", f"direct-client {os.getpid()}"),
-            ("X-Backend-Allow-Reserved-Names", "true"),
-            *([("Content-Length", "0")] if method != "GET" else []),
-        ]
-        started_s = self._monotonic()
-        try:
-            return request(
-                self._pool, host, port, method, target, framed,
-                connect_timeout_s=self._conn_timeout_s,
-                timeout_s=self._node_timeout_s,
-                max_body_bytes=body_bytes_max,
-            )  # fmt: skip
-        except PeerError as error:
-            self._silent.failed(address, error, started_s)
-            return None
+        answer = self._client.ask(node, "DELETE", quoted(f"/{partition}{path}"), headers)
+        return answer.status if isinstance(answer, Reply) else NO_ANSWER
 
 
-def _page(head: ResponseHead, body: bytes) -> Page:
+def _page(reply: Reply) -> Page:
     """Raises ValueError, TypeError or KeyError."""
-    items: Any = json.loads(body)
+    items: Any = json.loads(reply.body)
     if not isinstance(items, list):
         raise ValueError("not a listing")
     names = tuple(item["name"] for item in items)
     if not all(isinstance(name, str) and name for name in names):
         raise ValueError("not names")
-    headers = head.headers
+    headers = reply.headers
     index = headers.get("x-backend-record-storage-policy-index", headers.get("x-backend-storage-policy-index", "0"))
     return Page(names, int(index), headers.get("x-backend-sharding-state", "unsharded") in ("sharding", "sharded"))

@@ -1,7 +1,8 @@
-"""Rows of the system's queues (.expiring_objects, .misplaced_objects), written to and removed from their containers.
+"""Rows of containers as daemons write and remove them: those of the system's queues (.expiring_objects,
+.misplaced_objects), which are no objects, and those of objects that are gone.
 
-A queue entry is a row of a container database and never an object: rows are told directly to all primaries of the
-container, many in one request where a server takes that (UPDATE, formats 6.3). Source: formats 4.15, 5.10.
+Rows are told directly to all primaries of the container, many in one request where a server takes that (UPDATE, formats
+6.3). Source: formats 4.15, 5.10.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from objstore.core.headers import title
 from objstore.core.names import quoted
 from objstore.core.timestamp import Timestamp
 from objstore.http.status import HTTPStatus
-from objstore.peers.direct import DirectCalls, Reply
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Timeouts
 from objstore.ring.model import Node, Ring
 
 ROWS_AT_ONCE = 500
@@ -33,23 +35,68 @@ class Removal:
     timestamp: Timestamp
 
 
+def direct_client(agent: str = "direct-client") -> NodeClient:
+    """Who asks all replicas of a container at once, with the patience of a daemon that has few questions."""
+    return NodeClient(agent, Timeouts(1.0, 10.0), headers=AS_DIRECT_CLIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows that are removed together."""
+
+    account: str
+    container: str
+    policy_index: int
+    rows: Sequence[Removal]
+
+    def items(self) -> list[dict[str, object]]:
+        """As an UPDATE has them."""
+        return [
+            {
+                "name": row.name,
+                "created_at": row.timestamp.internal,
+                "size": 0,
+                "content_type": "application/deleted",
+                "etag": "noetag",
+                "deleted": 1,
+                "storage_policy_index": self.policy_index,
+            }
+            for row in self.rows
+        ]
+
+
 class QueueRows:
     """ring: of containers, asked each time."""
 
-    def __init__(self, calls: DirectCalls, ring: Callable[[], Ring], secrets: HashSecrets) -> None:
+    def __init__(self, calls: NodeClient, ring: Callable[[], Ring], secrets: HashSecrets) -> None:
         self._calls = calls
         self._ring = ring
         self._secrets = secrets
 
-    def remove(self, account: str, container: str, rows: Sequence[Removal], *, one_by_one: bool = False) -> bool:
-        """Remove rows of one container; whether at least one of its primaries has taken every one of them (the others
-        hear of it by replication). one_by_one: the container is sharded, or may be."""
+    def remove(
+        self,
+        account: str,
+        container: str,
+        rows: Sequence[Removal],
+        *,
+        one_by_one: bool = False,
+        policy_index: int = _QUEUE_POLICY,
+        by_most: bool = False,
+    ) -> bool:
+        """Remove rows of one container; whether at least one of its primaries has taken every one of them, or most of
+        its primaries (by_most); the others hear of it by replication. one_by_one: the container is sharded, or may be.
+        policy_index: of the rows."""
         is_taken = True
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            is_taken &= self._remove_some(account, container, rows[start : start + ROWS_AT_ONCE], one_by_one)
+            some = _Rows(account, container, policy_index, rows[start : start + ROWS_AT_ONCE])
+            partition, nodes = self._place(account, container)
+            needed = len(nodes) // 2 + 1 if by_most else 1
+            is_taken &= self._remove_some(some, partition, nodes, needed, one_by_one)
         return is_taken
 
-    def add(self, account: str, container: str, name: str, at: Timestamp, content_type: str, etag: str) -> list[Reply]:
+    def add(
+        self, account: str, container: str, name: str, at: Timestamp, content_type: str, etag: str
+    ) -> list[Reply | NodeFailure]:
         """Write one row, making the container where it is missing; what its primaries said."""
         partition, nodes = self._place(account, container)
         headers = {
@@ -61,35 +108,34 @@ class QueueRows:
         }
         return self._ask(nodes, "PUT", _path(partition, account, container, name), headers)
 
-    def _remove_some(self, account: str, container: str, rows: Sequence[Removal], one_by_one: bool) -> bool:
-        partition, nodes = self._place(account, container)
-        if one_by_one or len(rows) == 1:
-            return self._remove_singly(nodes, partition, account, container, rows)
+    def _remove_some(self, some: _Rows, partition: int, nodes: Sequence[Node], needed: int, one_by_one: bool) -> bool:
+        if one_by_one or len(some.rows) == 1:
+            return self._remove_singly(some, partition, nodes, needed)
         headers = {
             "content-type": "application/json",
-            "x-timestamp": max(row.timestamp for row in rows).internal,
-            "x-backend-storage-policy-index": str(_QUEUE_POLICY),
+            "x-timestamp": max(row.timestamp for row in some.rows).internal,
+            "x-backend-storage-policy-index": str(some.policy_index),
         }
-        body = json.dumps([_item(row) for row in rows]).encode()
-        replies = self._ask(nodes, "UPDATE", _path(partition, account, container), headers, body)
-        others = [reply.node for reply in replies if reply.status in _NOT_UNDERSTOOD]
-        is_taken = any(reply.status == HTTPStatus.ACCEPTED for reply in replies)
-        return (self._remove_singly(others, partition, account, container, rows) if others else False) or is_taken
+        path = _path(partition, some.account, some.container)
+        replies = self._ask(nodes, "UPDATE", path, headers, json.dumps(some.items()).encode())
+        said = [reply for reply in replies if isinstance(reply, Reply)]
+        needed -= sum(reply.status == HTTPStatus.ACCEPTED for reply in said)
+        others = [reply.node for reply in said if reply.status in _NOT_UNDERSTOOD]
+        is_taken_singly = self._remove_singly(some, partition, others, needed) if others else False
+        return needed <= 0 or is_taken_singly
 
-    def _remove_singly(
-        self, nodes: Sequence[Node], partition: int, account: str, container: str, rows: Sequence[Removal]
-    ) -> bool:
+    def _remove_singly(self, some: _Rows, partition: int, nodes: Sequence[Node], needed: int) -> bool:
         taken = 0
-        for row in rows:
-            headers = {"x-timestamp": row.timestamp.internal, "x-backend-storage-policy-index": str(_QUEUE_POLICY)}
-            replies = self._ask(nodes, "DELETE", _path(partition, account, container, row.name), headers)
-            taken += any(reply.is_success for reply in replies)
-        return taken == len(rows)
+        for row in some.rows:
+            headers = {"x-timestamp": row.timestamp.internal, "x-backend-storage-policy-index": str(some.policy_index)}
+            replies = self._ask(nodes, "DELETE", _path(partition, some.account, some.container, row.name), headers)
+            taken += sum(isinstance(reply, Reply) and reply.is_success for reply in replies) >= needed
+        return taken == len(some.rows)
 
     def _ask(
         self, nodes: Sequence[Node], method: str, path: str, headers: dict[str, str], body: bytes = b""
-    ) -> list[Reply]:
-        return self._calls.ask(nodes, method, path, [(title(name), value) for name, value in headers.items()], body)
+    ) -> list[Reply | NodeFailure]:
+        return self._calls.ask_all(nodes, method, path, [(title(name), value) for name, value in headers.items()], body)
 
     def _place(self, account: str, container: str) -> tuple[int, Sequence[Node]]:
         ring = self._ring()
@@ -100,15 +146,3 @@ class QueueRows:
 def _path(partition: int, account: str, container: str, name: str | None = None) -> str:
     path = f"/{partition}/{account}/{container}"
     return quoted(path if name is None else f"{path}/{name}")
-
-
-def _item(row: Removal) -> dict[str, object]:
-    return {
-        "name": row.name,
-        "created_at": row.timestamp.internal,
-        "size": 0,
-        "content_type": "application/deleted",
-        "etag": "noetag",
-        "deleted": 1,
-        "storage_policy_index": _QUEUE_POLICY,
-    }

@@ -5,18 +5,15 @@ Source: formats 6.7. An answer is a pickle; it is read by the restricted reader,
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from objstore.core import pickles
-from objstore.http.client import PeerTimedOut
 from objstore.http.status import HTTPStatus
-from objstore.peers.exchange import BackendRequest, Caller, wait_for_some
 from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import NodeClient
 from objstore.ring.model import Node
-from objstore.runtime.green import monotonic
 
 ANSWER_BYTES = 1 << 20
 """All 4096 suffixes with their hashes are a quarter of that."""
@@ -29,11 +26,9 @@ _DIGEST = re.compile(r"[0-9a-f]{32}\Z")
 
 @dataclass(frozen=True, slots=True)
 class ReplicateCalls:
-    """How to ask. timeout_s: for a whole answer; a partition that must be hashed first takes long."""
+    """client: patient, for a partition that must be hashed first takes long."""
 
-    caller: Caller
-    timeout_s: float
-    sender: str = "object-replicator"
+    client: NodeClient
 
     def suffix_hashes(self, node: Node, policy_index: int, partition: str) -> dict[str, str] | NodeFailure:
         """Suffix → hash of a partition as the node has it; {} when it has none of it."""
@@ -55,34 +50,13 @@ class ReplicateCalls:
         return None
 
     def _ask(self, node: Node, policy_index: int, path: str) -> bytes | NodeFailure:
-        ip, port = node.replication_address
-        request = BackendRequest(
-            "REPLICATE",
-            path,
-            (
-                ("Host", f"{ip}:{port}"),
-                ("Content-Length", "0"),
-                ("User-Agent", f"{self.sender} {os.getpid()}"),
-                ("X-Backend-Storage-Policy-Index", str(policy_index)),
-            ),
-        )
-        exchange = self.caller.start(node, request, use_replication=True)
-        try:
-            deadline = monotonic() + self.timeout_s
-            if not wait_for_some([exchange], deadline):
-                exchange.fail(PeerTimedOut(f"no answer to REPLICATE within {self.timeout_s:g} s"))
-            if exchange.failure is not None:
-                return NodeFailure.of_error(node, exchange.failure)
-            assert exchange.head is not None, "settled without a failure"
-            status = exchange.head.status
-            body = exchange.read_body(self.timeout_s, ANSWER_BYTES)
-        except BaseException:
-            exchange.discard()
-            raise
-        if body is None:
-            assert exchange.failure is not None, "no body, so it failed"
-            return NodeFailure.of_error(node, exchange.failure)
-        return body if status == HTTPStatus.OK else NodeFailure.of_status(node, status, "REPLICATE")
+        headers = [("X-Backend-Storage-Policy-Index", str(policy_index))]
+        answer = self.client.ask(node, "REPLICATE", path, headers, answer_bytes_max=ANSWER_BYTES)
+        if isinstance(answer, NodeFailure):
+            return answer
+        if answer.status != HTTPStatus.OK:
+            return NodeFailure.of_status(node, answer.status, "REPLICATE")
+        return answer.body
 
 
 def parse_hashes(value: object) -> dict[str, str]:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from objstore.db.connection import Busy
 from objstore.db.database import Database
 from objstore.db.outbound import snapshot
-from objstore.peers.db_replicas import DatabasePeers, Done, Failed, Missing, Place
+from objstore.peers.db_replicas import DatabasePeers, Done, Missing, Place
+from objstore.peers.failure import NodeFailure
 from objstore.replication.db_rsync import Rsync
 
 PIECE_BYTES = 4 * 1024 * 1024
@@ -35,7 +36,7 @@ class Files:
 
     def send(
         self, database: Database, path: str, sender_id: str, place: Place, *, is_merge: bool, is_far: bool = False
-    ) -> Done | Missing | Failed:
+    ) -> Done | Missing | NodeFailure:
         """Bring the file at `path` (of that database, whose id is sender_id) to a peer. is_merge: it has one."""
         location = database.location
         copy = f"{location.directory}/{uuid.uuid4().hex}{COPY_SUFFIX}"
@@ -43,7 +44,7 @@ class Files:
             database.shared.threads.run(location.device_path, snapshot, path, copy)
             answer = self._bring(database, copy, sender_id, place, is_far)
         except (OSError, sqlite3.Error, Busy) as error:
-            return Failed(f"no copy of {path}: {error}")
+            return NodeFailure(f"no copy of {path}: {error}")
         finally:
             database.shared.threads.run(location.device_path, _remove, copy)
         if not isinstance(answer, Done):
@@ -51,7 +52,9 @@ class Files:
         finish = self.peers.rsync_then_merge if is_merge else self.peers.complete_rsync
         return finish(place, sender_id, os.path.basename(path))
 
-    def _bring(self, database: Database, copy: str, name: str, place: Place, is_far: bool) -> Done | Missing | Failed:
+    def _bring(
+        self, database: Database, copy: str, name: str, place: Place, is_far: bool
+    ) -> Done | Missing | NodeFailure:
         run = database.shared.threads.run
         device = database.location.device_path
         if self.rsync is not None:
@@ -66,7 +69,7 @@ class Files:
             )
         return self._upload(lambda offset: run(device, _piece, copy, offset), name, place)
 
-    def _upload(self, piece: Callable[[int], bytes], name: str, place: Place) -> Done | Missing | Failed:
+    def _upload(self, piece: Callable[[int], bytes], name: str, place: Place) -> Done | Missing | NodeFailure:
         offset = 0
         while data := piece(offset):
             answer = self.peers.upload(place, name, offset, data)

@@ -24,7 +24,8 @@ from objstore.db.database import Database
 from objstore.db.location import CONTAINERS
 from objstore.db.outbound import LocalState
 from objstore.db.sync_points import OUTGOING, raise_sync_points
-from objstore.peers.db_replicas import DatabasePeers, Done, Failed, Missing, Place, Replica
+from objstore.peers.db_replicas import DatabasePeers, Done, Missing, Place, Replica
+from objstore.peers.failure import NodeFailure
 from objstore.replication.db_file import Files
 from objstore.replication.db_plan import Fate, InSync, SendFile, SendRows, Side, may_send_rows, plan
 from objstore.runtime.clock import Clock
@@ -100,14 +101,14 @@ class _Talk:
     def _report(self, fate: Fate) -> Report:
         return Report(fate, self.rows, self.files)
 
-    def _sync(self) -> Replica | Missing | Failed:
+    def _sync(self) -> Replica | Missing | NodeFailure:
         is_container = self.database.location.datadir == CONTAINERS
         with_policy = is_container and len(self.sender.policies) > 1
         answer = self.sender.peers.sync(self.place, self.state.sync_arguments(with_policy), self.state.names)
         if isinstance(answer, Replica) and is_container:
             index = answer.state.policy_index
             if index is None or self.sender.policies.by_index(index) is None:
-                return Failed(f"it says storage policy {index}, which this cluster does not have")
+                return NodeFailure(f"it says storage policy {index}, which this cluster does not have")
         return answer
 
     def _create(self) -> Report:
@@ -124,10 +125,10 @@ class _Talk:
         answer = self._send_file(files[0], sender_id, is_merge=False)
         if isinstance(answer, Done):
             return self._report(Fate.BEHIND)
-        if isinstance(answer, Failed) and answer.is_unmounted:
+        if isinstance(answer, NodeFailure) and answer.is_unmounted:
             return self.failed(answer.reason, is_unmounted=True)
         made = self.sender.peers.put(self.place, "/" + "/".join(filter(None, self.state.names)), self._put_headers())
-        if isinstance(made, Failed):
+        if isinstance(made, NodeFailure):
             return self.failed(made.reason, made.is_unmounted)
         return self._bring_up(self._sync(), with_file=False)
 
@@ -139,9 +140,9 @@ class _Talk:
             headers.append(("X-Backend-Storage-Policy-Index", str(self.state.policy_index)))
         return headers
 
-    def _bring_up(self, answer: Replica | Missing | Failed, with_file: bool = True) -> Report:
+    def _bring_up(self, answer: Replica | Missing | NodeFailure, with_file: bool = True) -> Report:
         """A peer that has the database."""
-        if isinstance(answer, Failed):
+        if isinstance(answer, NodeFailure):
             return self.failed(answer.reason, answer.is_unmounted)
         if isinstance(answer, Missing):
             return self._report(Fate.ABSENT)
@@ -169,7 +170,7 @@ class _Talk:
         if answer.shard_max_row >= 0:
             theirs = peers.shard_ranges(place)
             if not isinstance(theirs, list):
-                return theirs.reason if isinstance(theirs, Failed) else "it has no shard ranges any more"
+                return theirs.reason if isinstance(theirs, NodeFailure) else "it has no shard ranges any more"
             if theirs:
                 self.database.write(lambda connection: shards.merge_ranges(connection, theirs))
         ours = self.database.read(
@@ -235,14 +236,14 @@ class _Talk:
             lambda connection: outbound.rows_after(connection, datadir, row_id, count), fresh=False
         )
 
-    def _send_file(self, path: str, sender_id: str, *, is_merge: bool) -> Done | Missing | Failed:
+    def _send_file(self, path: str, sender_id: str, *, is_merge: bool) -> Done | Missing | NodeFailure:
         answer = self.sender.files.send(
             self.database, path, sender_id, self.place, is_merge=is_merge, is_far=self.is_far
         )
         if isinstance(answer, Done):
             self.files += 1
         else:
-            reason = answer.reason if isinstance(answer, Failed) else "it did not take it"
+            reason = answer.reason if isinstance(answer, NodeFailure) else "it did not take it"
             self.database.shared.logger.warning(
                 "peer=%s file=%r problem=%r: whole database not sent", self.place, os.path.basename(path), reason
             )

@@ -45,12 +45,26 @@ MEASURE_AGAIN_S = 0.2
 """How long a measurement of free space is used: others may fill the device by a few hundred megabytes meanwhile."""
 
 
+LOOK_AGAIN_S = 1.0
+"""How long the root of a mounted file system is taken for one as long as it is the same directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mounted:
+    """identity: (st_dev, st_ino) of a directory that was a mount point. until: monotonic seconds."""
+
+    identity: tuple[int, int]
+    until: float
+
+
 class Devices:
     """The devices under `root`. mount_check: each must be a mount point, a bare directory will not do."""
 
-    def __init__(self, root: Path | str, mount_check: bool) -> None:
+    def __init__(self, root: Path | str, mount_check: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._root = str(root)
         self._mount_check = mount_check
+        self._monotonic = monotonic
+        self._mounted: dict[str, _Mounted] = {}
 
     @property
     def root(self) -> str:
@@ -63,11 +77,28 @@ class Devices:
             raise DeviceUnavailable(device, f"not a device name under {self._root}")
         path = f"{self._root}/{device}"
         if self._mount_check:
-            if not os.path.ismount(path):
+            if not self._is_mounted(path):
                 raise DeviceUnavailable(device, f"not mounted under {self._root}")
         elif not os.path.isdir(path):
             raise DeviceUnavailable(device, f"no such directory under {self._root}")
         return path
+
+    def _is_mounted(self, path: str) -> bool:
+        """As os.path.ismount, which looks at every directory above: asked once in a while, and whenever the directory
+        is not the one it was. A disk that is unmounted uncovers another directory, so it is missed at once."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        known = self._mounted.get(path)
+        now = self._monotonic()
+        if known is not None and known.identity == (found.st_dev, found.st_ino) and now < known.until:
+            return True
+        if not os.path.ismount(path):
+            self._mounted.pop(path, None)
+            return False
+        self._mounted[path] = _Mounted((found.st_dev, found.st_ino), now + LOOK_AGAIN_S)
+        return True
 
     def names(self) -> list[str]:
         """Names of the usable devices, sorted; those that path() would refuse are left out."""

@@ -24,6 +24,7 @@ from objstore.object.passes.here import Here, RingBook
 from objstore.object.passes.replicate import ObjectReplicator, ReplicationRules
 from objstore.object.settings import ObjectServerSettings
 from objstore.peers.exchange import Caller
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.replicate import ReplicateCalls
 from objstore.replication.in_band import InBandSender
 from objstore.runtime import green
@@ -54,7 +55,7 @@ def assemble(engine, devices, cluster, clock, port, *, rsync=None, timeout_s=60.
     places = PartitionPlaces(devices, GreenFs())
     threads = DeviceThreads(2)
     caller = Caller(ConnectionPool(), 10.0, timeout_s)
-    calls = ReplicateCalls(caller, timeout_s)
+    calls = ReplicateCalls(NodeClient("object-replicator", Timeouts(10.0, timeout_s)))
     return ObjectReplicator(
         engine=engine,
         places=places,

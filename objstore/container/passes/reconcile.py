@@ -44,8 +44,8 @@ from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.http.internal import InternalClient, ListingFailed
 from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import SubResponse
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows, Removal
+from objstore.peers.node_client import NodeClient, Reply
+from objstore.peers.queue_rows import QueueRows, Removal, direct_client
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -72,7 +72,7 @@ class ReconcileJob(Job):
 class ContainerPolicies:
     """Asks all primaries of a container which policy it has."""
 
-    def __init__(self, calls: DirectCalls, ring: Callable[[], Ring], secrets: HashSecrets, clock: Clock) -> None:
+    def __init__(self, calls: NodeClient, ring: Callable[[], Ring], secrets: HashSecrets, clock: Clock) -> None:
         self._calls = calls
         self._ring = ring
         self._secrets = secrets
@@ -84,8 +84,10 @@ class ContainerPolicies:
         partition = ring.partition(self._secrets.digest(account, container))
         headers = [("X-Timestamp", self._clock.now().internal)]
         path = quoted(f"/{partition}/{account}/{container}")
-        replies = self._calls.ask(ring.primaries(partition), "HEAD", path, headers)
-        return policy_of(claim_of(reply.status, reply.headers) for reply in replies)
+        replies = self._calls.ask_all(ring.primaries(partition), "HEAD", path, headers)
+        return policy_of(
+            claim_of(reply.status, reply.headers) if isinstance(reply, Reply) else None for reply in replies
+        )
 
 
 class ContainerReconciler:
@@ -258,7 +260,7 @@ def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> Containe
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore container-reconciler")
-    calls = DirectCalls()
+    calls = direct_client()
     policies = ContainerPolicies(calls, lambda: ring.current, cluster.secrets, clock)
     queue = QueueRows(calls, lambda: ring.current, cluster.secrets)
     shares = Shares(lambda: ring.current, surroundings.address, clock.monotonic, can_connect)

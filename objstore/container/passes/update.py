@@ -29,7 +29,8 @@ from objstore.db.database import Database, Databases
 from objstore.db.location import CONTAINERS, Location
 from objstore.http.status import is_success
 from objstore.peers.account_rows import AccountRows
-from objstore.peers.node_calls import NodeCalls, Timeouts
+from objstore.peers.node_client import NodeClient, Timeouts
+from objstore.peers.silence import Silences
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -158,7 +159,7 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
     # A walk comes back to no database before the next pass: open handles would only cost memory.
     databases.handles = Handles(_IDLE_HANDLES)
     ring = ReloadingRing(cluster.swift_dir / "account.ring.gz")
-    calls = NodeCalls("container-updater", Timeouts(settings.conn_timeout, settings.node_timeout))
+    calls = NodeClient("container-updater", Timeouts(settings.conn_timeout, settings.node_timeout), silence=Silences())
     return ContainerUpdater(
         surroundings.devices,
         databases,

@@ -10,6 +10,8 @@ Invariants:
 2. A write that lands while its predecessor is being judged stays: quarantine asks again under the partition's lock.
 3. An audit that is stopped goes on where it was (audit_state.py).
 
+It also sweeps the devices' tmp directories of what was cut off long ago (storage/temporaries.py).
+
 Source: formats 4.12; features B3.5.
 """
 
@@ -58,6 +60,7 @@ from objstore.storage.engine import Absent, StoredObject
 from objstore.storage.examine import Damaged, data_size, examine, remove_rsync_temporaries
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.resolve import data_name
+from objstore.storage.temporaries import old_temporaries, remove_old
 from objstore.storage.verdict import body_verdict
 
 READ_AT_ONCE_BYTES = 4 << 20
@@ -66,6 +69,7 @@ KEEP_CACHE_BYTES = 1 << 20
 """Larger bodies leave the page cache after the audit: they would push out what clients read."""
 
 PASSED, QUARANTINED, ERRORS, BYTES, REMOVED = "passes", "quarantined", "errors", "bytes", "removed_temporaries"
+SWEPT = "swept_temporaries"
 _HEX = frozenset("0123456789abcdef")
 _log = logging.getLogger("objstore.object.auditor")
 
@@ -84,6 +88,14 @@ class AuditJob(Job):
     mode: Mode
     policy_index: int
     partition: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepJob(Job):
+    """paths: of old files in the device's tmp directories. problem: why they cannot be told, to be logged."""
+
+    paths: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -121,15 +133,34 @@ class ObjectAuditor:
 
     # Finding work
 
-    def jobs(self, scope: Scope) -> Iterator[AuditJob]:
+    def jobs(self, scope: Scope) -> Iterator[AuditJob | SweepJob]:
         self._counts = {mode: Counter[str]() for mode in Mode}
         self._progress = {}
         self._have_watchers_begun = False
+        if self._settings.temporary_age and scope.partitions is None:
+            yield from self._sweeps(scope)
         modes = [Mode.ALL] if not self._settings.zero_byte_files_per_second else [Mode.EMPTY_ONES, Mode.ALL]
         for mode in modes:
             for device in self._devices.names():
                 if scope.has_device(device):
                     yield from self._jobs_of(device, mode, scope)
+
+    def _sweeps(self, scope: Scope) -> Iterator[SweepJob]:
+        """One for every device that has something to be swept."""
+        now, age_s = self._clock.now(), self._settings.temporary_age
+        for device in filter(scope.has_device, self._devices.names()):
+            key = f"{device}/tmp"
+            try:
+                layout = DeviceLayout(self._devices.path(device))
+                indexes = [policy.index for policy in self._policies if scope.has_policy(policy.index)]
+                paths = [path for index in indexes for path in old_temporaries(layout.temporary(index), now, age_s)]
+            except DeviceUnavailable:
+                continue
+            except OSError as error:
+                yield SweepJob(key, device, problem=str(error))
+            else:
+                if paths:
+                    yield SweepJob(key, device, tuple(paths))
 
     def _jobs_of(self, device: str, mode: Mode, scope: Scope) -> Iterator[AuditJob]:
         for policy in self._policies:
@@ -159,7 +190,18 @@ class ObjectAuditor:
 
     # Doing it
 
-    def run(self, job: AuditJob) -> Counts:
+    def run(self, job: AuditJob | SweepJob) -> Counts:
+        return self._sweep(job) if isinstance(job, SweepJob) else self._audit_partition(job)
+
+    def _sweep(self, job: SweepJob) -> Counts:
+        """Raises OSError; the runner counts that."""
+        if job.problem:
+            _log.error("device=%s: what lies in its tmp cannot be told: %s", job.device, job.problem)
+            return {FAILURES: 1}
+        now, age_s = self._clock.now(), self._settings.temporary_age
+        return {SWEPT: self._threads.run(job.device, remove_old, self._fs, job.paths, now, age_s)}
+
+    def _audit_partition(self, job: AuditJob) -> Counts:
         if job.problem:
             _log.warning("%s", job.problem)
         if not self._have_watchers_begun:

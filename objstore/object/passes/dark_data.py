@@ -24,7 +24,9 @@ from objstore.core.names import quoted
 from objstore.core.timestamp import ZERO
 from objstore.http.status import HTTPStatus
 from objstore.object.passes.watchers import DELETE, KEEP, QUARANTINE, SeenObject, WatcherContext
-from objstore.peers.direct import DirectCalls, Reply
+from objstore.peers.failure import NodeFailure, name_of
+from objstore.peers.node_client import NodeClient, Reply
+from objstore.peers.queue_rows import direct_client
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.storage.layout import DeviceLayout, ObjectAddress
@@ -51,7 +53,7 @@ class DarkData:
         options: Mapping[str, str],
         context: WatcherContext,
         *,
-        calls: DirectCalls | None = None,
+        calls: NodeClient | None = None,
         ring: Callable[[], Ring] | None = None,
     ) -> None:
         """Raises ValueError for options that cannot be used."""
@@ -59,7 +61,7 @@ class DarkData:
         if problems:
             raise ValueError("; ".join(f"{item.key} = {item.value!r}: expected {item.expected}" for item in problems))
         self._context = context
-        self._calls = calls or DirectCalls("object-auditor")
+        self._calls = calls or direct_client("object-auditor")
         self._ring = ring or _container_ring(context)
         self._counts: Counter[str] = Counter()
 
@@ -92,20 +94,20 @@ class DarkData:
     def end(self) -> None:
         _log.info("dark data: %s", " ".join(f"{name}={count}" for name, count in sorted(self._counts.items())))
 
-    def _ask(self, account: str, container: str, obj: str, policy_index: int) -> list[Reply]:
+    def _ask(self, account: str, container: str, obj: str, policy_index: int) -> list[Reply | NodeFailure]:
         ring = self._ring()
         partition = ring.partition(self._context.secrets.digest(account, container))
         name = quote(obj.encode("utf-8", "surrogateescape"), safe="")
         path = f"/{partition}{quoted(f'/{account}/{container}')}?format=json&limit=1&prefix={name}"
         headers = [("X-Backend-Storage-Policy-Index", str(policy_index)), ("X-Timestamp", self._now)]
-        return self._calls.ask(ring.primaries(partition), "GET", path, headers)
+        return self._calls.ask_all(ring.primaries(partition), "GET", path, headers)
 
     @property
     def _now(self) -> str:
         return self._context.clock.now().internal
 
 
-def verdict(replies: Sequence[Reply], obj: str, policy_index: int) -> tuple[bool, str]:
+def verdict(replies: Sequence[Reply | NodeFailure], obj: str, policy_index: int) -> tuple[bool, str]:
     """(is it dark, why that cannot be told). Pure. obj: the name; the replies are listings of at most that prefix's
     first row, which is the object itself when there is a row of it."""
     if not replies:
@@ -119,9 +121,11 @@ def verdict(replies: Sequence[Reply], obj: str, policy_index: int) -> tuple[bool
     return not unsure, unsure
 
 
-def _listed(reply: Reply, policy_index: int) -> tuple[list[object], str]:
+def _listed(reply: Reply | NodeFailure, policy_index: int) -> tuple[list[object], str]:
     """(names in a listing, why it is no evidence)."""
-    where = f"{reply.node.replication_address[0]}:{reply.node.replication_address[1]}/{reply.node.name}"
+    if isinstance(reply, NodeFailure):
+        return [], reply.reason
+    where = name_of(reply.node)
     headers = reply.headers
     if reply.status == HTTPStatus.NOT_FOUND:
         if headers.get("x-backend-timestamp", ZERO.internal) == ZERO.internal:
@@ -130,7 +134,7 @@ def _listed(reply: Reply, policy_index: int) -> tuple[list[object], str]:
             return [], f"{where} has its container deleted in another policy"
         return [], ""
     if not reply.is_success:
-        return [], f"{where}: {reply.problem or reply.status}"
+        return [], f"{where}: {reply.status}"
     if headers.get("x-backend-sharding-state", "") not in _UNSHARDED:
         return [], f"{where}: its container is sharded"
     of_policy = headers.get("x-backend-record-storage-policy-index", str(policy_index))

@@ -4,6 +4,7 @@ The queue is the account .expiring_objects: a container per day and hundredth of
 has a job for each hundredth; which containers of it are this node's business is decided by daemon/share.py, so nodes
 need not be numbered, and who is down is stood in for. For every entry that is due the newest replica is asked, the
 object is deleted as of its X-Delete-At, and only when that is confirmed the entry is removed from its container.
+Several objects of one container go together, past the proxy (expire_together.py).
 
 Whatever is cut off is done again by the next pass: an object already deleted is recognised by its tombstone.
 Source: formats 4.15; features B3.10; vectors/wire/expirer.jsonl.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,18 +25,28 @@ from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.share import TAKEOVER_S, Shares, belongs, can_connect
 from objstore.daemon.surroundings import Surroundings
 from objstore.http.internal import InternalClient, ListingFailed
-from objstore.object.passes.expire_plan import Task, Verdict, delete_verdict, look_verdict, task_of
+from objstore.http.status import HTTPStatus
+from objstore.object.passes.expire_plan import (
+    Task,
+    Verdict,
+    delete_verdict,
+    home_of,
+    is_told_of,
+    look_verdict,
+    task_of,
+)
 from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows, Removal
+from objstore.object.passes.expire_together import TogetherExpirer
+from objstore.object.passes.here import RingBook
+from objstore.peers.queue_rows import QueueRows, Removal, direct_client
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
 
 SLICES = 100
 """Jobs of a pass: the queue spreads each day over as many containers."""
-REMOVED_AT_ONCE = 100
-"""Entries whose objects are gone that wait for company before they are removed."""
+AT_ONCE = 200
+"""Entries that are done together; those whose objects are gone are removed in one request."""
 _log = logging.getLogger("objstore.object.expirer")
 
 
@@ -43,6 +54,14 @@ class QueueRemover(Protocol):
     """peers.queue_rows.QueueRows, as far as it is used here."""
 
     def remove(self, account: str, container: str, rows: list[Removal], *, one_by_one: bool = False) -> bool: ...
+
+
+class Together(Protocol):
+    """expire_together.TogetherExpirer, as far as it is used here."""
+
+    def expire(
+        self, names: tuple[str, str], policy_index: int, tasks: Sequence[Task], now_s: float
+    ) -> dict[Task, Verdict]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +83,10 @@ class ObjectExpirer:
         queue: QueueRemover,
         rank: Callable[[str], int],
         clock: Clock,
+        together: Together | None = None,
     ) -> None:
-        """Raises ValueError for a delay_reaping_… that makes no sense."""
+        """together: None: everything goes through the proxy. Raises ValueError for a delay_reaping_… that makes no
+        sense."""
         self._settings = settings
         self._client = client
         self._queue = queue
@@ -76,11 +97,14 @@ class ObjectExpirer:
             raise ValueError("; ".join(problems))
         self._account = f".{settings.expiring_objects_account_name}"
         self._pace = Pace(settings.tasks_per_second)
+        self._together = together
         self._containers: list[str] | None = None
+        self._policies: dict[tuple[str, str], int | None] = {}
         self._listing = green.Semaphore(1)
 
     def jobs(self, scope: Scope) -> Iterator[ExpireJob]:
         self._containers = None
+        self._policies = {}
         if self._settings.dequeue_from_legacy:
             for number in range(SLICES):
                 yield ExpireJob(f"{self._account}/{number:02d}", "", number)
@@ -126,16 +150,12 @@ class ObjectExpirer:
         until_s = int(self._clock.now().seconds - rank * TAKEOVER_S)
         is_seen = False
         for page in self._client.pages(f"/v1/{self._account}/{container}", f"{max(0, until_s) + 1:010d}"):
-            done: list[Removal] = []
-            for row in page.rows:
-                is_seen = True
-                task = self._task(container, row)
-                if task is not None and self._do(task, counts):
-                    done.append(Removal(task.entry, self._clock.now()))
-                if len(done) >= REMOVED_AT_ONCE:
-                    self._remove(container, done, page.is_sharded, counts)
-                    done = []
-            self._remove(container, done, page.is_sharded, counts)
+            is_seen = True
+            due = [task for row in page.rows if (task := self._task(container, row)) is not None]
+            for start in range(0, len(due), AT_ONCE):
+                gone = self._do_all(due[start : start + AT_ONCE], counts)
+                now = self._clock.now()
+                self._remove(container, [Removal(task.entry, now) for task in gone], page.is_sharded, counts)
         if not is_seen and not rank:
             self._drop_if_past(container)
 
@@ -167,22 +187,56 @@ class ObjectExpirer:
         if int(container) < past_s - SLICES:
             self._client.request("DELETE", f"/v1/{self._account}/{container}").discard()
 
+    # Objects of one container
+
+    def _do_all(self, tasks: Sequence[Task], counts: Counter[str]) -> list[Task]:
+        """Have objects deleted; those whose entries can go."""
+        gone: list[Task] = []
+        for names, some in _by_container(tasks).items():
+            verdicts = self._do_together(names, some)
+            for task in some:
+                verdict = verdicts.get(task) or self._do(task)
+                counts[verdict.value] += 1
+                if verdict in (Verdict.DONE, Verdict.DROPPED):
+                    gone.append(task)
+        return gone
+
+    def _do_together(self, names: tuple[str, str], tasks: Sequence[Task]) -> dict[Task, Verdict]:
+        """What became of those that need no proxy."""
+        if self._together is None or len(tasks) < 2:
+            return {}
+        policy_index = self._policy_of(names)
+        if policy_index is None:
+            return {}
+        self._pause(len(tasks))
+        return self._together.expire(names, policy_index, tasks, self._clock.now().seconds)
+
+    def _policy_of(self, names: tuple[str, str]) -> int | None:
+        """Where the container's objects lie; None when that cannot be told, or its rows may belong to a shard. Asked
+        once a pass: an object that is not found there stays, with its entry, for the next."""
+        if names not in self._policies:
+            response = self._client.request("HEAD", f"/v1/{names[0]}/{names[1]}")
+            response.discard()
+            self._policies[names] = home_of(response.status, response.headers)
+        return self._policies[names]
+
     # One object
 
-    def _do(self, task: Task, counts: Counter[str]) -> bool:
-        """Have the object deleted; whether its entry can go."""
+    def _do(self, task: Task) -> Verdict:
+        """Have the object deleted by way of the proxy."""
         self._pause()
         verdict = self._look(task)
-        if verdict is Verdict.DELETE:
-            verdict = self._delete(task)
-        counts[verdict.value] += 1
-        return verdict in (Verdict.DONE, Verdict.DROPPED)
+        return self._delete(task) if verdict is Verdict.DELETE else verdict
 
     def _look(self, task: Task) -> Verdict:
         headers = {"X-Newest": "true", "X-Backend-Open-Expired": "true"}
         response = self._client.request("HEAD", task.path, headers=headers)
         response.discard()
-        return look_verdict(task, response.status, response.headers, self._age_s(task), self._settings.reclaim_age)
+        verdict = look_verdict(task, response.status, response.headers, self._age_s(task), self._settings.reclaim_age)
+        if verdict is Verdict.DONE and response.status == HTTPStatus.NOT_FOUND and is_told_of(task, response.headers):
+            # Whoever deleted it may have been cut off before the container heard of it: the same DELETE tells it again.
+            return Verdict.DONE if self._delete(task) is not Verdict.FAILED else Verdict.FAILED
+        return verdict
 
     def _delete(self, task: Task) -> Verdict:
         headers = {"X-Timestamp": task.at.normal, "X-Backend-Clean-Expiring-Object-Queue": "no"}
@@ -195,10 +249,17 @@ class ObjectExpirer:
     def _age_s(self, task: Task) -> float:
         return self._clock.now().seconds - task.at.seconds
 
-    def _pause(self) -> None:
-        self._pace.charge(self._clock.monotonic())
+    def _pause(self, count: int = 1) -> None:
+        self._pace.charge(self._clock.monotonic(), count)
         if (seconds := self._pace.wait_s(self._clock.monotonic())) > 0:
             green.sleep(seconds)
+
+
+def _by_container(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
+    found: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        found.setdefault((task.account, task.container), []).append(task)
+    return found
 
 
 def _is_number(name: str) -> bool:
@@ -212,10 +273,13 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
     objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
-    queue = QueueRows(DirectCalls(), lambda: containers.current, cluster.secrets)
+    calls = direct_client()
+    queue = QueueRows(calls, lambda: containers.current, cluster.secrets)
+    rings = RingBook(cluster.swift_dir, cluster.policies)
+    together = TogetherExpirer(calls, rings.current, cluster.secrets, queue, settings.reclaim_age)
     shares = Shares(lambda: objects.current, surroundings.address, surroundings.clock.monotonic, can_connect)
     try:
-        return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock)
+        return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock, together)
     except ValueError as error:
         place = str(cluster.swift_dir)
         raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None

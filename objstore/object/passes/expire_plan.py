@@ -13,6 +13,7 @@ from enum import Enum
 from objstore.core.timestamp import InvalidTimestamp, Timestamp
 from objstore.http.status import HTTPStatus, is_success
 
+_UNSHARDED = ("", "unsharded")
 ASYNC_DELETED = "application/async-deleted"
 
 
@@ -84,6 +85,12 @@ def look_verdict(task: Task, status: int, headers: Mapping[str, str], age_s: flo
     return Verdict.FAILED
 
 
+def is_told_of(task: Task, headers: Mapping[str, str]) -> bool:
+    """Whether a tombstone is the one that an expirer writes for the task. Whoever wrote it may have been cut off before
+    the container heard of it, and nobody else will tell."""
+    return _timestamp(headers.get("x-backend-timestamp")) == task.at
+
+
 def delete_verdict(status: int, age_s: float, reclaim_age_s: float) -> Verdict:
     """Of the answer to the DELETE."""
     if is_success(status) or status == HTTPStatus.CONFLICT:
@@ -91,6 +98,14 @@ def delete_verdict(status: int, age_s: float, reclaim_age_s: float) -> Verdict:
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED):
         return _missing(age_s, reclaim_age_s)
     return Verdict.FAILED
+
+
+def home_of(status: int, headers: Mapping[str, str]) -> int | None:
+    """The policy of a container's objects, of the answer to a HEAD; None for none, or one whose rows may lie in
+    shards."""
+    index = headers.get("x-backend-storage-policy-index", "")
+    is_whole = headers.get("x-backend-sharding-state", "") in _UNSHARDED
+    return int(index) if is_success(status) and is_whole and index.isascii() and index.isdigit() else None
 
 
 def _missing(age_s: float, reclaim_age_s: float) -> Verdict:

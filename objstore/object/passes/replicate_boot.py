@@ -12,6 +12,7 @@ from objstore.object.passes.here import Here, RingBook
 from objstore.object.passes.replicate import ObjectReplicator, ReplicationRules
 from objstore.object.passes.replicate_settings import ObjectReplicatorSettings
 from objstore.peers.exchange import Caller
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.replicate import ReplicateCalls
 from objstore.replication.in_band import InBandSender
 from objstore.replication.rsync_module import is_installed
@@ -33,7 +34,7 @@ def factory(surroundings: Surroundings[ObjectReplicatorSettings]) -> ObjectRepli
     places = PartitionPlaces(devices, fs)
     threads = DeviceThreads(settings.threads_per_disk)
     caller = Caller(ConnectionPool(), settings.conn_timeout, settings.node_timeout)
-    calls = ReplicateCalls(caller, settings.http_timeout)
+    calls = ReplicateCalls(NodeClient("object-replicator", Timeouts(settings.conn_timeout, settings.http_timeout)))
     here = Here(local_addresses(surroundings.address[0]), surroundings.address[1])
     rings = RingBook(cluster.swift_dir, cluster.policies)
     deliverer = Deliverer(

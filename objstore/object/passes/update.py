@@ -27,7 +27,8 @@ from objstore.object.passes.update_batch import Batch
 from objstore.object.passes.update_plan import Verdict, container_of, groups, verdict
 from objstore.object.passes.update_settings import ObjectUpdaterSettings
 from objstore.peers.container_rows import Answer, ContainerRows, Redirect
-from objstore.peers.node_calls import NodeCalls, Timeouts
+from objstore.peers.node_client import NodeClient, Timeouts
+from objstore.peers.silence import Silences
 from objstore.ring.model import Node, Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -311,7 +312,7 @@ EMPTY_AGE_S = 60.0
 def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
-    calls = NodeCalls("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout))
+    calls = NodeClient("object-updater", Timeouts(settings.conn_timeout, settings.node_timeout), silence=Silences())
     return ObjectUpdater(
         surroundings.devices,
         cluster.policies,

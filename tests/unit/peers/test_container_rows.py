@@ -8,7 +8,7 @@ import pytest
 
 from objstore.core.timestamp import Timestamp
 from objstore.peers.container_rows import NO_ANSWER, Answer, ContainerRows, Redirect, body_of
-from objstore.peers.node_calls import NodeCalls, Timeouts
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.silence import Silences
 from objstore.ring.model import Node
 from objstore.runtime import green
@@ -68,7 +68,7 @@ def container():
 
 @pytest.fixture
 def rows():
-    return ContainerRows(NodeCalls("object-updater", Timeouts(5.0, 20.0)), SimClock().monotonic)
+    return ContainerRows(NodeClient("object-updater", Timeouts(5.0, 20.0)), SimClock().monotonic)
 
 
 def test_a_row_says_that_it_would_follow_a_redirect(container, rows):
@@ -133,7 +133,7 @@ def test_many_rows_may_be_refused(container, rows, status):
 @pytest.mark.parametrize("status", [400, 405, 501])
 def test_who_does_not_know_update_is_not_asked_again_for_a_while(container, status):
     clock = SimClock()
-    rows = ContainerRows(NodeCalls("x", Timeouts(5.0, 20.0)), clock.monotonic)
+    rows = ContainerRows(NodeClient("x", Timeouts(5.0, 20.0)), clock.monotonic)
     container.answers["UPDATE"] = status, {}
     assert rows.send_many(container.node, 7, "a/c", b"[{}]", HEADERS) is None
     assert not rows.may_take_many(container.node)
@@ -163,7 +163,7 @@ def test_a_silent_node_costs_its_patience_once(container):
         return True
 
     with listen(("127.0.0.1", 0)) as frozen:
-        rows = ContainerRows(NodeCalls("x", Timeouts(5.0, 0.05), Silences(never)), SimClock().monotonic)
+        rows = ContainerRows(NodeClient("x", Timeouts(5.0, 0.05), silence=Silences(never)), SimClock().monotonic)
         node = node_at(frozen.getsockname()[1])
         assert rows.send(node, 7, "PUT", "a/c/o", HEADERS) == NO_ANSWER
         frozen.setblocking(False)

@@ -35,6 +35,55 @@ def test_mount_point_is_accepted():
     assert Devices("/", mount_check=True).path("proc") == "//proc"
 
 
+class TestAMountThatIsKnown:
+    """Looked at afresh once a second, and at once when it is another directory than it was."""
+
+    @pytest.fixture
+    def looked(self, monkeypatch):
+        """Paths of which the long question was asked; all are mount points that are listed as such."""
+        asked = []
+        monkeypatch.setattr(os.path, "ismount", lambda path: asked.append(path) or path in self.mounted)
+        return asked
+
+    @pytest.fixture
+    def device(self, tmp_path):
+        path = tmp_path / "sda1"
+        path.mkdir()
+        self.mounted = {str(path)}
+        return path
+
+    def test_is_not_asked_for_every_request(self, tmp_path, device, looked):
+        devices = Devices(tmp_path, mount_check=True, monotonic=SimClock().monotonic)
+        for _ in range(3):
+            assert devices.path("sda1") == str(device)
+        assert looked == [str(device)]
+
+    def test_is_asked_again_after_a_second(self, tmp_path, device, looked):
+        clock = SimClock()
+        devices = Devices(tmp_path, mount_check=True, monotonic=clock.monotonic)
+        devices.path("sda1")
+        self.mounted.clear()
+        clock.advance(1.1)
+        with pytest.raises(DeviceUnavailable, match="sda1: not mounted"):
+            devices.path("sda1")
+
+    def test_is_missed_at_once_when_another_directory_appears(self, tmp_path, device, looked):
+        devices = Devices(tmp_path, mount_check=True, monotonic=SimClock().monotonic)
+        devices.path("sda1")
+        self.mounted.clear()
+        device.rename(tmp_path / "away")
+        device.mkdir()
+        with pytest.raises(DeviceUnavailable, match="sda1: not mounted"):
+            devices.path("sda1")
+
+    def test_that_vanishes_is_missed_at_once(self, tmp_path, device, looked):
+        devices = Devices(tmp_path, mount_check=True, monotonic=SimClock().monotonic)
+        devices.path("sda1")
+        device.rmdir()
+        with pytest.raises(DeviceUnavailable, match="sda1: not mounted"):
+            devices.path("sda1")
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../etc", "a b", "a%2fb", "\0", "é"])
 def test_unsafe_names_are_refused(tmp_path, name):
     with pytest.raises(DeviceUnavailable):

@@ -9,7 +9,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.db.container import ContainerBroker
 from objstore.db.merge import ObjectRow
 from objstore.peers.account_rows import AccountRows
-from objstore.peers.node_calls import NodeCalls, Timeouts
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.ring.model import HASH_BITS, Ring, RingHeader
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
@@ -52,7 +52,7 @@ def test_it_asks_as_recorded(tmp_path):
     with ExitStack() as stack:
         sinks = [stack.enter_context(Sink()) for _ in DEVICES]
         ring, clock = ring_of(sinks), SystemClock()
-        peers = AccountRows(NodeCalls("container-updater", Timeouts(5.0, 20.0)))
+        peers = AccountRows(NodeClient("container-updater", Timeouts(5.0, 20.0)))
         devices = Devices(tmp_path, mount_check=False)
         report = make_runner(ContainerUpdater(devices, databases, SECRETS, lambda: ring, peers, clock)).run_once()
         assert (report.counts["success"], report.is_complete) == (2, True)

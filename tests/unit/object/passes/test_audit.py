@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import time
 
 import pytest
 
@@ -341,3 +342,68 @@ class TestPace:
         audit(make_auditor(tmp_path, clock, bytes_per_second="1000", zero_byte_files_per_second="0"))
         # 4000 bytes at 1000 a second, on a clock that stands still: the waits grow by a second each.
         assert waits == pytest.approx([0.5, 1.5, 2.5, 3.5])
+
+
+class TestSweeping:
+    """Files in tmp/ that nobody has touched for a day go; a clock that runs ahead stands for the day."""
+
+    DAY_S = 86_400.0
+
+    def auditor(self, root, ahead_s, **settings):
+        return make_auditor(root, SimClock(time.time() + ahead_s), **settings)
+
+    @pytest.fixture
+    def leftover(self, tmp_path):
+        (tmp_path / "sda" / "tmp-1").mkdir(parents=True)
+        path = tmp_path / "sda" / "tmp-1" / "cut-off"
+        path.write_bytes(b"half an upload")
+        return path
+
+    def test_removes_what_was_cut_off_long_ago(self, tmp_path, leftover):
+        counts, _ = audit(self.auditor(tmp_path, self.DAY_S + 60))
+        assert counts == {"swept_temporaries": 1} and not leftover.exists()
+
+    def test_leaves_an_upload_that_may_be_running(self, tmp_path, leftover):
+        counts, _ = audit(self.auditor(tmp_path, self.DAY_S - 60))
+        assert counts == {} and leftover.exists()
+
+    def test_goes_by_when_the_file_was_changed_and_not_by_what_it_says(self, tmp_path, leftover):
+        """rsync gives what it brings the times of the original: a database may be old, its copy is not."""
+        os.utime(leftover, (1.0, 1.0))
+        audit(self.auditor(tmp_path, 60))
+        assert leftover.exists()
+
+    def test_looks_again_before_it_removes(self, tmp_path, leftover):
+        auditor = self.auditor(tmp_path, self.DAY_S + 60)
+        (job,) = auditor.jobs(EVERYTHING)
+        later = time.time() + 2 * self.DAY_S
+        os.utime(leftover, (later, later))  # Somebody writes.
+        assert auditor.run(job) == {"swept_temporaries": 0} and leftover.exists()
+
+    def test_leaves_what_is_no_plain_file(self, tmp_path, leftover):
+        leftover.unlink()
+        leftover.mkdir()
+        os.symlink(tmp_path, leftover.with_name("link"))
+        assert audit(self.auditor(tmp_path, self.DAY_S + 60))[0] == {}
+        assert len(list(leftover.parent.iterdir())) == 2
+
+    @pytest.mark.parametrize("age, is_there", [("0", True), ("3600", False)])
+    def test_goes_by_the_setting(self, tmp_path, leftover, age, is_there):
+        audit(self.auditor(tmp_path, 7200, temporary_age=age))
+        assert leftover.exists() == is_there
+
+    def test_is_refused_an_age_that_uploads_may_have(self):
+        _, problems = ObjectAuditorSettings.from_pairs({"temporary_age": "60"})
+        assert [problem.key for problem in problems] == ["temporary_age"]
+
+    def test_a_disk_that_cannot_be_read_is_a_failure(self, tmp_path, leftover, monkeypatch):
+        listdir = os.listdir
+
+        def fails(path):
+            if str(path).endswith("/tmp-1"):
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            return listdir(path)
+
+        monkeypatch.setattr(os, "listdir", fails)
+        assert audit(self.auditor(tmp_path, self.DAY_S + 60))[0] == {"failures": 1}
+        assert leftover.exists()

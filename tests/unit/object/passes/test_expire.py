@@ -1,5 +1,6 @@
 """The expirer over real account, container and object servers. Its clock runs ahead: no test waits for an expiry."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -15,8 +16,8 @@ from objstore.http.response import Response
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.passes.expire import ObjectExpirer
 from objstore.object.passes.expire_settings import ObjectExpirerSettings
-from objstore.peers.direct import DirectCalls
-from objstore.peers.queue_rows import QueueRows
+from objstore.object.passes.expire_together import TogetherExpirer
+from objstore.peers.queue_rows import QueueRows, direct_client
 from objstore.ring.fileformat import load
 from objstore.runtime import green
 from tests.support.clock import SimClock
@@ -49,8 +50,10 @@ class Expiry:
         found, problems = ObjectExpirerSettings.from_pairs({"tasks_per_second": "0"} | settings)
         assert not problems
         client = InternalClient(app or self.proxy.app, "expirer under test")
-        rows = queue or QueueRows(DirectCalls(), lambda: self.container_ring, self.secrets)
-        return ObjectExpirer(found, client, rows, rank, clock or self.clock)
+        rows = queue or QueueRows(direct_client(), lambda: self.container_ring, self.secrets)
+        rings = {0: load(self.nodes.directory / "object.ring.gz")}
+        together = TogetherExpirer(direct_client(), rings.get, self.secrets, rows, 604_800.0)
+        return ObjectExpirer(found, client, rows, rank, clock or self.clock, together)
 
     def run(self, expirer=None, **settings):
         """One pass: the counts."""
@@ -68,7 +71,7 @@ class Expiry:
         path = f"/{partition}/.expiring_objects?format=json"
 
         def is_listed():
-            replies = DirectCalls().ask(ring.primaries(partition), "GET", path)
+            replies = direct_client().ask_all(ring.primaries(partition), "GET", path)
             return all(_entry_count(reply) >= count for reply in replies)
 
         self.until(is_listed)
@@ -87,6 +90,19 @@ class Expiry:
 
     def object_status(self, path=OBJECT):
         return self.proxy.head(path, {"x-newest": "true"}).status
+
+    def paths_of_one_queue(self, count):
+        """Paths of objects whose entries stand in the container where that of OBJECT does."""
+        here = self.queue.container(self.at, "AUTH_a", "c", "o")
+        names = (f"o{number} %é" for number in itertools.count())
+        found = (name for name in names if self.queue.container(self.at, "AUTH_a", "c", name) == here)
+        return [f"/v1/AUTH_a/c/{name}".encode().decode("latin-1") for name in itertools.islice(found, count)]
+
+    def primary_of(self, path):
+        """Number of the first node that the object ring names for it."""
+        parts = path.encode("latin-1").decode().split("/", 4)[2:]
+        ring = load(self.nodes.directory / "object.ring.gz")
+        return ring.primaries(ring.partition(self.secrets.digest(*parts)))[0].id
 
     def data_files(self, node=None):
         nodes = range(self.nodes.node_count) if node is None else [node]
@@ -190,14 +206,20 @@ class TestWhatIsNotFound:
         lost = LostRemovals()
         assert expiry.run(queue=lost) == {"success": 1, "failures": 1}
         assert len(expiry.entries()) == 1
-        expiry.nodes.seen.clear()
         assert expiry.run() == {"success": 1}
-        assert expiry.entries() == [] and expiry.nodes.asked("object", "DELETE") == []
+        assert expiry.entries() == []
 
 
 class LostRemovals:
-    def remove(self, account, container, rows, *, one_by_one=False):
-        return False
+    """As if the daemon ended before a row was removed. but_from: an account whose containers do hear of it, by way of
+    these rows."""
+
+    def __init__(self, but_from="", rows=None):
+        self.but_from = but_from
+        self.rows = rows
+
+    def remove(self, account, *rest, **options):
+        return account == self.but_from and self.rows.remove(account, *rest, **options)
 
 
 class TestANodeThatIsAway:
@@ -267,18 +289,107 @@ def test_a_delay_that_makes_no_sense_is_refused(expiry):
 
 
 def test_many_entries_are_removed_in_few_requests(expiry):
-    container = expiry.queue.container(expiry.at, "AUTH_a", "c", "o")
-    for number in range(30):
-        expiry.put(f"/v1/AUTH_a/c/o{number}", **{"x-delete-at-container": container})
-    expiry.wait_for_queue(30)
+    for path in expiry.paths_of_one_queue(5):
+        expiry.put(path)
+    expiry.wait_for_queue(5)
     expiry.nodes.seen.clear()
-    assert expiry.run() == {"success": 30}
+    assert expiry.run() == {"success": 5}
     queue_requests = [
         environ["REQUEST_METHOD"]
         for kind, _, method, path, environ in expiry.nodes.seen
         if kind == "container" and ".expiring_objects" in path and method in ("UPDATE", "DELETE")
     ]
-    assert len(queue_requests) < 30 * 3
+    assert queue_requests == ["UPDATE"] * 3
+
+
+class TestManyOfOneContainer:
+    """They go together, past the proxy, where everything is as it should be."""
+
+    COUNT = 5
+
+    @pytest.fixture
+    def many(self, expiry):
+        self.paths = expiry.paths_of_one_queue(self.COUNT)
+        for path in self.paths:
+            expiry.put(path)
+        expiry.wait_for_queue(self.COUNT)
+        return expiry
+
+    def entries(self, expiry):
+        return expiry.entries(expiry.queue.container(expiry.at, "AUTH_a", "c", "o"))
+
+    def listed(self, expiry):
+        return json.loads(expiry.proxy.get("/v1/AUTH_a/c", query="format=json").body or b"[]")
+
+    def rows_asked(self, expiry):
+        """Requests about rows of the objects' container, from whomever."""
+        return [
+            method
+            for kind, _, method, path, _ in expiry.nodes.seen
+            if kind == "container" and "/AUTH_a/c" in path and method in ("UPDATE", "DELETE")
+        ]
+
+    def test_their_rows_go_in_one_request_to_each_primary(self, many):
+        many.nodes.seen.clear()
+        assert many.run() == {"success": self.COUNT}
+        assert self.rows_asked(many) == ["UPDATE"] * 3
+        assert self.listed(many) == [] == self.entries(many) == many.data_files()
+
+    def test_each_delete_has_its_condition(self, many):
+        many.nodes.seen.clear()
+        many.run()
+        moment = Timestamp.from_seconds(many.at).normal
+        deletes = many.nodes.asked("object", "DELETE")
+        assert len(deletes) == 3 * self.COUNT
+        assert {environ["HTTP_X_IF_DELETE_AT"] for environ in deletes} == {moment}
+        assert {environ["HTTP_X_TIMESTAMP"] for environ in deletes} == {moment}
+
+    def test_rows_that_were_not_told_are_told_by_the_next_pass(self, many):
+        """The daemon ended between the objects and their rows."""
+        rows = QueueRows(direct_client(), lambda: many.container_ring, many.secrets)
+        assert many.run(queue=LostRemovals(".expiring_objects", rows)) == {"failures": self.COUNT}
+        assert many.data_files() == [] and len(self.listed(many)) == len(self.entries(many)) == self.COUNT
+        assert many.run() == {"success": self.COUNT}
+        assert self.listed(many) == [] == self.entries(many)
+
+    def test_rows_that_were_not_told_are_told_by_way_of_the_proxy_as_well(self, many):
+        rows = QueueRows(direct_client(), lambda: many.container_ring, many.secrets)
+        many.run(queue=LostRemovals(".expiring_objects", rows))
+        many.nodes.unplug(many.primary_of(self.paths[0]))
+        assert many.run() == {"success": self.COUNT}
+        many.until(lambda: self.listed(many) == [])
+
+    def test_an_expiry_that_one_replica_has_not_heard_of_is_respected(self, many):
+        for path in self.paths:
+            assert many.proxy.post(path, {"x-delete-at": str(many.at + 9999)}).status == 202
+        behind = many.nodes.device_root(many.primary_of(self.paths[0]))
+        for meta in behind.rglob("*.meta"):
+            meta.unlink()
+        assert many.run() == {"missing": self.COUNT}
+        assert list(many.nodes.directory.rglob("objects/*/*/*/*.ts")) == []
+
+    def test_a_node_that_is_away_leaves_them_to_the_proxy(self, many):
+        many.nodes.unplug(many.primary_of(self.paths[0]))
+        assert many.run() == {"success": self.COUNT}
+        assert self.entries(many) == []
+
+    def test_one_that_was_written_again_stays(self, many):
+        later = {"x-timestamp": Timestamp.from_seconds(many.at + 0.5).internal}
+        assert many.proxy.put(self.paths[0], later, body=b"new").status == 201
+        assert many.run() == {"success": self.COUNT}
+        assert many.object_status(self.paths[0]) == 200
+        assert len(self.listed(many)) == 1 and self.entries(many) == []
+
+    @pytest.mark.parametrize("lie", [{"X-Backend-Sharding-State": "sharding"}, {"X-Backend-Storage-Policy-Index": "x"}])
+    def test_a_container_that_may_be_sharded_is_told_by_the_object_servers(self, many, lie):
+        def app(environ, start_response):
+            if environ["REQUEST_METHOD"] == "HEAD" and environ["PATH_INFO"] == "/v1/AUTH_a/c":
+                return Response(204, {**lie}, b"")(environ, start_response)
+            return many.proxy.app(environ, start_response)
+
+        assert many.run(app=app) == {"success": self.COUNT}
+        deletes = many.nodes.asked("object", "DELETE")
+        assert {environ["HTTP_X_CONTAINER_PARTITION"] for environ in deletes}
 
 
 def test_an_empty_container_of_a_day_long_past_is_removed(expiry):

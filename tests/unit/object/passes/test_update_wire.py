@@ -14,7 +14,7 @@ import pytest
 from objstore.core.timestamp import Timestamp
 from objstore.object.passes.update import ObjectUpdater
 from objstore.peers.container_rows import ContainerRows
-from objstore.peers.node_calls import NodeCalls, Timeouts
+from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.ring.model import HASH_BITS, Ring, RingHeader
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
@@ -62,7 +62,7 @@ def make_updater(root, hosts):
     rows = [array("H", [number] * (1 << PART_POWER)) for number in range(3)]
     ring = Ring(RingHeader(HASH_BITS - PART_POWER), rows, devices)
     clock = SystemClock()
-    peers = ContainerRows(NodeCalls("object-updater", Timeouts(5.0, 20.0)), clock.monotonic)
+    peers = ContainerRows(NodeClient("object-updater", Timeouts(5.0, 20.0)), clock.monotonic)
     return ObjectUpdater(Devices(root, mount_check=False), POLICIES, SECRETS, lambda: ring, peers, clock)
 
 

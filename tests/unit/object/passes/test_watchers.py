@@ -8,7 +8,8 @@ from objstore.config.cluster import load_cluster
 from objstore.core.timestamp import ZERO
 from objstore.object.passes.dark_data import DarkData, verdict
 from objstore.object.passes.watchers import DELETE, KEEP, QUARANTINE, UnknownWatcher, WatcherContext, load_watchers
-from objstore.peers.direct import Reply
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import Reply
 from objstore.ring.model import Node
 from objstore.storage.engine import Absent
 from tests.support.objects import SECRETS, make_address, put, ts
@@ -22,8 +23,8 @@ NO_DATABASE = {"x-backend-timestamp": ZERO.internal, "x-backend-storage-policy-i
 DELETED = {"x-backend-timestamp": ts(AT).internal, "x-backend-storage-policy-index": "0"}
 
 
-def reply(status=200, body=b"[]", headers=(), problem=""):
-    return Reply(NODE, status, {"x-backend-sharding-state": "unsharded", **dict(headers)}, body, problem)
+def reply(status=200, body=b"[]", headers=()):
+    return Reply(NODE, status, {"x-backend-sharding-state": "unsharded", **dict(headers)}, body)
 
 
 class Says:
@@ -93,7 +94,7 @@ class TestDarkDataVerdict:
             ([reply(), reply(), reply()], True),
             ([reply(), reply(404, headers=DELETED), reply()], True),
             ([reply(), reply(body=LISTED), reply()], False),
-            ([reply(), reply(0, problem="no answer"), reply()], False),
+            ([reply(), NodeFailure("no answer"), reply()], False),
             ([reply(), reply(503), reply()], False),
             ([reply(), reply(507), reply()], False),
             ([reply(404, headers=NO_DATABASE)] * 3, False),
@@ -128,7 +129,7 @@ class ScriptedCalls:
         self.replies = replies
         self.paths = []
 
-    def ask(self, nodes, method, path, headers=(), body=b""):
+    def ask_all(self, nodes, method, path, headers=(), body=b""):
         self.paths.append(path)
         return self.replies
 
