@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from objstore.core.hashing import HashSecrets
 from objstore.peers.failure import NodeFailure, name_of
 from objstore.peers.replicate import ReplicateCalls
-from objstore.replication.in_band import InBandSender, Outcome, Subject
+from objstore.replication.in_band import BLOCK_BYTES, InBandSender, Outcome, Subject
 from objstore.replication.plan import SMALL_BYTES, SMALL_OBJECTS, batches
 from objstore.replication.rsync_push import RsyncPush
 from objstore.ring.model import Node
@@ -162,6 +162,8 @@ class DeviceSource:
     owner: Deliverer
     device: str
     subject: Subject
+    _blocks: list[memoryview] = field(default_factory=list)
+    """One, once it was needed: fresh memory for each read costs more than the reading."""
 
     def open(self, hash_hex: str) -> OpenReplica | None:
         owner, subject = self.owner, self.subject
@@ -172,13 +174,16 @@ class DeviceSource:
             self._set_aside(hash_hex, error.reason)
             return None
 
-    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes:
+    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes | memoryview:
         assert opened.body is not None, "a tombstone has no body"
         if count <= SMALL_BODY_BYTES:
             data = opened.body.pread_cached(count, offset)
             if data is not None:
                 return data
-        return self.owner.threads.run(self.device, opened.body.pread, count, offset)
+        if not self._blocks:
+            self._blocks.append(memoryview(bytearray(BLOCK_BYTES)))
+        block = self._blocks[0][:count]
+        return block[: self.owner.threads.run(self.device, opened.body.preadinto, block, offset)]
 
     def damaged(self, opened: OpenReplica) -> None:
         parts = opened.name.split("/", 3)[1:]
