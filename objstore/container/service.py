@@ -10,7 +10,7 @@ from objstore.container.settings import ContainerServerSettings
 from objstore.core import metadata_headers
 from objstore.core.errors import BadRequest
 from objstore.core.headers import is_true
-from objstore.core.names import BackendPath
+from objstore.core.names import SHARDS_PREFIX, BackendPath
 from objstore.core.policy import LEGACY_INDEX
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
@@ -22,7 +22,6 @@ META_PREFIX = "x-container-meta-"
 SYSMETA_PREFIX = "x-container-sysmeta-"
 POLICY_INDEX = "x-backend-storage-policy-index"
 POLICY_DEFAULT = "x-backend-storage-policy-default"
-SHARDS_PREFIX = ".shards_"
 
 _KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to")
 
