@@ -30,6 +30,7 @@ from objstore.ring.fileformat import RingFileError
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
+from objstore.runtime.process import give_way
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
@@ -91,6 +92,7 @@ def node_programs(servers: Sequence[ServerFile], log_directory: Path) -> list[Pr
 
 def serve(wanted: Sequence[DaemonPlan], scope: Scope, log_directory: Path | None, worker: Worker) -> None:
     """Run in the child until the supervisor asks it to stop. Raises CannotStart."""
+    give_way()
     open_log(wanted[0].server, log_directory, worker.program.role)
     green.patch_sockets()
     runners = [runner(plan) for plan in wanted]
