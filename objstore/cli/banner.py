@@ -20,12 +20,14 @@ def banner(
     directory: ClusterDirectory, environ: Mapping[str, str], *, shows_key: bool, is_detached: bool
 ) -> Iterator[str]:
     """Lines. Without shows_key the key is not among them: the lines to paste ask for it when they are run."""
-    server = read_server(directory.proxy_conf, "proxy-server", "-")
-    url = endpoint(server)
-    user = first_user(directory)
     command = _command(environ)
     stop = f"{command} down {shlex.quote(str(directory.root))}" if is_detached else "Ctrl-C"
     yield f"ready: {directory.root} (stop it with: {stop})"
+    if not directory.has_proxy:
+        return
+    server = read_server(directory.proxy_conf, "proxy-server", "-")
+    url = endpoint(server)
+    user = first_user(directory)
     yield ""
     yield f"  endpoint   {url}"
     if user is None:

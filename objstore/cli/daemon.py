@@ -1,5 +1,8 @@
 """What every daemon's command does: check its ini file, then run its pass once, or under a supervisor for good.
 
+A daemon whose settings want several workers gets as many processes, each with a share of the disks; the supervisor
+starts again what dies of them, and --once ends when all have ended.
+
 Meant for a service manager: log on standard error (or log_file), READY=1, STOPPING=1, RELOADING=1 and WATCHDOG=1 to
 systemd. SIGHUP reads the file and swift.conf again: a new process takes over, and the old one ends. SIGTERM ends
 everything within two seconds: jobs under way are cut off after one, which every job can bear (daemon/pass_.py).
@@ -10,25 +13,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from objstore.cli.daemons import DaemonPlan, plans, role_of, runner, serve
+from objstore.cli.daemons import DaemonPlan, plans, role_of, runner, serve, shares
 from objstore.cli.main import run_command
 from objstore.cli.serve import open_log
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cluster.servers import read_server
 from objstore.config.cluster import load_cluster
 from objstore.config.errors import ConfigError
-from objstore.daemon.pass_ import FAILURES, Scope
+from objstore.daemon.pass_ import FAILURES, PassReport, Scope
+from objstore.daemon.worker_share import WorkerShare
 from objstore.runtime import green, process
+from objstore.runtime.children import results_of
+from objstore.runtime.process_table import ONCE
 from objstore.runtime.supervisor import CannotStart, Options, Supervisor
 from objstore.runtime.worker import Program
 
 _GRACE_S = 1.3
+_REFUSED = "refused"
 _EPILOG = """\
 example:
   objstore-{name} /etc/swift/{role}.conf                              until SIGTERM
@@ -95,16 +103,48 @@ def _numbers(text: str) -> frozenset[int]:
 
 def _once(name: str, read: Callable[[], DaemonPlan], scope: Scope, terminal: Terminal) -> int:
     plan = read()
-    process.set_title(name, "-", str(plan.server.ini.path))
+    process.set_title(name, "-", f"{plan.server.ini.path}{ONCE}")
     open_log(plan.server, None)
-    green.patch_sockets()
-    report = runner(plan).run_once(scope)
+    workers = shares(plan, scope)
+    if len(workers) == 1:
+        report = _pass(plan, scope, None)
+    else:
+        report = _together(results_of([partial(_told_pass, plan, scope, share) for share in workers]))
     summary = " ".join(f"{key}={count}" for key, count in sorted(report.counts.items()))
     terminal.say(f"{name}: {report.job_count} jobs in {report.elapsed_s:.1f} s {summary}".rstrip())
     if not report.is_complete:
         failures = report.counts.get(FAILURES, 0)
         terminal.complain(f"{name}: not everything was done ({failures} failures; see the log)")
     return OK if report.is_complete else FAILED
+
+
+def _pass(plan: DaemonPlan, scope: Scope, share: WorkerShare | None) -> PassReport:
+    green.patch_sockets()
+    return runner(plan, share).run_once(scope)
+
+
+def _told_pass(plan: DaemonPlan, scope: Scope, share: WorkerShare | None) -> dict[str, Any]:
+    """In a process of its own: what it says to who waits for it."""
+    try:
+        return asdict(_pass(plan, scope, share))
+    except CannotStart as error:
+        return {_REFUSED: error.lines}
+
+
+def _together(told: Sequence[dict[str, Any] | None]) -> PassReport:
+    """One report of all processes; one that died has not done its part. Raises CannotStart when one could not start."""
+    for each in told:
+        if each is not None and _REFUSED in each:
+            raise CannotStart(each[_REFUSED])
+    reports = [PassReport(**each) for each in told if each is not None]
+    counts = sum((Counter(report.counts) for report in reports), Counter({FAILURES: told.count(None)}))
+    return PassReport(
+        min((report.started_s for report in reports), default=0.0),
+        max((report.elapsed_s for report in reports), default=0.0),
+        sum(report.job_count for report in reports),
+        counts,
+        len(reports) == len(told) and all(report.is_complete for report in reports),
+    )
 
 
 def _supervise(name: str, read: Callable[[], DaemonPlan], scope: Scope) -> int:
@@ -114,7 +154,11 @@ def _supervise(name: str, read: Callable[[], DaemonPlan], scope: Scope) -> int:
 
     def programs() -> list[Program]:
         try:
-            return [Program(name, "-", partial(serve, [read()], scope, None))]
+            plan = read()
+            return [
+                Program(name, "-", partial(serve, [plan], scope, None, share=share), index=index)
+                for index, share in enumerate(shares(plan, scope))
+            ]
         except ConfigError as error:
             raise CannotStart([str(problem) for problem in error.problems]) from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from objstore.daemon.pass_ import EVERYTHING, Scope
 from objstore.daemon.runner import Runner, Schedule
 from objstore.daemon.settings import DaemonSettings, kind_of
 from objstore.daemon.surroundings import Surroundings
+from objstore.daemon.worker_share import WorkerShare, devices_of
+from objstore.middleware.statsd import sender_of
 from objstore.ring.fileformat import RingFileError
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
@@ -90,12 +92,32 @@ def node_programs(servers: Sequence[ServerFile], log_directory: Path) -> list[Pr
     return found
 
 
-def serve(wanted: Sequence[DaemonPlan], scope: Scope, log_directory: Path | None, worker: Worker) -> None:
-    """Run in the child until the supervisor asks it to stop. Raises CannotStart."""
+def shares(plan: DaemonPlan, scope: Scope) -> list[WorkerShare | None]:
+    """Of the processes of a daemon that runs by its own command: as many as its settings want, at most one per disk.
+    [None] for a single process, which does everything."""
+    section = _section_server_settings(plan)
+    names = Devices(section.devices, section.mount_check).all_names
+    try:
+        count = min(plan.settings.worker_count, len(devices_of(scope, names())))
+    except OSError:
+        count = 1  # It says what is wrong with them.
+    return [WorkerShare(index, count, names) for index in range(count)] if count > 1 else [None]
+
+
+def serve(
+    wanted: Sequence[DaemonPlan],
+    scope: Scope,
+    log_directory: Path | None,
+    worker: Worker,
+    *,
+    share: WorkerShare | None = None,
+) -> None:
+    """Run in the child until the supervisor asks it to stop. share: of its daemon, where several processes do it.
+    Raises CannotStart."""
     give_way()
     open_log(wanted[0].server, log_directory, worker.program.role)
     green.patch_sockets()
-    runners = [runner(plan) for plan in wanted]
+    runners = [runner(plan, share) for plan in wanted]
     tasks = [green.spawn(each.run_forever, scope) for each in runners]
     pet = spawn_watchdog()
     _log.info("running node=%s daemons=%s", worker.program.node, ",".join(plan.name for plan in wanted))
@@ -109,7 +131,7 @@ def serve(wanted: Sequence[DaemonPlan], scope: Scope, log_directory: Path | None
     _log.info("stopped node=%s", worker.program.node)
 
 
-def runner(plan: DaemonPlan) -> Runner[Any]:
+def runner(plan: DaemonPlan, share: WorkerShare | None = None) -> Runner[Any]:
     """Build a daemon's pass and what runs it. Raises CannotStart: swift.conf or a ring cannot be used."""
     section = _section_server_settings(plan)
     clock = SystemClock()
@@ -133,9 +155,14 @@ def runner(plan: DaemonPlan) -> Runner[Any]:
         raise CannotStart([str(problem) for problem in error.problems]) from None
     except RingFileError as error:
         raise CannotStart([str(error)]) from None
-    settings = plan.settings
-    schedule = Schedule(settings.interval, settings.concurrency, settings.rate, settings.recon_directory)
-    return Runner(the_pass, schedule, clock)
+    statsd = sender_of(section)
+    return Runner(the_pass, _schedule(plan.settings, share.count if share else 1), clock, statsd=statsd, share=share)
+
+
+def _schedule(settings: DaemonSettings, workers: int) -> Schedule:
+    """Of one process of several: together they go no faster than one would."""
+    rate = replace(settings.rate, per_second=settings.rate.per_second / workers)
+    return Schedule(settings.interval, settings.concurrency_among(workers), rate, settings.recon_directory)
 
 
 def _section_server_settings(plan: DaemonPlan) -> ServerSettings:

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from objstore.cli.checks import checked
+from objstore.cli.doctor_admission import admitted, of_admission
 from objstore.cli.doctor_checks import Finding, of_clock, of_limits, of_modes, of_ports, of_rings, of_rsync
 from objstore.cli.doctor_disks import of_disks
 from objstore.cli.place import directory_of
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.node_layout import SECRET_FILES
 from objstore.cluster.preflight import ring_problems, secret_problems
 from objstore.cluster.servers import PROXY_NODE, ServerFile, read_server
 from objstore.config.cluster import load_cluster
@@ -39,15 +41,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if (arguments.directory is None) == (arguments.conf is None):
         raise CommandError("expected DIR or --conf DIR", code=USAGE)
     if arguments.conf is not None:
-        findings = of_machine(arguments.conf.expanduser().resolve())
+        findings, allowed = of_machine(arguments.conf.expanduser().resolve())
     else:
         directory = directory_of(arguments)
         if not directory.exists:
             raise CommandError(f"{directory.root}: no cluster here; make one with: objstore up {directory.root}")
-        findings = of_directory(directory)
+        findings, allowed = of_directory(directory)
     if arguments.json:
-        terminal.say(json.dumps({"findings": [dataclasses.asdict(each) for each in findings]}, indent=2))
+        found = [dataclasses.asdict(each) for each in findings]
+        terminal.say(json.dumps({"findings": found, "admitted": allowed}, indent=2))
     else:
+        if allowed:
+            terminal.say(f"storage servers admit: {' '.join(allowed)}, and this machine")
         for each in findings:
             terminal.say(f"{each.what}: {each.text}; {each.fix}")
         if not findings:
@@ -55,23 +60,24 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return FAILED if findings else OK
 
 
-def of_directory(directory: ClusterDirectory) -> list[Finding]:
-    """Of the cluster in a directory."""
+def of_directory(directory: ClusterDirectory) -> tuple[list[Finding], list[str]]:
+    """Of the cluster in a directory: (what is wrong, whom its storage servers admit)."""
     try:
         control.ask(directory.run, {"do": "status"})
         is_running = True
     except control.NotRunning:
         is_running = False
     servers, problems, _ = checked(directory)
-    return [
+    findings = [
         *(_of_configuration(problems)),
-        *of_modes([directory.swift_conf, directory.proxy_conf]),
+        *of_modes([directory.swift_conf, directory.proxy_conf, *(directory.etc / name for name in SECRET_FILES)]),
         *_of_servers(servers, is_running),
     ]
+    return findings, admitted(servers)
 
 
-def of_machine(conf: Path) -> list[Finding]:
-    """Of the servers whose files lie in one directory, as on a node of its own."""
+def of_machine(conf: Path) -> tuple[list[Finding], list[str]]:
+    """As of_directory, of the servers whose files lie in one directory, as on a node of its own."""
     if not conf.is_dir():
         raise CommandError(f"{conf}: expected a directory with swift.conf and the servers' files")
     servers: list[ServerFile] = []
@@ -91,7 +97,7 @@ def of_machine(conf: Path) -> list[Finding]:
     except ConfigError as error:
         problems += map(str, error.problems)
     modes = of_modes([conf / "swift.conf", conf / "proxy-server.conf"])
-    return [*_of_configuration(problems), *modes, *_of_servers(servers, None)]
+    return [*_of_configuration(problems), *modes, *_of_servers(servers, None)], admitted(servers)
 
 
 def _of_servers(servers: list[ServerFile], is_running: bool | None) -> list[Finding]:
@@ -102,6 +108,7 @@ def _of_servers(servers: list[ServerFile], is_running: bool | None) -> list[Find
         *of_rings(servers),
         *of_ports(servers, is_running),
         *of_disks(servers),
+        *of_admission(servers),
     ]
 
 

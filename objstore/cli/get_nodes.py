@@ -91,8 +91,8 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         ring = load(path)
     except RingFileError as error:
         raise CommandError(str(error)) from None
-    placed = _place(arguments, path, ring, names)
-    terminal.say(json.dumps(_as_json(placed), indent=2) if arguments.json else "\n".join(_lines(placed)))
+    found = _place(arguments, path, ring, names)
+    terminal.say(json.dumps(as_json(found), indent=2) if arguments.json else "\n".join(lines(found)))
     return OK
 
 
@@ -135,9 +135,23 @@ def _place(arguments: argparse.Namespace, path: Path, ring: Ring, names: tuple[s
         partition, hash_hex = arguments.partition, ""
         if not 0 <= partition < 1 << ring.part_power:
             raise CommandError(f"partition {partition}: {path} has 0 to {(1 << ring.part_power) - 1}", code=USAGE)
+    return placed(names, partition, hash_hex, kind, policy_index, ring, with_all_handoffs=arguments.all)
+
+
+def placed(
+    names: tuple[str, ...],
+    partition: int,
+    hash_hex: str,
+    kind: str,
+    policy_index: int,
+    ring: Ring,
+    *,
+    with_all_handoffs: bool = False,
+) -> Placed:
+    """The nodes of a partition: its primaries, and as many handoffs unless all are asked for."""
     primaries = ring.primaries(partition)
     handoffs = ring.handoffs(partition)
-    chosen = tuple(handoffs if arguments.all else islice(handoffs, len(primaries)))
+    chosen = tuple(handoffs if with_all_handoffs else islice(handoffs, len(primaries)))
     return Placed(names, partition, hash_hex, kind, policy_index, primaries, chosen)
 
 
@@ -150,7 +164,9 @@ def _kind_of(path: Path) -> tuple[str, int]:
     return kind, int(index or 0)
 
 
-def _as_json(placed: Placed) -> dict[str, object]:
+def as_json(placed: Placed) -> dict[str, object]:
+    """What --json prints."""
+
     def of(node: Node, is_handoff: bool) -> dict[str, object]:
         ip, port = node.address
         return {
@@ -164,27 +180,26 @@ def _as_json(placed: Placed) -> dict[str, object]:
     return {**names, "partition": placed.partition, "hash": placed.hash_hex or None, "nodes": nodes}
 
 
-def _lines(placed: Placed) -> list[str]:
-    lines = [
-        f"{title:<12}{name}" for title, name in zip(("Account", "Container", "Object"), placed.names, strict=False)
-    ]
-    lines += ["", f"{'Partition':<12}{placed.partition}", f"{'Hash':<12}{placed.hash_hex or '-'}", ""]
+def lines(placed: Placed) -> list[str]:
+    """What the command prints, for a human."""
+    said = [f"{title:<12}{name}" for title, name in zip(("Account", "Container", "Object"), placed.names, strict=False)]
+    said += ["", f"{'Partition':<12}{placed.partition}", f"{'Hash':<12}{placed.hash_hex or '-'}", ""]
     nodes = [(node, "") for node in placed.primaries] + [(node, "  [Handoff]") for node in placed.handoffs]
-    lines += [f"Server:Port Device  {_address(node)} {node.name}{mark}" for node, mark in nodes]
+    said += [f"Server:Port Device  {_address(node)} {node.name}{mark}" for node, mark in nodes]
     if placed.names:
-        lines += [
+        said += [
             "",
             *(
                 f'curl -g -I "{placed.url(node)}"{_policy_header(placed)}{mark and "  # Handoff"}'
                 for node, mark in nodes
             ),
         ]
-    lines += ["", "# With DEVICE as on that node, e.g. export DEVICE=/srv/node"]
-    lines += [
+    said += ["", "# With DEVICE as on that node, e.g. export DEVICE=/srv/node"]
+    said += [
         f'ssh {node.address[0]} "ls -lah ${{DEVICE:-/srv/node}}/{node.name}/{placed.directory}"{mark and "  # Handoff"}'
         for node, mark in nodes
     ]
-    return lines
+    return said
 
 
 def _address(node: Node) -> str:

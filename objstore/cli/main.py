@@ -19,11 +19,14 @@ from objstore.config.errors import EX_CONFIG, ConfigError
 COMMANDS = {
     "up": "start a cluster in a directory (made when it is not there) and stay until Ctrl-C",
     "init": "make a cluster's directory without starting it",
+    "join": "make this machine a node of a cluster, by a token of one of its nodes",
     "status": "say how a running cluster is: one verdict with its reasons, its processes and daemons",
     "doctor": "look for what is wrong with a machine, its disks and configuration, and say how to mend it",
     "down": "stop a running cluster",
     "user": "list, add and remove users, change and show keys",
-    "node": "hold one storage node down, and start it again",
+    "node": "hold one storage node down and start it again; move its data away and take it out of the rings",
+    "drive": "add, drain, replace and remove drives, after showing what that moves",
+    "ring": "show the rings, go on with what could not move at once, take over what was done by hand",
     "config": "check every configuration file of a cluster",
 }
 _EPILOG = """\

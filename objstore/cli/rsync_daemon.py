@@ -6,11 +6,12 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from objstore.cluster import rsyncd
+from objstore.cluster.client import is_of_several
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import ServerFile
 from objstore.runtime.fs import Fs
@@ -23,9 +24,10 @@ PREDECESSOR_S = 35.0
 _log = logging.getLogger("objstore.rsync")
 
 
-def program(directory: ClusterDirectory, servers: Sequence[ServerFile]) -> Program | None:
-    """Writes etc/rsyncd.conf; None where there is nothing to run. Raises CannotStart."""
-    where = rsyncd.listening(servers)
+def program(directory: ClusterDirectory, servers: Sequence[ServerFile], others: Iterable[str] = ()) -> Program | None:
+    """Writes etc/rsyncd.conf; None where there is nothing to run. others: addresses of other nodes. Raises
+    CannotStart."""
+    where = rsyncd.listening(servers, is_of_several=is_of_several(directory))
     if where is None:
         return None
     rsync = shutil.which("rsync")
@@ -33,14 +35,22 @@ def program(directory: ClusterDirectory, servers: Sequence[ServerFile]) -> Progr
         _log.warning("rsync is not installed: replication goes in-band; install it and restart to have it used")
         return None
     path = directory.etc / rsyncd.FILE_NAME
-    lock_file = str(directory.run.resolve() / "rsync.lock")
-    owner = (os.geteuid(), os.getegid()) if os.geteuid() == 0 else None
     try:
-        Fs().replace_file(str(path), rsyncd.text(where, rsyncd.modules(servers), lock_file, owner).encode())
+        write(directory, servers, where, others)
     except OSError as error:
         raise CannotStart([f"{path}: cannot be written ({error.strerror})"]) from None
     run = partial(_run, rsync, path, directory.log_file(ROLE, "-"), (where.ip, where.port))
     return Program(ROLE, "-", run, device=f"port {where.port}")
+
+
+def write(
+    directory: ClusterDirectory, servers: Sequence[ServerFile], where: rsyncd.Listening, others: Iterable[str] = ()
+) -> None:
+    """etc/rsyncd.conf. A running daemon reads it again at every connection. Raises OSError."""
+    lock_file = str(directory.run.resolve() / "rsync.lock")
+    owner = (os.geteuid(), os.getegid()) if os.geteuid() == 0 else None
+    text = rsyncd.text(where, rsyncd.modules(servers), lock_file, owner, others)
+    Fs().replace_file(str(directory.etc / rsyncd.FILE_NAME), text.encode())
 
 
 def _run(rsync: str, configuration: Path, log_file: Path, address: Address, worker: Worker) -> None:

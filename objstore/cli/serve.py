@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from objstore.cli.assembly import build
 from objstore.cli.watchdog import spawn_watchdog
+from objstore.cluster.peer_gate import gate_of
 from objstore.cluster.servers import ServerFile
 from objstore.config.errors import ConfigError
 from objstore.http.environ import WSGIApp
 from objstore.http.head import BACKEND_LIMITS, HeadLimits
 from objstore.http.server import Server, ServerLimits
+from objstore.middleware.request_metrics import RequestMetrics
+from objstore.middleware.statsd import sender_of
 from objstore.runtime import generations, green, logs
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
+PROXY = "proxy-server"
 _log = logging.getLogger("objstore.serve")
 
 
@@ -52,6 +56,7 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
     green.patch_sockets()
     try:
         app, notes = build(server.ini, server.role)
+        app = with_metrics(app, server)
         tls = tls_context(server)
     except ConfigError as error:
         raise CannotStart([str(problem) for problem in error.problems]) from None
@@ -77,6 +82,15 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
     _log.info("stopped role=%s node=%s worker=%d", server.role, server.node, worker.program.index)
 
 
+def with_metrics(app: WSGIApp, server: ServerFile) -> WSGIApp:
+    """A storage server's application, its requests told to StatsD if that is configured. A proxy's are told by
+    proxy-logging, which knows what clients see."""
+    if server.role == PROXY:
+        return app
+    statsd = sender_of(server.settings)
+    return app if statsd is None else RequestMetrics(app, statsd, server.role)
+
+
 def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.SSLContext | None) -> Server:
     """The server of an application, as [DEFAULT] of its file wants it. sock: bound and listening."""
     return Server(
@@ -86,7 +100,14 @@ def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.
         logger=logging.getLogger(f"objstore.{server.role}"),
         tls=tls,
         requires_proxy_line=server.settings.require_proxy_protocol,
+        admits=_admits(server),
     )
+
+
+def _admits(server: ServerFile) -> Callable[[str], bool] | None:
+    """Who may connect to a storage server; None for everybody, as to a proxy."""
+    gate = gate_of(server)
+    return None if gate is None else gate.open().admits
 
 
 def open_log(server: ServerFile, log_directory: Path | None, role: str = "") -> None:
@@ -119,7 +140,7 @@ def tls_context(server: ServerFile) -> ssl.SSLContext | None:
 def _limits(server: ServerFile) -> ServerLimits:
     settings = server.settings
     return ServerLimits(
-        head=HeadLimits() if server.role == "proxy-server" else BACKEND_LIMITS,
+        head=HeadLimits() if server.role == PROXY else BACKEND_LIMITS,
         client_timeout_s=settings.client_timeout,
         body_bytes_per_s=settings.client_min_rate,
         keepalive_timeout_s=settings.keepalive_timeout,
@@ -129,6 +150,6 @@ def _limits(server: ServerFile) -> ServerLimits:
 
 def _devices(server: ServerFile) -> str:
     """The devices of a storage server, for status: names of the directories under its `devices`."""
-    if server.role == "proxy-server" or not server.devices.is_dir():
+    if server.role == PROXY or not server.devices.is_dir():
         return ""
     return ",".join(sorted(entry.name for entry in server.devices.iterdir() if entry.is_dir()))

@@ -17,7 +17,6 @@ from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import recon_directories
 from objstore.cluster.verdict import Reason, Verdict, reasons, verdict
 from objstore.daemon import recon
-from objstore.daemon.runner import DAEMONS
 
 EXAMPLE = """\
 example:
@@ -122,7 +121,7 @@ def daemon_rows(directory: ClusterDirectory) -> list[dict[str, Any]]:
     rows = []
     for node, path in recon_directories(directory).items():
         try:
-            entries = recon.read(recon.recon_file(path, DAEMONS))
+            entries = recon.read(recon.recon_file(path, recon.DAEMONS))
         except OSError:
             continue
         rows += [

@@ -14,8 +14,9 @@ from typing import Any
 
 from objstore.cli.at_once import within
 from objstore.cli.status_disks import disk_fact
+from objstore.cli.status_nodes import of_other_nodes
 from objstore.cluster.directory import ClusterDirectory
-from objstore.cluster.servers import ServerFile, read_servers, recon_directories
+from objstore.cluster.servers import ServerFile, glance, recon_directories
 from objstore.cluster.verdict import (
     CopiesFact,
     DaemonFact,
@@ -64,7 +65,7 @@ def gather(
         ProcessFact(str(row.get("role")), str(row.get("node")), str(row.get("state"))) for row in rows
     )
     try:
-        servers = [server for server in read_servers(directory) if server.node != "-"]
+        servers = [server for server in glance(directory) if server.node != "-"]
     except ConfigError as error:
         return Facts(
             process_facts,
@@ -80,6 +81,7 @@ def gather(
         node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
     }
     found = within(asked, deadline_s)
+    elsewhere = of_other_nodes(directory, set(by_node))
     disks = tuple(disk for each in found.values() for disk in each.disks)
     lost = _lost(process_facts, servers, disks)
     return Facts(
@@ -88,9 +90,10 @@ def gather(
         disks,
         tuple(fact for each in found.values() for fact in each.replication),
         tuple(_copies(next(iter(rings.values()), {}), lost)),
-        _digests_by_ring({node: each.digests for node, each in found.items()}),
+        _digests_by_ring({**{node: each.digests for node, each in found.items()}, **elsewhere.digests}),
         (
             *((node, text) for node, each in found.items() for text in each.unknown),
+            *elsewhere.unknown,
             # Its copies are not counted as lost: a busy machine is no proof.
             *(
                 (node, f"{node}: its disks did not answer within {deadline_s:g} s")
@@ -195,7 +198,7 @@ def _digests_by_ring(by_node: Mapping[str, Mapping[str, str]]) -> dict[str, dict
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
 

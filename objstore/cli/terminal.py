@@ -33,9 +33,12 @@ def stop_writing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
+    """stdin: whom to ask; None for the process' own."""
+
     stdout: TextIO
     stderr: TextIO
     environ: Mapping[str, str]
+    stdin: TextIO | None = None
 
     def say(self, text: str = "") -> None:
         print(text, file=self.stdout, flush=True)
@@ -49,6 +52,18 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         print(f"objstore: {text}", file=self.stderr, flush=True)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits there who reads and can answer."""
+        stdin = self.stdin or sys.stdin
+        return stdin is not None and stdin.isatty() and self.stdout.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask; anything but yes, and the end of input, is no."""
+        self.stdout.write(f"{question} (y/N) ")
+        self.stdout.flush()
+        return (self.stdin or sys.stdin).readline().strip().lower() in ("y", "yes")
 
     @property
     def shows_secrets(self) -> bool:

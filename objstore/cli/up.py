@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from objstore.cli import daemons, init, rsync_daemon
+from objstore.cli import agent, daemons, init, rsync_daemon
 from objstore.cli.banner import banner
 from objstore.cli.checks import checked
 from objstore.cli.place import add_directory, directory_of
@@ -129,8 +129,10 @@ def supervise(
             _log.warning("%s", note)
         try:
             background = daemons.node_programs(servers, directory.log) if has_daemons else []
-            rsync = rsync_daemon.program(directory, servers)
-            return [*programs(servers, directory.log), *background, *([rsync] if rsync else [])]
+            rsync = rsync_daemon.program(directory, servers, agent.addresses(directory))
+            among_others = agent.program(directory)
+            extra = [each for each in (rsync, among_others) if each is not None]
+            return [*programs(servers, directory.log), *background, *extra]
         except ConfigError as error:
             raise CannotStart([str(problem) for problem in error.problems]) from None
 

@@ -3,8 +3,9 @@
     DIR/etc/swift.conf                    hash secrets, storage policies (0600)
     DIR/etc/proxy-server.conf             the proxy, its users and token keys (0600)
     DIR/etc/<node>/{account,container,object}-server.conf
+    DIR/etc/cluster.json, agent.*, …      of a node among others: see cluster/node_layout.py
     DIR/etc/*.ring.gz, *.builder          rings, and what objstore-ring-builder edits them with
-    DIR/nodes/<node>/<device>/            the data: what formats.md 1.4 says of a device
+    DIR/nodes/<node>/<device>/            the data: what formats.md 1.4 says of a device (or drives lie elsewhere)
     DIR/log/<role>-<node>.log             rotated by size
     DIR/cache/<node>/*.recon              what daemons say of their passes (formats 6.10)
     DIR/run/                              control socket and lock of the supervisor (0700)
@@ -19,6 +20,7 @@ from pathlib import Path
 
 STORAGE_KINDS = ("object", "container", "account")
 DEVICE = "d1"
+MEMBERS_FILE = "cluster.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ class ClusterDirectory:
     def proxy_conf(self) -> Path:
         """Its ini file, or the conf.d directory that stands beside or instead of it."""
         return _file_or_directory(self.etc / "proxy-server.conf")
+
+    @property
+    def has_proxy(self) -> bool:
+        """A node among others may leave that to them; anywhere else a proxy's file that is missing is a mistake."""
+        return self.proxy_conf.exists() or not self.members_file.exists()
+
+    @property
+    def members_file(self) -> Path:
+        """There when the directory is one node among others (cluster/members.py)."""
+        return self.etc / MEMBERS_FILE
 
     def server_conf(self, node: str, kind: str) -> Path:
         """The ini file (or conf.d directory) of a node's object, container or account server."""

@@ -5,7 +5,7 @@ Paths are relative to the file (%(here)s), so that a stopped cluster can be move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from objstore.cluster.directory import STORAGE_KINDS
@@ -42,8 +42,8 @@ swift_dir = %(here)s
 # key_file =
 
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy
-    proxy-logging proxy-server
+pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl
+    formpost ratelimit tempauth staticweb copy container-quotas account-quotas proxy-logging proxy-server
 
 [app:proxy-server]
 use = egg:objstore#proxy
@@ -51,10 +51,9 @@ account_autocreate = yes
 
 [filter:tempauth]
 use = egg:objstore#tempauth
-# Tokens are made with the first key and accepted from any: to rotate, put a new one in front, later drop the last.
-fernet_keys = {fernet_key}
-# user_<account>_<user> = <key> [group ...]   also edited by: objstore user add|list|passwd|remove DIR
-user_{account}_{user} = {key} .admin
+# Tokens are made with the first of fernet_keys and accepted from any: to rotate, put a new one in front, later drop the
+# last. user_<account>_<user> = <key> [group ...]   also edited by: objstore user add|list|passwd|remove DIR
+{tempauth}
 
 [filter:catch_errors]
 use = egg:objstore#catch_errors
@@ -74,8 +73,32 @@ use = egg:objstore#memcache
 [filter:listing_formats]
 use = egg:objstore#listing_formats
 
+[filter:container_sync]
+use = egg:objstore#container_sync
+
+[filter:bulk]
+use = egg:objstore#bulk
+
+[filter:tempurl]
+use = egg:objstore#tempurl
+
+[filter:formpost]
+use = egg:objstore#formpost
+
+[filter:ratelimit]
+use = egg:objstore#ratelimit
+
+[filter:staticweb]
+use = egg:objstore#staticweb
+
 [filter:copy]
 use = egg:objstore#copy
+
+[filter:container-quotas]
+use = egg:objstore#container_quotas
+
+[filter:account-quotas]
+use = egg:objstore#account_quotas
 """
 
 _SERVER_CONF = """\
@@ -85,8 +108,10 @@ bind_ip = {ip}
 bind_port = {port}
 workers = 1
 swift_dir = %(here)s/..
-devices = %(here)s/../../nodes/{node}
-mount_check = no
+devices = {devices}
+mount_check = {mount_check}
+# Who may connect: addresses in the rings, this machine's own, and admit_hosts (proxies on machines of their own).
+admit = rings
 recon_cache_path = %(here)s/../../cache/{node}
 
 [pipeline:main]
@@ -146,6 +171,10 @@ class Admin:
     user: str
     key: str
 
+    def tempauth(self, fernet_key: str) -> dict[str, str]:
+        """The settings of a tempauth that knows this user and makes tokens with this key."""
+        return {"fernet_keys": fernet_key, f"user_{self.account}_{self.user}": f"{self.key} .admin"}
+
 
 def swift_conf(prefix: str, suffix: str, policy_names: Sequence[str]) -> str:
     """policy_names: in the order of their indexes; the first is the default."""
@@ -155,18 +184,29 @@ def swift_conf(prefix: str, suffix: str, policy_names: Sequence[str]) -> str:
     return text
 
 
-def proxy_conf(ip: str, port: int, workers: str, admin: Admin, fernet_key: str) -> str:
+def proxy_conf(ip: str, port: int, workers: str, tempauth: Mapping[str, str]) -> str:
+    """tempauth: settings of the filter, users among them."""
     return _PROXY_CONF.format(
-        pointer=_pointer("proxy-server"), ip=ip, port=port, workers=workers, account=admin.account, user=admin.user,
-        key=admin.key, fernet_key=fernet_key,
-    )  # fmt: skip
+        pointer=_pointer("proxy-server"), ip=ip, port=port, workers=workers, tempauth=_lines(tempauth)
+    )
 
 
-def server_conf(kind: str, node: str, ip: str, port: int, rsync_port: int) -> str:
-    """rsync_port: where the rsync daemon of the whole directory listens (cluster/rsyncd.py)."""
+def server_conf(
+    kind: str, node: str, ip: str, port: int, rsync: str, devices: str = "", *, mount_check: bool = False
+) -> str:
+    """rsync: what an rsync daemon's modules lie under, rsync://HOST:PORT (cluster/rsyncd.py). devices: the directory of
+    the node's drives; "" is the one inside the cluster's directory."""
     assert kind in STORAGE_KINDS
-    text = _SERVER_CONF.format(pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind)
-    return text + _DAEMONS[kind].format(rsync=f"rsync://{ip}:{rsync_port}")
+    text = _SERVER_CONF.format(
+        pointer=_pointer(f"{kind}-server"), ip=ip, port=port, node=node, kind=kind,
+        devices=devices or f"%(here)s/../../nodes/{node}", mount_check="yes" if mount_check else "no",
+    )  # fmt: skip
+    return text + _DAEMONS[kind].format(rsync=rsync)
+
+
+def _lines(settings: Mapping[str, str]) -> str:
+    """An indented line continues the value above it."""
+    return "\n".join(f"{key} = {value}".replace("\n", "\n    ") for key, value in settings.items())
 
 
 def _pointer(kind: str) -> str:

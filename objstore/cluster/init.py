@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +68,18 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, fs: Fs) -> Admin:
     assert not directory.exists, "never overwrite a cluster"
     check_directory(directory.root, fs)
     check_plan(plan)
-    admin = Admin("admin", "admin", secrets.token_urlsafe(_KEY_BYTES))
+    admin = first_admin()
     draft = directory.root / ".init"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     try:
         nodes = list(_nodes(plan))
-        _write_shared(draft, plan, admin)
-        _check_written(draft)
+        write_shared(draft, plan, admin)
+        check_written(draft)
         rsync_port = _rsync_port(plan, nodes)
         for node in nodes:
             _write_node(draft, node, rsync_port)
-        _write_rings(draft, plan, nodes)
+        write_rings(draft, plan, nodes)
         for node in nodes:
             fs.make_directories(str(directory.nodes / node.name / DEVICE))
         draft.chmod(0o755)
@@ -87,6 +87,11 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, fs: Fs) -> Admin:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return admin
+
+
+def first_admin() -> Admin:
+    """With a key that nobody has seen."""
+    return Admin("admin", "admin", secrets.token_urlsafe(_KEY_BYTES))
 
 
 def check_directory(root: Path, fs: Fs) -> None:
@@ -133,21 +138,22 @@ def _nodes(plan: InitPlan) -> Iterator[NewNode]:
             port += _PORT_STEP
             if port > _PORT_LAST:
                 raise InitError(f"no free ports for {plan.nodes} nodes on {STORAGE_IP} from {plan.base_port} on")
-        yield NewNode(f"n{number}", number, STORAGE_IP, port, DEVICE)
+        yield NewNode(f"n{number}", number, STORAGE_IP, port, (DEVICE,))
         port += _PORT_STEP
 
 
-def _write_shared(etc: Path, plan: InitPlan, admin: Admin) -> None:
+def write_shared(etc: Path, plan: InitPlan, admin: Admin) -> None:
+    """swift.conf and the proxy's file, with new secrets."""
     policy_names = [policy.name for policy in plan.all_policies]
     prefix, suffix = (secrets.token_hex(_SECRET_BYTES) for _ in range(2))
-    _write(etc / "swift.conf", ini_text.swift_conf(prefix, suffix, policy_names), 0o600)
+    write_new(etc / "swift.conf", ini_text.swift_conf(prefix, suffix, policy_names), 0o600)
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    port = plan.port or _free_port(plan.ip)
-    text = ini_text.proxy_conf(plan.ip, port, plan.proxy_workers, admin, fernet_key)
-    _write(etc / "proxy-server.conf", text, 0o600)
+    port = plan.port or free_port(plan.ip)
+    text = ini_text.proxy_conf(plan.ip, port, plan.proxy_workers, admin.tempauth(fernet_key))
+    write_new(etc / "proxy-server.conf", text, 0o600)
 
 
-def _check_written(etc: Path) -> None:
+def check_written(etc: Path) -> None:
     """What was asked for went into files unseen: names of policies and numbers of workers may be wrong."""
     try:
         load_cluster(etc)
@@ -177,11 +183,12 @@ def _rsync_port(plan: InitPlan, nodes: list[NewNode]) -> int:
 def _write_node(etc: Path, node: NewNode, rsync_port: int) -> None:
     (etc / node.name).mkdir()
     for kind in STORAGE_KINDS:
-        text = ini_text.server_conf(kind, node.name, node.ip, node.port(kind), rsync_port)
-        _write(etc / node.name / f"{kind}-server.conf", text, 0o644)
+        text = ini_text.server_conf(kind, node.name, node.ip, node.port(kind), f"rsync://{node.ip}:{rsync_port}")
+        write_new(etc / node.name / f"{kind}-server.conf", text, 0o644)
 
 
-def _write_rings(etc: Path, plan: InitPlan, nodes: list[NewNode]) -> None:
+def write_rings(etc: Path, plan: InitPlan, nodes: Sequence[NewNode]) -> None:
+    """Builders and rings of accounts, containers and every policy's objects."""
     new_rings.write(etc, "account", "account", RingPlan(plan.replicas, plan.part_power), nodes)
     new_rings.write(etc, "container", "container", RingPlan(plan.replicas, plan.part_power), nodes)
     for index, policy in enumerate(plan.all_policies):
@@ -189,16 +196,16 @@ def _write_rings(etc: Path, plan: InitPlan, nodes: list[NewNode]) -> None:
         new_rings.write(etc, name, "object", RingPlan(policy.replicas, plan.part_power), nodes)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def write_new(path: Path, text: str, mode: int, encoding: str = "utf-8") -> None:
     """Created with its mode: there is no moment in which others could read a key."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
+    with os.fdopen(fd, "w", encoding=encoding) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _free_port(ip: str) -> int:
+def free_port(ip: str) -> int:
     with listen((ip, 0)) as sock:
         port = sock.getsockname()[1]
     assert isinstance(port, int)

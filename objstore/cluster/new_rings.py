@@ -1,4 +1,4 @@
-"""The first rings of a cluster: every node its own zone, one device each, equal weights; builder and ring file."""
+"""The first rings of a cluster: every device has the same weight; builder and ring file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from objstore.ring.builder_file import save_builder
 from objstore.ring.fileformat import save
 from objstore.ring.new_device import NewDevice
 
-_WEIGHT = 100.0
+WEIGHT = 100.0
 _MIN_PART_HOURS = 1
 
 
@@ -26,7 +26,7 @@ class NewNode:
     zone: int
     ip: str
     first_port: int
-    device: str
+    devices: tuple[str, ...]
 
     def port(self, kind: str) -> int:
         return self.first_port + STORAGE_KINDS.index(kind)
@@ -43,7 +43,10 @@ def write(directory: Path, name: str, kind: str, plan: RingPlan, nodes: Sequence
     cannot be made."""
     builder = RingBuilder.create(plan.part_power, plan.replicas, _MIN_PART_HOURS)
     for node in nodes:
-        builder.add_device(NewDevice(node.zone, node.ip, node.port(kind), node.device, _WEIGHT, region=1))
+        for device in node.devices:
+            builder.add_device(NewDevice(node.zone, node.ip, node.port(kind), device, WEIGHT, region=1))
     builder.rebalance(now_s=int(time.time()), seed=name)
+    # Nothing has been anywhere else before: the first change need not wait.
+    builder.pretend_min_part_hours_passed()
     save_builder(builder, directory / f"{name}.builder")
     save(builder.to_ring(), directory / f"{name}.ring.gz")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from objstore.cluster.servers import ServerFile
 
 FILE_NAME = "rsyncd.conf"
-_OURS = re.compile(r"rsync://(?P<ip>127\.0\.0\.1):(?P<port>[0-9]{1,5})/")
+_OURS = re.compile(r"rsync://(?P<ip>127\.0\.0\.1|\{replication_ip\}):(?P<port>[0-9]{1,5})/")
 _FILTERS = {
     # Nobody brings digests or locks: those are made where they are.
     "object": "- /*/*/*/hashes.* - /*/*/*/.lock* + /*/ + /*/objects/*** + /*/objects-*/*** - *",
@@ -74,15 +74,20 @@ class Module:
     path: str
 
 
-def listening(servers: Iterable[ServerFile]) -> Listening | None:
+def listening(servers: Iterable[ServerFile], *, is_of_several: bool = False) -> Listening | None:
     """What the files of a directory's servers say about it: the loopback port in rsync_module of a replicator; None
-    when none names one, as in directories that are older than this."""
+    when none names one, as in directories that are older than this. is_of_several: the directory is one node among
+    others, and where a template has every node's own address, it is this node's."""
     for server in servers:
         for section, entries in server.ini.sections.items():
             entry = entries.get("rsync_module") if section.endswith("-replicator") else None
             matched = _OURS.match(entry.value.strip()) if entry is not None else None
-            if matched is not None and int(matched["port"]) <= 65535:
+            if matched is None or int(matched["port"]) > 65535:
+                continue
+            if matched["ip"].startswith("127."):
                 return Listening(matched["ip"], int(matched["port"]))
+            if is_of_several:
+                return Listening(server.address[0], int(matched["port"]))
     return None
 
 
@@ -96,14 +101,21 @@ def modules(servers: Iterable[ServerFile]) -> list[Module]:
     return found
 
 
-def text(where: Listening, served: Sequence[Module], lock_file: str, owner: tuple[int, int] | None) -> str:
-    """The file. owner: (uid, gid) that files get when rsync runs as root."""
+def text(
+    where: Listening,
+    served: Sequence[Module],
+    lock_file: str,
+    owner: tuple[int, int] | None,
+    others: Iterable[str] = (),
+) -> str:
+    """The file. owner: (uid, gid) that files get when rsync runs as root. others: addresses besides our own that may
+    bring files."""
     parts = [
         _HEAD.format(
             title="Written by objstore up at every start.",
             ip=where.ip,
             port=where.port,
-            hosts=where.ip,
+            hosts=" ".join(sorted({where.ip, *others})),
             connections=_MAX_CONNECTIONS * max(1, len(served)),
         )
     ]

@@ -1,6 +1,7 @@
 """The servers that a cluster directory describes: one ini file each, checked together.
 
 read_servers() is the only way from DIR/etc to what is started; everything wrong in any file comes in one ConfigError.
+glance() is for who only looks: it checks no pipeline, and so imports none of the code that the files name.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
-from objstore.config.errors import ConfigError, ConfigProblem
+from objstore.config.errors import ConfigError, ConfigProblem, located
 from objstore.config.inifile import DEFAULT, Entry, IniFile, read_ini
 from objstore.config.report import check
 from objstore.config.server import ROLE_PORTS, ServerSettings
+from objstore.config.settings import Problem
 
 PROXY_NODE = "-"
 RECON_KEY = "recon_cache_path"
@@ -54,9 +56,7 @@ def read_server(path: Path, role: str, node: str) -> ServerFile:
     """One file, checked. Raises ConfigError with everything wrong in it."""
     ini = read_ini(path)
     found = check(ini)
-    settings, _ = ServerSettings.from_pairs(
-        {key: value for key, value in ini.pairs(DEFAULT).items() if key in ServerSettings.keys()}
-    )
+    settings, _ = _own_settings(ini)
     problems = [*found.problems, *_tls_problems(ini, settings)]
     if problems:
         raise ConfigError(problems)
@@ -79,6 +79,24 @@ def read_servers(directory: ClusterDirectory) -> list[ServerFile]:
     return servers
 
 
+def glance(directory: ClusterDirectory) -> list[ServerFile]:
+    """As read_servers(), for who does not start them: of each file only [DEFAULT] is read. Raises ConfigError."""
+    servers: list[ServerFile] = []
+    problems: list[ConfigProblem] = []
+    for path, role, node in _files(directory):
+        try:
+            ini = read_ini(path)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        settings, wrong = _own_settings(ini)
+        problems += located(wrong, str(path), DEFAULT)
+        servers.append(ServerFile(role, node, ini, settings))
+    if problems:
+        raise ConfigError(problems)
+    return servers
+
+
 def recon_directories(directory: ClusterDirectory) -> dict[str, Path]:
     """Node to its recon cache, as its object server's file says; where that cannot be read, the usual place."""
     found = {}
@@ -93,6 +111,12 @@ def recon_directories(directory: ClusterDirectory) -> dict[str, Path]:
     return found
 
 
+def _own_settings(ini: IniFile) -> tuple[ServerSettings, list[Problem]]:
+    return ServerSettings.from_pairs(
+        {key: value for key, value in ini.pairs(DEFAULT).items() if key in ServerSettings.keys()}
+    )
+
+
 def _with_cache(server: ServerFile, cache: Path) -> ServerFile:
     """A cluster directory has its recon caches in it, also one whose files were written before there were any."""
     if RECON_KEY in server.ini.defaults:
@@ -105,7 +129,8 @@ def _files(directory: ClusterDirectory) -> Iterator[tuple[Path, str, str]]:
     for node in directory.node_names():
         for kind in STORAGE_KINDS:
             yield directory.server_conf(node, kind), f"{kind}-server", node
-    yield directory.proxy_conf, "proxy-server", PROXY_NODE
+    if directory.has_proxy:
+        yield directory.proxy_conf, "proxy-server", PROXY_NODE
 
 
 def _tls_problems(ini: IniFile, settings: ServerSettings) -> Iterator[ConfigProblem]:

@@ -116,8 +116,8 @@ class CopiesFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """digests: ring name → node → MD5 of its file, "" where it is missing. unknown: (node, sentence) of what could not
-    be found out."""
+    """digests: ring name → node → a digest of its file, "" where it is missing. unknown: (node, sentence) of what could
+    not be found out."""
 
     processes: tuple[ProcessFact, ...] = ()
     daemons: tuple[DaemonFact, ...] = ()

@@ -7,15 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from paste.deploy.loadwsgi import APP, ConfigLoader, NicerConfigParser
+from paste.deploy.loadwsgi import APP, PIPELINE, ConfigLoader, NicerConfigParser
 
 from objstore.config.factories import our_egg
 from objstore.config.inifile import DEFAULT, IniFile
 
 
 def load_app(ini: IniFile, name: str = "main") -> Any:
-    """Build the application of a file. Raises ConfigError from factories, LookupError for a name without a section."""
-    return _Loader(ini).get_context(APP, name, {}).create()
+    """Build the application of a file, its filters around it.
+
+    An application with a method at_the_edge(pipeline) is handed the finished pipeline and answers with what the server
+    is to call: so it can put its services in front of its own filters.
+    Raises ConfigError from factories, LookupError for a name without a section."""
+    context = _Loader(ini).get_context(APP, name, {})
+    if context.object_type is not PIPELINE:
+        return context.create()
+    innermost = context.app_context.create()
+    pipeline = innermost
+    for filter_context in reversed(context.filter_contexts):
+        pipeline = filter_context.create()(pipeline)
+    at_the_edge = getattr(innermost, "at_the_edge", None)
+    return pipeline if at_the_edge is None else at_the_edge(pipeline)
 
 
 class _Loader(ConfigLoader):  # type: ignore[misc]  # paste is untyped

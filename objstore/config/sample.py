@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from objstore.config import drive_audit
 from objstore.config.cluster import HashSettings, LimitSettings, PolicySettings
 from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed
 from objstore.config.server import ServerSettings
@@ -27,8 +28,23 @@ _PROXY_FILTERS = (
     ("proxy-logging", "proxy_logging"),
     ("cache", "memcache"),
     ("listing_formats", "listing_formats"),
+    ("container_sync", "container_sync"),
+    ("bulk", "bulk"),
+    ("tempurl", "tempurl"),
+    ("formpost", "formpost"),
+    ("ratelimit", "ratelimit"),
     ("tempauth", "tempauth"),
+    ("staticweb", "staticweb"),
     ("copy", "copy"),
+    ("container-quotas", "container_quotas"),
+    ("account-quotas", "account_quotas"),
+)
+# Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
+_PROXY_OPTIONS = (
+    ("crossdomain", "crossdomain"),
+    ("domain_remap", "domain_remap"),
+    ("name_check", "name_check"),
+    ("read_only", "read_only"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
@@ -48,6 +64,7 @@ _TITLES = {
     "account-server": "The account server of a storage node.",
     "container-server": "The container server of a storage node.",
     "object-server": "The object server of a storage node.",
+    "drive-audit": "What objstore-drive-audit looks for in the kernel's log.",
     "swift": "swift.conf: what all servers of a cluster share. The same file on every machine. Read as latin-1.",
 }
 _USERS = """
@@ -61,6 +78,7 @@ def samples(known: Factories | None = None) -> dict[str, str]:
     factories = known or installed()
     texts = {f"{name}.conf-sample": _server(name, factories) for name in _SERVERS}
     texts["swift.conf-sample"] = _swift()
+    texts["drive-audit.conf-sample"] = _tool("drive-audit", drive_audit.SECTION, drive_audit.DriveAuditSettings)
     return texts
 
 
@@ -76,11 +94,19 @@ def _server(name: str, factories: Factories) -> str:
     parts.append(_paste_section(f"app:{name}", app, factories.settings_class(APP_GROUP, app)))
     for item, factory in filters:
         parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
+    if name == "proxy-server":
+        parts.append("# Filters that do nothing until the pipeline names them.\n")
+        for item, factory in _PROXY_OPTIONS:
+            parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
     for daemon in factories.names(DAEMON_GROUP):
         if daemon.partition("-")[0] == app:
             settings = factories.settings_class(DAEMON_GROUP, daemon)
             parts.append(_section(daemon, settings or Settings))
     return "\n".join(parts)
+
+
+def _tool(name: str, section: str, settings: type[Settings]) -> str:
+    return "\n".join([_HEAD.format(title=_TITLES[name]), _section(section, settings)])
 
 
 def _swift() -> str:

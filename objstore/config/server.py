@@ -5,17 +5,18 @@ Names and defaults are Swift's; the keys of `LEFT_ALONE` are accepted from an ex
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
 
-from objstore.config.settings import Kind, Settings, boolean, choice, decimal, number, setting, text
+from objstore.config.settings import Kind, boolean, choice, decimal, number, setting, text
+from objstore.config.statsd import StatsdSettings
 
 ROLE_PORTS = {"proxy-server": 8080, "object-server": 6200, "container-server": 6201, "account-server": 6202}
 
 LEFT_ALONE = frozenset(
     """
-    bind_timeout keep_idle eventlet_debug log_custom_handlers log_udp_host log_udp_port log_statsd_host
-    log_statsd_port log_statsd_default_sample_rate log_statsd_sample_rate_factor log_statsd_metric_prefix
+    bind_timeout keep_idle eventlet_debug log_custom_handlers log_udp_host log_udp_port
     log_statsd_label_mode log_statsd_emit_legacy nice_priority ionice_class ionice_priority disable_fallocate
     servers_per_port db_preallocation db_query_logging network_chunk_size disk_chunk_size reclaim_age
     swift_conf_file log_max_line_length log_address log_facility log_name log_headers
@@ -24,6 +25,10 @@ LEFT_ALONE = frozenset(
     """.split()
 )
 """Swift's other [DEFAULT] keys. An app that knows one of them checks its value; nobody reports it as unknown."""
+
+
+ADMIT_ALL = "all"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _worker_count(text: str) -> int:
@@ -38,8 +43,21 @@ def _worker_count(text: str) -> int:
 workers = Kind(_worker_count, "auto, or a whole number")
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    found = []
+    for item in text.replace(",", " ").split():
+        try:
+            found.append(ipaddress.ip_network(item))
+        except ValueError as error:
+            raise ValueError(str(error)) from None
+    return tuple(found)
+
+
+networks = Kind(_networks, "addresses and networks like 10.0.0.5 10.1.0.0/16")
+
+
 @dataclass(frozen=True)
-class ServerSettings(Settings):
+class ServerSettings(StatsdSettings):
     """[DEFAULT]: the process. Filters and the application may have keys of their own here too."""
 
     bind_ip: str = setting("0.0.0.0", text, "The address to listen on.")
@@ -53,6 +71,15 @@ class ServerSettings(Settings):
     mount_check: bool = setting("yes", boolean, "Storage servers: refuse a device that is not a mount point.")
     recon_cache_path: str = setting(
         "/var/cache/swift", text, "Storage servers: where daemons leave, and recon finds, what they did."
+    )
+    admit: str = setting(
+        ADMIT_ALL,
+        choice(ADMIT_ALL, "rings"),
+        "Storage servers: who may connect. rings: addresses in the rings, this machine's own and admit_hosts; all: "
+        "everybody who reaches the port, which must then be guarded by other means.",
+    )
+    admit_hosts: tuple[Network, ...] = setting(
+        "", networks, "With admit = rings: proxies outside the rings, addresses or networks."
     )
     cert_file: str = setting("", text, "TLS certificate (chain) in PEM; needs key_file.")
     key_file: str = setting("", text, "The private key of cert_file.")

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _EMPTY: Mapping[str, str] = {}
+_UNUSED: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """status: of the HEAD that told it (204, 404, 410 …). meta and sysmeta: lower-case names without their prefix."""
+    """status: of the HEAD that told it (204, 404, 410 …). meta and sysmeta: lower-case names without their prefix.
+
+    policy_usage: <policy name in lower case>-bytes-used, -object-count, -container-count."""
 
     status: int
     container_count: int = 0
@@ -19,6 +22,7 @@ class AccountInfo:
     meta: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     sysmeta: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     really_exists: bool = True
+    policy_usage: Mapping[str, int] = field(default_factory=lambda: _UNUSED)
 
     @property
     def exists(self) -> bool:

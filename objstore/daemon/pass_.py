@@ -29,15 +29,18 @@ FAILURES = "failures"
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a pass is asked to look at; None is everything. devices: names as in the ring. partitions: indexes.
-    policies: indexes, of passes over objects. Given by --devices, --partitions and --policies of every daemon."""
+    policies: indexes, of passes over objects. Given by --devices, --partitions and --policies of every daemon.
+    is_share: these are the devices of one process of several that together do all (worker_share.py)."""
 
     devices: frozenset[str] | None = None
     partitions: frozenset[int] | None = None
     policies: frozenset[int] | None = None
+    is_share: bool = False
 
     @property
     def is_everything(self) -> bool:
-        return self == Scope()
+        """Whether nothing is left out: what a pass over it found is worth reporting."""
+        return (self.devices is None or self.is_share) and self.partitions is None and self.policies is None
 
     def has_device(self, device: str) -> bool:
         return self.devices is None or device in self.devices

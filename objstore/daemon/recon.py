@@ -16,13 +16,15 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 LOCK_TIMEOUT_S = 2.0
 SIZE_LIMIT = 16 << 20
 _POLL_S = 0.02
+DAEMONS = "daemons"
+"""The kind of our own file."""
 
 
 def recon_file(directory: Path, kind: str) -> Path:
@@ -43,12 +45,17 @@ def read(path: Path) -> dict[str, Any]:
 def merge(path: Path, entries: Mapping[str, object]) -> None:
     """Put entries into a recon file. Blocks; called from native threads. Raises OSError (also when the file stayed
     locked by somebody else for LOCK_TIMEOUT_S)."""
+    change(path, lambda known: entries)
+
+
+def change(path: Path, entries_of: Callable[[Mapping[str, Any]], Mapping[str, object]]) -> None:
+    """As merge(), of what entries_of() makes of what the file says now; nobody changes it in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = _locked(path)
     try:
         with open(os.dup(fd), "rb") as file:
             known = _parsed(file.read(SIZE_LIMIT))
-        for key, value in entries.items():
+        for key, value in entries_of(known).items():
             if value == {}:
                 known.pop(key, None)
             else:

@@ -8,7 +8,8 @@ After every pass the recon file of the daemon's kind gets what the pass says of 
 ours under the daemon's name (`objstore status` reads it):
     {"state": "waiting", "started": 1795238410.2, "elapsed": 0.5, "jobs": 12, "failures": 0, "is_complete": true,
      "counts": {"success": 12}, "passes": 7, "failed_passes": 0, "interval": 30.0, "pid": 4711}
-state: "running" (the other values are then those of the pass before; "done": jobs so far) or "waiting".
+state: "running" (the other values are then those of the pass before; "done": jobs so far) or "waiting". Where several
+processes do the pass, each has an entry, NAME #0 and so on.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from objstore.daemon import recon
 from objstore.daemon.backlog import Backlog
+from objstore.daemon.metric_names import job_metrics
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Counts, Job, Pass, PassReport, Scope
 from objstore.daemon.settings import Rate, kind_of
+from objstore.daemon.worker_share import WorkerShare, merged_report, workers_key
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
+from objstore.runtime.metrics import Statsd
 
 DRAWN_AT_ONCE = 64
 DRAWN_FOR_S = 0.05
@@ -41,7 +45,6 @@ PROGRESS_INTERVAL_S = 10.0
 PAUSE_MIN_S = 0.05
 STOP_GRACE_S = 0.8
 """Jobs under way get so long to end when the daemon is told to stop; then they are cut off (pass_.py, rule 1)."""
-DAEMONS = "daemons"
 
 J = TypeVar("J", bound=Job)
 _log = logging.getLogger("objstore.daemon")
@@ -58,7 +61,8 @@ class Schedule:
 
 
 class Runner(Generic[J]):
-    """One pass of one process. uniform(low, high): where jitter comes from."""
+    """One pass of one process. uniform(low, high): where jitter comes from. statsd: who is told of every job.
+    share: which disks are this process', where several do the pass; None for all."""
 
     def __init__(
         self,
@@ -67,11 +71,15 @@ class Runner(Generic[J]):
         clock: Clock,
         *,
         uniform: Callable[[float, float], float] = random.uniform,
+        statsd: Statsd | None = None,
+        share: WorkerShare | None = None,
     ) -> None:
         self._pass = the_pass
         self._schedule = schedule
         self._clock = clock
         self._uniform = uniform
+        self._statsd = statsd
+        self._share = share
         self._threads = green.ThreadPool(1)
         self._workers: list[green.Task] = []
         self._busy = 0
@@ -105,6 +113,7 @@ class Runner(Generic[J]):
         """One pass over everything in scope; what came of it. Raises nothing that a pass or a job raises."""
         tally = _Tally(self._clock)
         self._tell_progress("running", tally)
+        scope = self._narrowed(scope)
         is_drawn = self._run_jobs(scope, tally)
         report = tally.report(is_drawn and not self._is_stopping)
         self._ended(report, scope, has_failed_wholly=not is_drawn or tally.has_failed_wholly)
@@ -122,6 +131,16 @@ class Runner(Generic[J]):
             task.kill()
 
     # One pass
+
+    def _narrowed(self, scope: Scope) -> Scope:
+        """A scope without what other processes do. None of them does a disk that cannot be listed."""
+        if self._share is None:
+            return scope
+        try:
+            return self._threads.run(self._share.of, scope)
+        except OSError as error:
+            _log.error("daemon=%s error=%s: the disks cannot be listed", self.name, error)
+            return replace(scope, devices=frozenset())
 
     def _run_jobs(self, scope: Scope, tally: _Tally) -> bool:
         """Whether all jobs there are were found; each of them was run, or the runner is stopping."""
@@ -167,6 +186,14 @@ class Runner(Generic[J]):
             backlog.done(job)
 
     def _run_one(self, job: J) -> Counts:
+        if self._statsd is None:
+            return self._guarded(job)
+        started = self._clock.monotonic()
+        counts = self._guarded(job)
+        self._statsd.event(*job_metrics(self.name, job.device, counts, self._clock.monotonic() - started))
+        return counts
+
+    def _guarded(self, job: J) -> Counts:
         self._busy += 1
         try:
             return self._pass.run(job)
@@ -216,8 +243,14 @@ class Runner(Generic[J]):
             _log.exception("daemon=%s: its report failed", self.name)
             entries = {}
         if entries and scope.is_everything:
-            self._merge(kind_of(self.name), entries)
+            self._change(kind_of(self.name), lambda known: self._reported(known, scope, entries))
         self._tell_progress("waiting", None)
+
+    def _reported(self, known: Mapping[str, Any], scope: Scope, entries: Mapping[str, object]) -> Mapping[str, object]:
+        """What goes into the recon file of our kind, which says `known`."""
+        if self._share is None:
+            return {**entries, workers_key(self.name): {}}  # Of times when there were several.
+        return merged_report(known, self.name, self._share, scope.devices or (), entries)
 
     def _tell_progress(self, state: str, tally: _Tally | None) -> None:
         entry: dict[str, Any] = {
@@ -239,14 +272,27 @@ class Runner(Generic[J]):
                 "is_complete": last.is_complete,
                 "counts": dict(last.counts),
             }
-        self._merge(DAEMONS, {self.name: entry})
+        self._change(recon.DAEMONS, lambda known: {**self._outdated(known), self._entry_name: entry})
 
-    def _merge(self, kind: str, entries: Mapping[str, object]) -> None:
+    @property
+    def _entry_name(self) -> str:
+        return self.name if self._share is None else f"{self.name} #{self._share.index}"
+
+    def _outdated(self, known: Mapping[str, Any]) -> dict[str, object]:
+        """Entries to remove: of processes that there were when this daemon had more of them, or fewer."""
+        if self._share is not None and self._share.index:
+            return {}
+        count = 0 if self._share is None else self._share.count
+        wanted = {f"{self.name} #{index}" for index in range(count)} or {self.name}
+        ours = (key for key in known if key == self.name or key.startswith(f"{self.name} #"))
+        return {key: {} for key in ours if key not in wanted}
+
+    def _change(self, kind: str, entries_of: Callable[[Mapping[str, Any]], Mapping[str, object]]) -> None:
         directory = self._schedule.recon_directory
         if directory is None:
             return
         try:
-            self._threads.run(recon.merge, recon.recon_file(directory, kind), entries)
+            self._threads.run(recon.change, recon.recon_file(directory, kind), entries_of)
         except OSError as error:
             # Work does not depend on who watches it.
             _log.warning("daemon=%s recon=%s/%s.recon error=%s: not reported", self.name, directory, kind, error)

@@ -12,6 +12,11 @@ from pathlib import Path
 from objstore.config.settings import Settings, decimal, number, setting, text
 
 RECON_DIRECTORY = "/var/cache/swift"
+WORKERS_MAX = 1024
+WORKERS_DOC = (
+    "Processes that share the disks, at most one per disk, when the daemon runs by its own command; in `objstore up`, "
+    "where all daemons of a node share a process, it does it alone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,16 @@ class DaemonSettings(Settings):
     def rate(self) -> Rate:
         """Daemons with an …_per_second setting say so here."""
         return Rate()
+
+    @property
+    def worker_count(self) -> int:
+        """Processes that share the disks, where the daemon runs by its own command; daemons that have a setting for it
+        say so here."""
+        return 1
+
+    def concurrency_among(self, workers: int) -> int:
+        """How many jobs run at once in one of so many processes."""
+        return self.concurrency
 
     @property
     def recon_directory(self) -> Path:

@@ -32,9 +32,13 @@ RESELLER = "objstore.reseller"
 ACL = "objstore.acl"
 """The ACL text that applies, set just before AUTHORIZE is called; None when there is none."""
 INFO = "objstore.info"
-"""InfoService."""
+"""InfoService: there before the first filter of a pipeline (config.loader.load_app)."""
 CACHE = "objstore.cache"
 """CacheService; absent when no cache filter is configured."""
+TEMP_URL_PREFIX = "objstore.temp_url_prefix"
+"""Text: a temporary URL has let this request through, and others of names that begin so in the same container."""
+SYNCED = "objstore.synced"
+"""True: another cluster brings what it has, with its own timestamps; manifests and links are stored unchecked."""
 SOURCE = "objstore.source"
 """Short text: which filter made this subrequest; None for a client's own."""
 FINISH = "objstore.finish"
@@ -69,7 +73,8 @@ class InfoService(Protocol):
 
     def account(self, environ: Environ, account: str) -> AccountInfo: ...
 
-    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo: ...
+    def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
+        """fresh: as it is now. What a container holds changes without anybody bumping what is cached."""
 
 
 class CacheService(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -71,9 +72,11 @@ class Server:
         logger: logging.Logger,
         tls: ssl.SSLContext | None = None,
         requires_proxy_line: bool = False,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         """sock: bound and listening; it stays the caller's to close. tls: see http.tls.server_context.
-        requires_proxy_line: every connection begins with a PROXY line (http/proxy_line.py)."""
+        requires_proxy_line: every connection begins with a PROXY line (http/proxy_line.py). admits(address): whether
+        a peer may connect; None: all may."""
         self.app = app
         self.limits = limits or ServerLimits()
         self.logger = logger
@@ -84,6 +87,7 @@ class Server:
         self.environ = _shared_environ(sock.getsockname(), "http" if tls is None else "https")
         self._tls = tls
         self._requires_proxy_line = requires_proxy_line
+        self._admits = admits
         self._connections: set[ServerConnection] = set()
         self._crowd = 0
         self._workers: list[Any] = []
@@ -156,6 +160,9 @@ class Server:
             self._make_room()
             self._pause()
             green.call_after(_ACCEPT_PAUSE_S, self._resume)
+            return
+        if self._admits is not None and isinstance(address, tuple) and not self._admits(address[0]):
+            os.close(fd)
             return
         connected = _socket.socket(self._listener.family, self._listener.type, self._listener.proto, fd)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 
 __all__ = [
+    "BLACKLISTED",
     "CLIENT_CLOSED_REQUEST",
     "HTTPStatus",
     "RATE_LIMITED",
@@ -59,6 +60,9 @@ class HTTPStatus:
     INSUFFICIENT_STORAGE = 507
 
 
+BLACKLISTED = 497
+"""The account is refused by its rate limit (proxy)."""
+
 RATE_LIMITED = 498
 """The account or container is over its rate (proxy)."""
 
@@ -69,6 +73,7 @@ TOO_MANY_BACKEND_REQUESTS = 529
 """The device is over its rate (backend)."""
 
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {
+    BLACKLISTED: "Blacklisted",
     RATE_LIMITED: "Rate Limited",
     CLIENT_CLOSED_REQUEST: "Client Disconnect",
     TOO_MANY_BACKEND_REQUESTS: "Too Many Backend Requests",

@@ -207,6 +207,11 @@ def _headers(exchange: Exchange, disclosure: Disclosure) -> str:
 
 
 def _policy_index(exchange: Exchange, _: Disclosure) -> str | None:
+    return policy_index_of(exchange)
+
+
+def policy_index_of(exchange: Exchange) -> str | None:
+    """The storage policy of an answer, else the one its request named; as text from outside."""
     for name, value in exchange.headers:
         if len(name) == len(_POLICY_INDEX) and name.lower() == _POLICY_INDEX:
             return value

@@ -25,7 +25,7 @@ from objstore.http.request import Request
 from objstore.http.response import page
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import BytesInput, IteratorInput, SubResponse, call, child_environ
-from objstore.middleware.copy_heartbeat import HeartbeatBody, report_type
+from objstore.middleware.copy_heartbeat import CopyReport, report_type
 
 SOURCE = "COPY"
 _OF_THE_SOURCE = (
@@ -134,7 +134,7 @@ class Copy:
             answer.close()
             raise
         if is_true(Request(environ).query.get("heartbeat")):
-            report = HeartbeatBody(lambda: self._put(put, answer), answer.close, shown, report_type(environ))
+            report = CopyReport(lambda: self._put(put, answer), answer.close, shown, report_type(environ))
             return report.start(start_response)
         written = self._put(put, answer)
         headers = written.header_list + (shown if written.is_success else [])

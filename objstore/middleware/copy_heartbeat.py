@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from objstore.core.accept import best_match
 from objstore.core.errors import BadRequest
@@ -16,10 +16,9 @@ from objstore.http.environ import Environ, StartResponse
 from objstore.http.errors import error_response
 from objstore.http.status import HTTPStatus, status_line
 from objstore.http.subrequest import SubResponse
-from objstore.runtime import green
+from objstore.middleware.heartbeat import INTERVAL_S, HeartbeatBody
 
 _log = logging.getLogger("objstore.copy")
-_INTERVAL_S = 10.0
 _TEXT, _JSON = "text/plain", "application/json"
 _BODY_BYTES = 65536
 
@@ -31,8 +30,9 @@ def report_type(environ: Environ) -> str:
         return _TEXT
 
 
-class HeartbeatBody:
-    """write: carries the copy out; abandon: called instead when nobody ever reads this. shown: headers of a success."""
+class CopyReport:
+    """The report of a copy that is still to run. write: carries it out; abandon: called instead when nobody ever reads
+    this. shown: headers of a success."""
 
     def __init__(
         self,
@@ -40,52 +40,27 @@ class HeartbeatBody:
         abandon: Callable[[], None],
         shown: list[tuple[str, str]],
         type_: str,
-        interval_s: float = _INTERVAL_S,
     ) -> None:
         self._write = write
         self._abandon = abandon
-        self._interval_s = interval_s
         self._shown = shown
         self._type = type_
-        self._done = green.Future()
-        self._task: green.Task | None = None
 
-    def start(self, start_response: StartResponse) -> HeartbeatBody:
+    def start(self, start_response: StartResponse, interval_s: float = INTERVAL_S) -> HeartbeatBody:
         start_response(status_line(HTTPStatus.ACCEPTED), [("Content-Type", self._type)])
-        return self
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._task = green.spawn(self._run)
-        yield b" "
-        while True:
-            try:
-                self._done.wait(self._interval_s)
-                break
-            except green.TimedOut:
-                yield b" "
-        yield self._task.join()
-
-    def close(self) -> None:
-        """The client left: a copy that is not done is given up, like an upload that is cut."""
-        if self._task is None:
-            self._abandon()
-        elif not self._task.is_done:
-            self._task.kill()
+        return HeartbeatBody(self._run, abandon=self._abandon, interval_s=interval_s)
 
     def _run(self) -> bytes:
         try:
-            try:
-                answer = self._write()
-                headers = answer.header_list + (self._shown if answer.is_success else [])
-                return self._report(answer.status_line, headers, answer.read(_BODY_BYTES))
-            except Exception as error:  # The request boundary: 202 has been sent, and the catch_errors filter is past.
-                response = error_response(error)
-                if response is None:
-                    _log.exception("a copy under way failed")
-                status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
-                return self._report(status_line(status), [], b"")
-        finally:
-            self._done.set()
+            answer = self._write()
+            headers = answer.header_list + (self._shown if answer.is_success else [])
+            return self._report(answer.status_line, headers, answer.read(_BODY_BYTES))
+        except Exception as error:  # The request boundary: 202 has been sent, and the catch_errors filter is past.
+            response = error_response(error)
+            if response is None:
+                _log.exception("a copy under way failed")
+            status = response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
+            return self._report(status_line(status), [], b"")
 
     def _report(self, status: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
         text = body.decode("utf-8", "replace")

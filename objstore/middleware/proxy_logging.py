@@ -2,7 +2,8 @@
 
 It stands twice in a pipeline: the outer one logs what clients ask, the inner one, right before the proxy, what filters
 ask on their own (their `source`). A request is logged once: the first of the two that sees it marks it. A client's
-answer is not touched: the server says at the end how it went. Source: features B5.12, B5.13.
+answer is not touched: the server says at the end how it went. Where a StatsD server is configured, it is told as well
+(access_metrics.py). Source: features B5.12, B5.13.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from objstore.config.boot import settings_for
-from objstore.config.settings import Kind, Settings, boolean, choice, number, reads, setting, text
+from objstore.config.settings import Kind, boolean, choice, decimal, number, reads, setting, text
+from objstore.config.statsd import StatsdSettings, metric_prefix
 from objstore.http.body import Sink
 from objstore.http.environ import RAW_TARGET, SOURCE, Environ, Outcome, StartResponse, WSGIApp, on_finish
 from objstore.middleware.access_line import DEFAULT_TEMPLATE, Disclosure, Exchange, LineTemplate
+from objstore.middleware.access_metrics import metrics_of
+from objstore.middleware.statsd import sender_of
 from objstore.runtime.logs import LineRecord
+from objstore.runtime.metrics import Statsd
 
 LOGGED = "objstore.logged"
 """The SOURCE of the request that a proxy-logging has marked: a subrequest has another one and is logged again."""
@@ -34,12 +39,22 @@ def _header_names(value: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in value.split(",") if name.strip())
 
 
+def _unless_empty(kind: Kind) -> Kind:
+    return Kind(lambda value: kind.parse(value) if value else None, f"{kind.expected}, or nothing")
+
+
 _line = Kind(_template, "a template of known fields")
 _names = Kind(_header_names, "header names separated by commas")
+_methods = Kind(
+    lambda value: tuple(name.strip().upper() for name in value.split(",") if name.strip()),
+    "methods separated by commas",
+)
+_port = _unless_empty(number(1, 65535))
+_rate = _unless_empty(decimal(0, 1))
 
 
 @dataclass(frozen=True)
-class ProxyLoggingSettings(Settings):
+class ProxyLoggingSettings(StatsdSettings):
     log_msg_template: str = setting(DEFAULT_TEMPLATE, _line, "Fields in braces; {path.anonymized} hashes one.")
     log_anonymization_method: str = setting(
         "md5", choice("md5", "sha1", "sha224", "sha256", "sha384", "sha512"), "The hash of .anonymized."
@@ -48,13 +63,44 @@ class ProxyLoggingSettings(Settings):
     reveal_sensitive_prefix: int = setting("16", number(0), "Characters of a token or signature that may be logged.")
     access_log_headers: bool = setting("false", boolean, "Log the headers of requests, too.")
     access_log_headers_only: tuple[str, ...] = setting("", _names, "Log only these of them.")
+    log_statsd_valid_http_methods: tuple[str, ...] = setting(
+        "GET,HEAD,POST,PUT,DELETE,COPY,OPTIONS",
+        _methods,
+        "Methods that StatsD is told by name; others are BAD_METHOD.",
+        advanced=True,
+    )
+    access_log_statsd_host: str = setting("", text, "As log_statsd_host, for requests alone.", advanced=True)
+    access_log_statsd_port: int | None = setting("", _port, "As log_statsd_port, for requests.", advanced=True)
+    access_log_statsd_default_sample_rate: float | None = setting(
+        "", _rate, "As log_statsd_default_sample_rate, for requests.", advanced=True
+    )
+    access_log_statsd_sample_rate_factor: float | None = setting(
+        "", _rate, "As log_statsd_sample_rate_factor, for requests.", advanced=True
+    )
+    access_log_statsd_metric_prefix: str = setting(
+        "", metric_prefix, "As log_statsd_metric_prefix, for requests.", advanced=True
+    )
     access_log_name: str = setting("objstore.access", text, "Name of the logger.", advanced=True)
     access_log_level: str = setting(
         "info", choice("debug", "info", "warning", "error", "critical"), "Level of access lines.", advanced=True
     )
 
+    @property
+    def statsd(self) -> StatsdSettings:
+        """Where requests are told: log_statsd_… with what access_log_statsd_… says otherwise."""
+        given: dict[str, Any] = {  # Of the types that the fields have.
+            "log_statsd_host": self.access_log_statsd_host or None,
+            "log_statsd_port": self.access_log_statsd_port,
+            "log_statsd_default_sample_rate": self.access_log_statsd_default_sample_rate,
+            "log_statsd_sample_rate_factor": self.access_log_statsd_sample_rate_factor,
+            "log_statsd_metric_prefix": self.access_log_statsd_metric_prefix or None,
+        }
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
 
 class ProxyLogging:
+    """statsd: who is told how requests went; None for nobody."""
+
     def __init__(
         self,
         app: WSGIApp,
@@ -62,11 +108,14 @@ class ProxyLogging:
         *,
         logger: logging.Logger | None = None,
         now: Callable[[], float] = time.time,
+        statsd: Statsd | None = None,
     ) -> None:
         self._app = app
         self._logger = logger or logging.getLogger(settings.access_log_name)
         self._level = logging.getLevelNamesMapping()[settings.access_log_level.upper()]
         self._now = now
+        self._statsd = statsd
+        self._methods = frozenset(settings.log_statsd_valid_http_methods)
         disclosure = Disclosure(
             settings.reveal_sensitive_prefix,
             settings.log_anonymization_method.upper(),
@@ -78,12 +127,14 @@ class ProxyLogging:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         source = environ.get(SOURCE)
-        if environ.get(LOGGED) == (source or _OWN) or not self._logger.isEnabledFor(self._level):
+        is_logged = self._logger.isEnabledFor(self._level)
+        if environ.get(LOGGED) == (source or _OWN) or not (is_logged or self._statsd):
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         environ[LOGGED] = source or _OWN
         if source:
-            return self._internal(environ, start_response)
+            # StatsD is told what clients ask; what filters ask is part of that.
+            return self._internal(environ, start_response) if is_logged else self._app(environ, start_response)
         exchange = self._begun(environ)
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -92,7 +143,10 @@ class ProxyLogging:
 
         def finished(outcome: Outcome) -> None:
             exchange.outcome = outcome
-            self._log(exchange)
+            if is_logged:
+                self._log(exchange)
+            if self._statsd is not None:
+                self._statsd.event(*metrics_of(exchange, self._methods))
             # The environ holds this callback: without a cut, every request would be a cycle for the collector.
             exchange.environ = {}
 
@@ -195,4 +249,5 @@ class _WatchedTransfer(_Watched):
 @reads(ProxyLoggingSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], ProxyLogging]:
     settings = settings_for(ProxyLoggingSettings, global_conf, local_conf)
-    return lambda app: ProxyLogging(app, settings)
+    statsd = sender_of(settings.statsd)
+    return lambda app: ProxyLogging(app, settings, statsd=statsd)

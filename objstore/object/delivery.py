@@ -1,8 +1,9 @@
 """Getting container rows to their container servers, several at a time where a peer takes them.
 
 Rows bound for the same container on the same device of a peer travel one request at a time; those that come while it
-is under way go together in the next, as UPDATE (formats 6.3), so a busy container costs the peer one commit for many
-rows. A peer that does not know UPDATE gets single PUTs. There is no delay to collect rows: a lone row goes at once.
+is under way, or that are announced and come within a moment (arrivals.py), go together in the next, as UPDATE
+(formats 6.3), so a busy container costs the peer one request and one commit for many rows. A peer that does not know
+UPDATE gets single PUTs. A lone row goes at once.
 
 Every row has the same deadline from the moment it is handed in. A peer that let it pass is left alone until it answers
 again (peers/silence.py): its rows are refused at once, for the caller to keep for the updater.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from objstore.core.headers import title
 from objstore.core.names import quoted
 from objstore.http.client import ConnectionPool, ConnectTimedOut, PeerError, PeerTimedOut, request
 from objstore.http.status import HTTPStatus, is_success
+from objstore.object.arrivals import Announced, Arrivals
 from objstore.object.rows import ContainerRow
 from objstore.object.waiting import Ticket, WaitingRoom
 from objstore.peers.silence import Silences
@@ -28,6 +30,8 @@ from objstore.runtime.green import spawn
 
 RETRY_UPDATE_S = 600.0
 """How long a peer that refused UPDATE gets single PUTs."""
+GATHER_S = 0.01
+"""How long a row waits at most for others that are about to come."""
 MAX_ROWS = 500
 """Rows in one request."""
 MAX_REPLY_BYTES = 65_536
@@ -104,15 +108,22 @@ _LEAD = object()
 class RowDelivery:
     """Delivers rows to peers. One per process; everything runs in green threads of the callers."""
 
-    def __init__(self, call: PeerCall, clock: Clock, timeout_s: float, silences: Silences) -> None:
+    def __init__(
+        self, call: PeerCall, clock: Clock, timeout_s: float, silences: Silences, *, gather_s: float = GATHER_S
+    ) -> None:
         self._call = call
         self._clock = clock
         self._timeout_s = timeout_s
         self._room = WaitingRoom(timeout_s)
+        self._arrivals: Arrivals[Target] = Arrivals(gather_s)
         self._silences = silences
         self._waiting: dict[Target, list[_Waiting]] = {}
         self._refused_until: dict[tuple[str, int], float] = {}
         self._takes_updates: set[tuple[str, int]] = set()
+
+    def announced(self, targets: Iterable[Target]) -> Announced[Target]:
+        """with delivery.announced(targets): the row for these is made; deliver() it right after."""
+        return self._arrivals.announced(targets)
 
     def deliver(self, target: Target, row: ContainerRow, *, alone: bool = False) -> bool:
         """Whether the peer took the row, within the timeout. alone: never in an UPDATE (sharded containers)."""
@@ -126,11 +137,8 @@ class RowDelivery:
         queue = self._waiting.get(target)
         if queue is not None:
             return self._wait_in_line(target, queue, row, deadline)
-        self._waiting[target] = []
-        try:
-            return self._send_alone(target, row, deadline)
-        finally:
-            self._hand_over(target)
+        queue = self._waiting[target] = []
+        return self._lead(target, queue, row, deadline)
 
     def _wait_in_line(self, target: Target, queue: list[_Waiting], row: ContainerRow, deadline: float) -> bool:
         mine = _Waiting(row, deadline)
@@ -144,19 +152,24 @@ class RowDelivery:
                 queue.remove(mine)
             raise
         if outcome is _LEAD:
-            return self._lead(target, queue, mine)
+            return self._lead(target, queue, row, deadline)
         if outcome is None and mine in queue:
             queue.remove(mine)
         # None and not in line: on its way with somebody else's request; kept as well, which is harmless.
         return bool(outcome)
 
-    def _lead(self, target: Target, queue: list[_Waiting], mine: _Waiting) -> bool:
-        """Send this row and all that wait behind it."""
+    def _lead(self, target: Target, queue: list[_Waiting], row: ContainerRow, deadline: float) -> bool:
+        """Send this row and all that wait behind it, or are about to."""
+        try:
+            self._arrivals.wait(target)
+        except BaseException:
+            self._hand_over(target)
+            raise
         others = queue[: MAX_ROWS - 1]
         del queue[: MAX_ROWS - 1]
         accepted = [False] * (1 + len(others))
         try:
-            accepted = self._send_rows(target, [mine.row, *(each.row for each in others)], mine.deadline)
+            accepted = self._send_rows(target, [row, *(each.row for each in others)], deadline)
         finally:
             for each, is_accepted in zip(others, accepted[1:], strict=True):
                 self._room.tell(each.ticket, is_accepted)

@@ -8,7 +8,8 @@ good. Source: formats 4.14, 6.4, 6.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -29,6 +30,9 @@ UNSHARDED = frozenset({"unsharded", ""})
 
 
 class Delivery(Protocol):
+    def announced(self, targets: Iterable[Target]) -> AbstractContextManager[None]:
+        """While a row for these is made; it is handed in right after."""
+
     def deliver(self, target: Target, row: ContainerRow, *, alone: bool = False) -> bool:
         """Whether the peer took the row in time."""
 
@@ -42,6 +46,11 @@ class Replicas:
     is_broken: bool = False
     db_state: str | None = None
     container_path: str | None = None
+
+    @property
+    def goes_alone(self) -> bool:
+        """A sharded container's rows: UPDATE has no redirects."""
+        return self.container_path is not None or (self.db_state or "") not in UNSHARDED
 
     def __or__(self, more: Replicas) -> Replicas:
         """These and the targets of `more` that are not among them."""
@@ -65,12 +74,17 @@ class ContainerUpdates:
         self._threads = threads
         self._secrets = secrets
 
+    def announced(self, replicas: Replicas) -> AbstractContextManager[None]:
+        """with updates.announced(replicas): make the change that the row tells of; then send() it at once. Rows that
+        are made at the same time travel together."""
+        return self._delivery.announced(() if replicas.goes_alone else replicas.targets)
+
     def send(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas) -> None:
         """Return once every replica has the row or the updater will see to it. Raises InsufficientStorage when it can
         be neither sent nor kept."""
         if not replicas.targets and not replicas.is_broken:
             return
-        alone = replicas.container_path is not None or (replicas.db_state or "") not in UNSHARDED
+        alone = replicas.goes_alone
         others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
         is_accepted = not replicas.is_broken
         if replicas.targets:

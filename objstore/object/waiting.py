@@ -13,7 +13,7 @@ from objstore.runtime import green
 from objstore.runtime.green import monotonic
 
 SWEEP_S = 0.05
-"""Deadlines are kept to this grain."""
+"""Deadlines are kept to this grain, where nothing else is asked for."""
 _log = logging.getLogger("objstore.object")
 
 
@@ -29,10 +29,11 @@ class Ticket:
 
 
 class WaitingRoom:
-    """timeout_s: how long everybody waits at most."""
+    """timeout_s: how long everybody waits at most. grain_s: how exactly that is kept."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, *, grain_s: float = SWEEP_S) -> None:
         self._timeout_s = timeout_s
+        self._grain_s = grain_s
         self._waiting: dict[Ticket, None] = {}
         self._told: list[Ticket] = []
         self._is_sweeping = False
@@ -65,7 +66,7 @@ class WaitingRoom:
 
     def _sweep_in(self, seconds: float) -> None:
         self._is_sweeping = True
-        green.call_after(max(seconds, SWEEP_S), self._sweep)
+        green.call_after(max(seconds, self._grain_s), self._sweep)
 
     def _sweep(self) -> None:
         self._is_sweeping = False

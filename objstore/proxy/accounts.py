@@ -7,12 +7,12 @@ from objstore.core.headers import title
 from objstore.core.limits import Limits
 from objstore.core.names import ClientPath
 from objstore.core.timestamp import Timestamp
+from objstore.http.access import is_owner
 from objstore.http.environ import TRANSACTION_ID, Environ
 from objstore.http.request import Request
 from objstore.http.response import HTML, JSON, Response, page
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest
-from objstore.proxy.access import is_owner
 from objstore.proxy.answers import write_answer
 from objstore.proxy.headers import OWNER_HEADERS, kept_headers, trace_headers, without
 from objstore.proxy.info import Infos

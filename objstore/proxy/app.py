@@ -18,16 +18,17 @@ from objstore.config.inifile import read_ini
 from objstore.config.settings import reads
 from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
 from objstore.core.names import ClientPath
+from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import INFO, Environ, StartResponse
+from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp
 from objstore.http.request import Request
-from objstore.http.response import HTML, Response, page
+from objstore.http.response import Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
-from objstore.proxy import discovery
-from objstore.proxy.access import denial
+from objstore.proxy import cors, discovery
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
 from objstore.proxy.containers import Containers
+from objstore.proxy.cors import ClusterRules, Rules
 from objstore.proxy.info import Infos
 from objstore.proxy.objects_read import ObjectReads
 from objstore.proxy.objects_write import ObjectWrites
@@ -47,6 +48,11 @@ class ProxyApp:
         self._services = services
         self._settings = services.settings
         self.infos = Infos(services)
+        self._cors = ClusterRules(
+            self._settings.cors_allow_origin,
+            tuple(map(str.lower, self._settings.cors_expose_headers)),
+            self._settings.strict_cors_mode,
+        )
         self._discovery = discovery.Discovery(services.settings, services.clock)
         accounts = Accounts(services, self.infos)
         containers = Containers(services, self.infos, accounts)
@@ -84,6 +90,17 @@ class ProxyApp:
             response = headless(response)
         return response(environ, start_response)
 
+    def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
+        """The pipeline around this application, with INFO in the environ of every request before its first filter."""
+        infos = self.infos
+
+        def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            environ[INFO] = infos
+            body: Iterable[bytes] = pipeline(environ, start_response)
+            return body
+
+        return enter
+
     def _guarded(self, request: Request) -> Response:
         try:
             return self._respond(request)
@@ -108,13 +125,28 @@ class ProxyApp:
         if denied_hosts and environ.get("HTTP_HOST", "").rsplit(":", 1)[0] in denied_hosts:
             return page(HTTPStatus.FORBIDDEN, "Invalid host header")
         if environ["PATH_INFO"] == discovery.PATH:
-            return self._discovery.respond(request)
+            response = self._discovery.respond(request)
+            if "HTTP_ORIGIN" in environ:
+                cors.open_to_all(environ["HTTP_ORIGIN"], response.headers)
+            return response
         path = route(environ, self._services.cluster.limits)
         if isinstance(path, Refusal):
             return path.response
         handlers = self._objects if path.obj else self._containers if path.container else self._accounts
         if request.method == "OPTIONS":
-            return Response(HTTPStatus.OK, {"content-type": HTML, "allow": METHODS})
+            return self._cors_rules(environ, path).preflight(request, METHODS)
+        response = self._handled(request, path, handlers)
+        if "HTTP_ORIGIN" in environ:
+            self._cors_rules(environ, path).decorate(environ["HTTP_ORIGIN"], response.headers)
+        return response
+
+    def _cors_rules(self, environ: Environ, path: ClientPath) -> Rules:
+        """Read after the request is done: what it has changed counts."""
+        if path.account is None or path.container is None:
+            return Rules.of(self._cors, {})
+        return Rules.of(self._cors, self.infos.container(environ, path.account, path.container).meta)
+
+    def _handled(self, request: Request, path: ClientPath, handlers: dict[str, Handler]) -> Response:
         handler = handlers.get(request.method)
         if handler is None:
             return page(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": METHODS})

@@ -10,12 +10,12 @@ from objstore.core.errors import BadRequest
 from objstore.core.headers import environ_key, title
 from objstore.core.names import ClientPath
 from objstore.core.policy import Policy
+from objstore.http.access import denial, is_owner
 from objstore.http.environ import RESELLER, Environ
 from objstore.http.request import Request
 from objstore.http.response import Response, page, plain
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest
-from objstore.proxy.access import denial, is_owner
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import failure, write_answer
 from objstore.proxy.headers import OWNER_HEADERS, kept_headers, trace_headers, without
@@ -82,7 +82,13 @@ class Containers:
             headers.append(("X-Backend-Storage-Policy-Index", str(policy.index)))
         else:
             headers.append(("X-Backend-Storage-Policy-Default", str(self._services.cluster.policies.default.index)))
-        return self._write(request, account, container, headers)
+        response = self._write(request, account, container, headers)
+        if response.status == HTTPStatus.NOT_FOUND and self._services.settings.account_autocreate:
+            # The account exists, but not on most of its primaries: rings have just changed, and replication has not
+            # brought it yet. Made there empty, it is merged with what comes.
+            if self._accounts.create(environ, account):
+                response = self._write(request, account, container, headers)
+        return response
 
     def post(self, request: Request, path: ClientPath) -> Response:
         account, container = _names(path)

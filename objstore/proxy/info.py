@@ -53,10 +53,11 @@ class Infos:
         assert isinstance(found, AccountInfo)
         return found
 
-    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo:
-        """Of a container whose account exists; in an account that does not, no container does."""
+    def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
+        """Of a container whose account exists; in an account that does not, no container does. fresh: not as it was
+        when somebody asked last: what it holds changes all the time."""
         name = f"/{account}/{container}"
-        found = self._cached(name)
+        found = None if fresh else self._cached(name)
         if found is None:
             stamp = self._services.generations.stamp(name)
             found = self._fetch_container(environ, account, container)
@@ -138,6 +139,11 @@ def account_info(status: int, headers: Mapping[str, str]) -> AccountInfo:
         bytes_used=_count(headers, "x-account-bytes-used"),
         meta=_under(headers, "x-account-meta-"),
         sysmeta=_under(headers, "x-account-sysmeta-"),
+        policy_usage={
+            name: int(value)
+            for name, value in _under(headers, "x-account-storage-policy-").items()
+            if value.isascii() and value.isdigit()
+        },
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from objstore.core.headers import is_true
 from objstore.core.names import ClientPath
+from objstore.http.access import denial
 from objstore.http.client import PeerError
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import SMALL_BODY_BYTES, BackendRequest, Exchange, wait_for_some
-from objstore.proxy.access import denial
 from objstore.proxy.answers import failure
 from objstore.proxy.headers import answered, object_headers, trace_headers
 from objstore.proxy.info import Infos

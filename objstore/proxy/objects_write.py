@@ -17,11 +17,11 @@ from objstore.core.errors import BadRequest, BodyTooLarge
 from objstore.core.headers import is_true
 from objstore.core.names import ClientPath, text_of
 from objstore.core.timestamp import Timestamp
+from objstore.http.access import denial
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest
-from objstore.proxy.access import denial
 from objstore.proxy.answers import failure, write_answer
 from objstore.proxy.expiry import delete_at
 from objstore.proxy.headers import object_headers, trace_headers

@@ -92,7 +92,13 @@ class ProxySettings(PolicyChoices):
     expiring_objects_container_divisor: int = setting(
         "86400", number(1), "Seconds of expiry that share a queue container. Leave it.", advanced=True
     )
-    strict_cors_mode: bool = setting("yes", boolean, "Shown in /info.", advanced=True)
+    cors_allow_origin: tuple[str, ...] = setting(
+        "", names, "Origins whose pages may use every container from a browser; * for all."
+    )
+    cors_expose_headers: tuple[str, ...] = setting("", names, "More headers that the scripts of such pages may read.")
+    strict_cors_mode: bool = setting(
+        "yes", boolean, "Say nothing about CORS to pages of origins that are not allowed.", advanced=True
+    )
 
     def for_policy(self, pairs: dict[str, str]) -> tuple[ProxySettings, list[Problem]]:
         """These settings with the choices of one policy's section, and what is wrong with that section."""

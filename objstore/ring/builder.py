@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -160,6 +160,16 @@ class RingBuilder:
             return 0
         return max(0, self.min_part_hours * _HOUR_S - max(0, now_s - self.last_moves_epoch_s))
 
+    def waiting_count(self, now_s: int, device_ids: Collection[int] | None = None) -> int:
+        """Partitions that min_part_hours keeps where they are; with device_ids only those that have a replica there."""
+        if self.last_moves is None or self.rows is None:
+            return 0
+        hours, moves = self._hours_since_moves(now_s)
+        if device_ids is None:
+            return sum(count for was, count in Counter(moves).items() if was + hours < self.min_part_hours)
+        held = {p for row in self.rows for p, device in enumerate(row) if device in device_ids}
+        return sum(moves[partition] + hours < self.min_part_hours for partition in held)
+
     # Changes
 
     def add_device(self, new: NewDevice) -> Device:
@@ -195,6 +205,18 @@ class RingBuilder:
         self.removed.add(device_id)
         self._change()
 
+    def replace_device(self, device_id: int, name: str, *, now_s: int) -> Device:
+        """Another disk of the same node takes over all partitions of one, under its own name. They count as moved now:
+        until its copies are there, no other replica of theirs may move. Raises BuilderError."""
+        device = self.change_device(device_id, device=name)
+        if self.rows is not None:
+            changed = bytearray(self.partition_count)
+            for row in self.rows:
+                for partition, holder in enumerate(row):
+                    changed[partition] |= holder == device_id
+            self._note_moves(changed, now_s)
+        return device
+
     def set_replicas(self, replicas: float) -> None:
         if not math.isfinite(replicas) or not 1 <= replicas <= 1024:
             raise BuilderError(f"replica count is {replicas:g}: expected 1 to 1024")
@@ -221,6 +243,10 @@ class RingBuilder:
         self.last_moves_epoch_s = 0
         self._change(for_rebalance=False)
 
+    def note_all_moved(self, now_s: int) -> None:
+        """Count every partition as just moved: for who does not know better."""
+        self._note_moves(b"\x01" * self.partition_count, now_s)
+
     # Rebalance
 
     def rebalance(self, *, now_s: int, seed: int | str | None = None) -> RebalanceReport:
@@ -235,20 +261,12 @@ class RingBuilder:
             raise BuilderError(f"the table would take more than {MAX_TABLE_BYTES} bytes: no server reads such a ring")
         # 2. Make room: rows of the right number and length, no removed device in them.
         rows = self._prepared_rows()
-        hours = max(0, now_s - self.last_moves_epoch_s) // _HOUR_S
-        moves = self.last_moves or array("B", bytes([HOURS_MAX]) * self.partition_count)
+        hours, moves = self._hours_since_moves(now_s)
         outcome = rebalance(rows, plan, lambda p: moves[p] + hours < self.min_part_hours, Random(seed))
         # 3. Take over the result; hours count from now on for all partitions.
         removed, changed_count = tuple(sorted(self.removed)), sum(outcome.changed)
         if changed_count:
-            self.last_moves = array(
-                "B",
-                (
-                    0 if moved else min(HOURS_MAX, was + hours)
-                    for was, moved in zip(moves, outcome.changed, strict=True)
-                ),
-            )
-            self.last_moves_epoch_s = now_s
+            self._note_moves(outcome.changed, now_s)
         if changed_count or removed or self.rows is None or list(map(len, self.rows)) != list(map(len, outcome.rows)):
             self.version += 1
         self.rows = outcome.rows
@@ -289,6 +307,20 @@ class RingBuilder:
         whole = int(self.replicas)
         part = int((self.replicas - whole) * self.partition_count + 1e-6)
         return [self.partition_count] * whole + ([part] if part else [])
+
+    def _hours_since_moves(self, now_s: int) -> tuple[int, array[int]]:
+        """(hours, per partition more hours) since it moved last, together."""
+        moves = self.last_moves or array("B", bytes([HOURS_MAX]) * self.partition_count)
+        return max(0, now_s - self.last_moves_epoch_s) // _HOUR_S, moves
+
+    def _note_moves(self, changed: bytes | bytearray, now_s: int) -> None:
+        """changed: 1 for every partition that has just moved."""
+        hours, moves = self._hours_since_moves(now_s)
+        self.last_moves = array(
+            "B",
+            (0 if moved else min(HOURS_MAX, was + hours) for was, moved in zip(moves, changed, strict=True)),
+        )
+        self.last_moves_epoch_s = now_s
 
     def _prepared_rows(self) -> list[Row[int]]:
         nobody = (1 << 8 * self.id_bytes) - 1

@@ -6,7 +6,9 @@ Called by builder.RingBuilder. Steps, each keeping what the ones before have rea
   3. balance    replicas go from devices with too many to devices with too few, wherever dispersion does not suffer
   4. chain      what is left over goes by way of third devices (chains)
 One replica of a partition moves per rebalance, and none that moved less than min_part_hours ago, so that two of three
-are always where everybody expects them. Only lost replicas know no such rule. doc/decisions/0003-ring-rebalance.md.
+are always where everybody expects them. Lost replicas know no such rule; nor does a replica that shares its host or
+device with another one and can go where none is: one fault would take both, and the other one stays.
+doc/decisions/0003-ring-rebalance.md.
 """
 
 from __future__ import annotations
@@ -108,11 +110,13 @@ def _disperse(space: Workspace) -> None:
     for partition in faulty:
         best = space.faults(space.counts(partition))
         better: tuple[int, int] | None = None
+        is_held_back = space.is_held_back(partition)
+        replicas = space.huddled(partition) if is_held_back else space.replicas(partition)
         # The fullest device's replica first: of equal cures the one that also helps the balance is taken.
-        for row_number, device in sorted(space.replicas(partition), key=lambda it: -space.surplus(it[1])):
+        for row_number, device in sorted(replicas, key=lambda it: -space.surplus(it[1])):
             counts = space.counts_without(partition, device)
             place = _best_place(space, counts)
-            if place is None:
+            if place is None or (is_held_back and not space.is_host_free(counts, place)):
                 continue
             faults = space.faults(space.counts_with(counts, place))
             if faults < best:

@@ -13,6 +13,7 @@ from objstore.ring.model import Row
 from objstore.ring.plan import ROOT, Plan, whole_targets
 
 Counts = dict[int, int]  # Replicas of one partition by tier number.
+_HOST = 2  # In a device's path: region, zone, host, device.
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -88,7 +89,25 @@ class Workspace:
         movable: Sequence[int] | None = self._movable.get(partition)
         if movable is None:
             movable = () if self._is_locked(partition) else range(len(self.rows))
-        for number in movable:
+        return self._assigned(partition, movable)
+
+    def is_held_back(self, partition: int) -> bool:
+        """Whether only the time since its last move keeps its replicas where they are."""
+        return partition not in self._movable and self._is_locked(partition)
+
+    def huddled(self, partition: int) -> Iterator[tuple[int, int]]:
+        """(row number, device) of the replicas that share their host or device with another one of the partition."""
+        counts = self.counts(partition)
+        for number, device in self._assigned(partition, range(len(self.rows))):
+            if counts[self.plan.paths[device][_HOST]] > 1:
+                yield number, device
+
+    def is_host_free(self, counts: Counts, device: int) -> bool:
+        """Whether a partition that has `counts` has no replica on the host of a device."""
+        return not counts.get(self.plan.paths[device][_HOST])
+
+    def _assigned(self, partition: int, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+        for number in numbers:
             row = self.rows[number]
             if partition < len(row) and row[partition] != self.unassigned:
                 yield number, row[partition]

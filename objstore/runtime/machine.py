@@ -45,6 +45,10 @@ def sockets(proc: Path = PROC) -> dict[str, int]:
     return found
 
 
+def uptime_s(proc: Path = PROC) -> float:
+    return float((proc / "uptime").read_text().split()[0])
+
+
 def mounts(proc: Path = PROC) -> list[tuple[str, str]]:
     """/proc/mounts: (what is mounted, where), in the order they were made."""
     found = []

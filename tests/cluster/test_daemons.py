@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from objstore.daemon import recon
 from tests.support.cluster import PATIENCE_S, Cluster, is_alive, objstore, until
 
 pytestmark = pytest.mark.cluster
@@ -134,9 +135,12 @@ class Unit:
     def heard(self):
         return self.manager.recv(1000)
 
-    def child(self):
+    def children(self):
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
-            (pid,) = map(int, file.read().split())
+            return {int(pid) for pid in file.read().split()}
+
+    def child(self):
+        (pid,) = self.children()
         return pid
 
     def close(self):
@@ -223,3 +227,58 @@ def test_a_container_that_an_account_server_missed_is_told_to_it(cluster):
         return cluster.request("HEAD", "")[1]["x-account-bytes-used"]
 
     until(lambda: bytes_used() == "5", "the account knows")
+
+
+@pytest.fixture
+def three_disks(cluster):
+    cluster.init()
+    cluster.configure("object-updater", "updater_workers", 2, kind="object")
+    cluster.configure("object-updater", "interval", 0, kind="object")
+    for name in ("d1", "d2", "d3"):
+        (cluster.directory.nodes / "n1" / name).mkdir(parents=True, exist_ok=True)
+    return cluster
+
+
+def test_workers_share_the_disks_and_one_that_dies_is_started_again(three_disks, tmp_path):
+    cache = three_disks.directory.cache("n1")
+
+    def shares():
+        found = recon.read(recon.recon_file(cache, "object")).get("object_updater_workers", {})
+        return sorted(report["devices"] for report in found.values())
+
+    unit = Unit(three_disks, tmp_path)
+    try:
+        assert unit.heard() == b"READY=1"
+        before = unit.children()
+        assert len(before) == 2
+        until(lambda: shares() == [["d1", "d3"], ["d2"]], "both have done their disks")
+        assert "object_updater_sweep" in recon.read(recon.recon_file(cache, "object"))
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(unit.children()) == 2 and victim not in unit.children(), "another one runs")
+        assert before - {victim} <= unit.children()
+        until(lambda: {"object-updater #0", "object-updater #1"} == set(entries(cache)), "each tells of itself")
+        unit.process.send_signal(signal.SIGTERM)
+        assert unit.process.wait(PATIENCE_S) == 0
+    finally:
+        unit.close()
+
+
+def entries(cache):
+    return recon.read(recon.recon_file(cache, "daemons"))
+
+
+def test_once_waits_for_all_workers(three_disks):
+    for name in ("d1", "d2", "d3"):
+        broken = three_disks.directory.nodes / "n1" / name / "async_pending" / "abc"
+        broken.mkdir(parents=True)
+        (broken / f"{'f' * 29}abc-1700000000.00000").write_bytes(b"no pickle")
+    done = updater(three_disks, "--once")
+    # Three files that were set aside, by two processes.
+    assert "quarantined=3" in done.stdout, (done.stdout, done.stderr)
+    three_disks.configure("object-auditor", "concurrency", 2, kind="object")
+    three_disks.configure("object-auditor", "watchers", "nobody", kind="object")
+    conf = three_disks.directory.server_conf("n1", "object")
+    command = [sys.executable, "-m", "objstore.cli.object_auditor", str(conf), "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, "nobody" in done.stderr) == (78, True), done.stderr

@@ -23,6 +23,13 @@ def target(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
     cluster.configure("app:proxy-server", "account_autocreate", "true")
     cluster.configure("app:proxy-server", "allow_account_management", "true")
+    pipeline = cluster.setting("pipeline:main", "pipeline").replace("tempurl", "crossdomain domain_remap tempurl")
+    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
+    for name in ("crossdomain", "domain_remap"):
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
+    realms = "[saio]\nkey = changeme\nkey2 = changeme\ncluster_saio_endpoint = http://127.0.0.1/v1/\n"
+    (cluster.directory.etc / "container-sync-realms.conf").write_text(realms)
+    cluster.configure("filter:container_sync", "current", "//saio/saio_endpoint")
     for key, value in TEMPAUTH_SETTINGS.items():
         cluster.configure("filter:tempauth", key, value)
     with cluster:

@@ -56,14 +56,22 @@ def table(builder):
 
 
 def check_moves(before, builder, removed, may_move):
-    """At most one replica of a partition has moved, none where replicas were lost, none of those that may not move."""
+    """At most one replica of a partition has moved, none where replicas were lost; and of those that may not move yet
+    only one that has left the host of another replica, for a host without any."""
+    hosts = {device.id: device.machine for device in builder.live_devices()}
     for partition in range(builder.partition_count):
-        lost = moved = 0
-        for old, new in zip(before, builder.rows, strict=False):
-            if partition < len(old) and partition < len(new):
-                lost += old[partition] in removed
-                moved += old[partition] != new[partition] and old[partition] not in removed
-        assert moved <= (0 if lost or not may_move(partition) else 1)
+        pairs = [
+            (old[partition], new[partition])
+            for old, new in zip(before, builder.rows, strict=False)
+            if partition < len(old) and partition < len(new)
+        ]
+        lost = sum(old in removed for old, _ in pairs)
+        moved = [(old, new) for old, new in pairs if old != new and old not in removed]
+        assert len(moved) <= (0 if lost else 1)
+        for old, new in moved:
+            if not may_move(partition):
+                assert [hosts[was] for was, _ in pairs].count(hosts[old]) > 1
+                assert [hosts[now] for _, now in pairs].count(hosts[new]) == 1
 
 
 def check_table(builder):

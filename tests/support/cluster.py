@@ -31,6 +31,7 @@ from urllib.parse import quote, urlsplit
 from objstore.cli.main import main
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.init import InitPlan
+from objstore.config.inifile import read_ini
 from objstore.runtime import control, process
 from tests.replay.client import Answer, Outgoing, exchange, head_bytes
 from tests.replay.placeholders import to_bytes
@@ -212,6 +213,10 @@ class Cluster:
             files = [self.directory.server_conf(node, kind) for node in self.init().directory.node_names()]
         for file in files:
             file.write_text(_with_setting(file.read_text(), section, key, str(value)))
+
+    def setting(self, section: str, key: str) -> str:
+        """What a key of the proxy's file says."""
+        return read_ini(self.init().directory.proxy_conf).entries(section)[key].value
 
     def configure_cluster(self, section: str, key: str, value: object) -> None:
         """Set a key in swift.conf."""

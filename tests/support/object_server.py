@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -32,6 +33,9 @@ class RecordingDelivery:
 
     rows: list[tuple[Target, ContainerRow, bool]] = field(default_factory=list)
     accepts: bool = True
+
+    def announced(self, targets: Iterable[Target]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def deliver(self, target: Target, row: ContainerRow, *, alone: bool = False) -> bool:
         self.rows.append((target, row, alone))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from objstore.daemon.pass_ import Counts, Job, PassReport, Scope
 from objstore.daemon.runner import Runner, Schedule
+from objstore.daemon.worker_share import WorkerShare
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
+from objstore.runtime.metrics import Statsd
 
 
 class ListedPass:
@@ -57,7 +59,19 @@ class ListedPass:
 
 
 def make_runner(
-    the_pass: ListedPass, directory: Path | None = None, clock: object = None, **schedule: object
+    the_pass: ListedPass,
+    directory: Path | None = None,
+    clock: object = None,
+    statsd: Statsd | None = None,
+    share: WorkerShare | None = None,
+    **schedule: object,
 ) -> Runner:
     options = {"interval_s": 0.0, "recon_directory": directory, **schedule}
-    return Runner(the_pass, Schedule(**options), clock or SystemClock(), uniform=lambda low, high: (low + high) / 2)
+    return Runner(
+        the_pass,
+        Schedule(**options),
+        clock or SystemClock(),
+        uniform=lambda low, high: (low + high) / 2,
+        statsd=statsd,
+        share=share,
+    )

@@ -16,7 +16,7 @@ from objstore.object.context import ObjectContext
 from objstore.object.expiries import Expiries
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import container_replicas
+from objstore.object.update import Replicas, container_replicas
 from objstore.storage.engine import CONTENT_TYPE, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
 
@@ -37,7 +37,7 @@ class DeleteHandler:
         if refusal is not None:
             if isinstance(stored, Absent) and stored.timestamp == timestamp:
                 # This very DELETE, for container servers that the first one did not name (proxy/orphans.py).
-                self._tell(request, path, address, timestamp)
+                self._tell(request, path, address, timestamp, _replicas(request, path))
             return refusal
         self._write(request, path, address, stored, timestamp)
         is_gone = isinstance(stored, Absent) or (
@@ -74,22 +74,31 @@ class DeleteHandler:
     ) -> None:
         part_power = next_part_power(request)
         engine = self._context.engine
-        self._context.threads.run_short(
-            address.device, lambda: engine.delete(address, timestamp, next_part_power=part_power)
-        )
+        replicas = _replicas(request, path)
+        with self._context.updates.announced(replicas):
+            self._context.threads.run_short(
+                address.device, lambda: engine.delete(address, timestamp, next_part_power=part_power)
+            )
         if not isinstance(stored, Absent):
             self._expiries.changed(request, path, address, stored.data_timestamp, stored.size, None, stored.delete_at_s)
-        self._tell(request, path, address, timestamp)
+        self._tell(request, path, address, timestamp, replicas)
 
-    def _tell(self, request: Request, path: BackendPath, address: ObjectAddress, timestamp: Timestamp) -> None:
+    def _tell(
+        self, request: Request, path: BackendPath, address: ObjectAddress, timestamp: Timestamp, replicas: Replicas
+    ) -> None:
         """The row for the container."""
         assert path.account is not None and path.container is not None and path.obj is not None
         row = ContainerRow(
             "DELETE", path.account, path.container, path.obj, address.policy_index, timestamp,
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        replicas = container_replicas(request, path.account, path.container)
         self._context.updates.send(address.device, address.policy_index, row, replicas)
+
+
+def _replicas(request: Request, path: BackendPath) -> Replicas:
+    """Of the container."""
+    assert path.account is not None and path.container is not None
+    return container_replicas(request, path.account, path.container)
 
 
 def _if_delete_at(request: Request) -> int | None:

@@ -17,7 +17,7 @@ from objstore.object.expiries import Expiries, parse_delete_at
 from objstore.object.handlers.read import not_found, opens_expired
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import container_replicas
+from objstore.object.update import Replicas, container_replicas
 from objstore.storage.engine import CONTENT_TYPE, CRC_HEADER, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
 
@@ -43,8 +43,11 @@ class PostHandler:
         content_type, typed_at = _content_type(request, stored, timestamp)
         if stored.timestamp >= timestamp and typed_at <= stored.content_type_timestamp:
             raise Conflict(address.name, stored.timestamp)
-        self._write(request, address, stored, timestamp, content_type, typed_at)
-        self._tell(request, path, address, stored, timestamp, content_type, typed_at, delete_at_s)
+        assert path.account is not None and path.container is not None
+        replicas = container_replicas(request, path.account, path.container)
+        with self._context.updates.announced(replicas):
+            self._write(request, address, stored, timestamp, content_type, typed_at)
+        self._tell(request, path, address, stored, timestamp, content_type, typed_at, delete_at_s, replicas)
         return _accepted(stored, content_type)
 
     def _write(
@@ -77,6 +80,7 @@ class PostHandler:
         content_type: str,
         typed_at: Timestamp,
         delete_at_s: int | None,
+        replicas: Replicas,
     ) -> None:
         if timestamp > stored.timestamp:
             self._expiries.changed(
@@ -91,7 +95,6 @@ class PostHandler:
             content_type_timestamp=typed_at, meta_timestamp=max(timestamp, stored.timestamp),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        replicas = container_replicas(request, path.account, path.container)
         self._context.updates.send(address.device, address.policy_index, row, replicas)
 
 

@@ -24,7 +24,7 @@ from objstore.object.footers import FooterBody, FooterChecksumMismatch
 from objstore.object.intake import BodySource, Intake
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import container_replicas
+from objstore.object.update import Replicas, container_replicas
 from objstore.runtime.checksum import parse_crc
 from objstore.storage.engine import CONTENT_TYPE, CRC_HEADER, ETAG, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
@@ -72,9 +72,11 @@ class PutHandler:
             if isinstance(received, Response):
                 return received
             headers = self._stored_headers(request, upload, received)
-            body.intake.commit(upload.timestamp, headers, next_part_power(request))
+            replicas = _replicas(request, upload, received.footers)
+            with self._context.updates.announced(replicas):
+                body.intake.commit(upload.timestamp, headers, next_part_power(request))
             size = body.intake.size
-        self._tell(request, upload, old_delete_at_s, headers, received.footers, size)
+        self._tell(request, upload, old_delete_at_s, headers, received.footers, size, replicas)
         return plain(HTTPStatus.CREATED, headers={"etag": f'"{received.etag}"'})
 
     def _parse(self, request: Request) -> _Upload | None:
@@ -128,7 +130,8 @@ class PutHandler:
     def _tell_again(self, request: Request, upload: _Upload, stored: StoredObject) -> None:
         """Rows of the very object that is stored already, for servers that its first PUT did not name, or did not live
         to tell (proxy/orphans.py)."""
-        self._tell(request, replace(upload, delete_at_s=stored.delete_at_s), None, stored.headers, {}, stored.size)
+        upload = replace(upload, delete_at_s=stored.delete_at_s)
+        self._tell(request, upload, None, stored.headers, {}, stored.size, _replicas(request, upload, {}))
 
     def _tell(
         self,
@@ -138,6 +141,7 @@ class PutHandler:
         headers: dict[str, str],
         footers: dict[str, str],
         size: int,
+        replicas: Replicas,
     ) -> None:
         """Rows for the expiry queue and the container."""
         path = upload.path
@@ -152,7 +156,6 @@ class PutHandler:
             override.text("etag", headers[ETAG]),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        replicas = container_replicas(request, path.account, path.container, footers)
         self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
 
 
@@ -256,6 +259,12 @@ class _Override:
     def size(self, own: int) -> int:
         text = self.text("size", "")
         return int(text) if text.isascii() and text.isdigit() else own
+
+
+def _replicas(request: Request, upload: _Upload, footers: dict[str, str]) -> Replicas:
+    """Of the container."""
+    assert upload.path.account is not None and upload.path.container is not None
+    return container_replicas(request, upload.path.account, upload.path.container, footers)
 
 
 def _stated_length(request: Request) -> int | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from objstore.config.settings import Kind, decimal, names, number, setting
-from objstore.daemon.settings import DaemonSettings
+from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings
 
 RSYNC_LEFTOVER_S = 86_400.0
 TEMPORARY_AGE_S_MIN = 3600.0
@@ -46,6 +47,7 @@ class ObjectAuditorSettings(DaemonSettings):
     """How objects on disk are compared with what was written: all of them in turn, the empty ones first."""
 
     interval: float = setting("30", decimal(0), "Seconds from the start of one pass to the start of the next.")
+    concurrency: int = setting("1", number(1, WORKERS_MAX), f"Devices that are read at once. {WORKERS_DOC}")
     files_per_second: float = setting("20", decimal(0), "Objects of one device that are read in a second; 0: no limit.")
     bytes_per_second: float = setting(
         "10000000", decimal(0), "Bytes of one device that are read in a second; 0: no limit."
@@ -76,3 +78,10 @@ class ObjectAuditorSettings(DaemonSettings):
     )
     disk_chunk_size: int = setting("65536", number(4096, 1 << 24), "Bytes read from disk at a time.", advanced=True)
     threads_per_disk: int = setting("1", number(1, 64), "Native threads that read one device.", advanced=True)
+
+    @property
+    def worker_count(self) -> int:
+        return self.concurrency
+
+    def concurrency_among(self, workers: int) -> int:
+        return math.ceil(self.concurrency / workers)

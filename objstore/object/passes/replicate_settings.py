@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from objstore.config.settings import Kind, boolean, choice, decimal, number, setting
-from objstore.daemon.settings import DaemonSettings
+from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings
 from objstore.replication.rsync_module import checked_module
 
 _handoff_delete = Kind(
@@ -52,7 +52,7 @@ class ObjectReplicatorSettings(DaemonSettings):
         "604800", decimal(0), "How long a tombstone is kept. The same on every node, or deletes come undone."
     )
     threads_per_disk: int = setting("2", number(1, 64), "Native threads for the work on one device.", advanced=True)
-    replicator_workers: int = setting("0", number(0), "Accepted for Swift's sake: one process does it.", advanced=True)
+    replicator_workers: int = setting("0", number(0, WORKERS_MAX), f"{WORKERS_DOC} 0: one, as 1.", advanced=True)
     lockup_timeout: float = setting(
         "1800", decimal(0), "Accepted for Swift's sake: every wait has its own limit.", advanced=True
     )
@@ -61,3 +61,7 @@ class ObjectReplicatorSettings(DaemonSettings):
     log_rsync_transfers: bool = setting("yes", boolean, "Accepted for Swift's sake.", advanced=True)
     rsync_error_log_line_length: int = setting("0", number(0), "Accepted for Swift's sake.", advanced=True)
     run_pause: float = setting("30", decimal(0), "Accepted for Swift's sake: see interval.", advanced=True)
+
+    @property
+    def worker_count(self) -> int:
+        return max(1, self.replicator_workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from objstore.config.settings import decimal, number, setting
-from objstore.daemon.settings import DaemonSettings, Rate
+from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings, Rate
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,14 @@ class ObjectUpdaterSettings(DaemonSettings):
         "100", number(1), "Containers whose oldest waiting row is known to recon.", advanced=True
     )
     async_tracker_dump_count: int = setting("5", number(1), "Of those, how many it shows.", advanced=True)
-    updater_workers: int = setting("1", number(0), "Accepted for Swift's sake: one process does it.", advanced=True)
+    updater_workers: int = setting("1", number(0, WORKERS_MAX), f"{WORKERS_DOC} 0: one, as 1.", advanced=True)
     slowdown: float = setting("0", decimal(0), "Accepted for Swift's sake: see objects_per_second.", advanced=True)
     report_interval: float = setting("300", decimal(0), "Accepted for Swift's sake.", advanced=True)
 
     @property
     def rate(self) -> Rate:
         return Rate(self.objects_per_second, "rows")
+
+    @property
+    def worker_count(self) -> int:
+        return max(1, self.updater_workers)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.cli.doctor_admission import admitted, of_admission
 from objstore.cli.doctor_checks import FILES_MIN, of_clock, of_limits, of_modes, of_ports, of_rings, of_rsync
 from objstore.cli.doctor_disks import of_disk, of_disks
 from objstore.cluster.directory import ClusterDirectory
@@ -50,6 +51,23 @@ def test_a_machine_is_looked_at_by_its_configuration(directory):
     assert whats("--conf", directory.etc) == set()
     (directory.etc / "swift.conf").unlink()
     assert whats("--conf", directory.etc) == {"configuration"}
+
+
+def test_it_says_whom_storage_servers_admit(directory):
+    code, output, _ = objstore("doctor", directory.root, "--json")
+    assert "127.0.0.1" in json.loads(output)["admitted"]
+    _, output, _ = objstore("doctor", directory.root)
+    assert output.startswith("storage servers admit: ") and "127.0.0.1" in output
+
+
+def test_storage_servers_that_admit_everybody_are_a_finding(directory):
+    for kind in ("object", "container"):
+        conf = directory.server_conf("n1", kind)
+        conf.write_text(conf.read_text().replace("admit = rings", "admit = all").replace("127.0.0.1", "0.0.0.0", 1))
+    (finding,) = of_admission(read_servers(directory))
+    assert finding.what == "admission" and "object-server 0.0.0.0:" in finding.text
+    assert "admit = rings" in finding.fix
+    assert "all" in admitted(read_servers(directory))
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--conf", "b"]], ids=["neither", "both"])

@@ -1,6 +1,9 @@
 """What status gathers from a cluster's directory, without any of its processes."""
 
 import os
+import re
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -103,9 +106,22 @@ def test_the_last_replication_is_read_from_the_recon_cache(directory):
 
 def test_a_configuration_that_is_wrong_is_a_reason_and_no_end(directory):
     conf = directory.server_conf("n1", "object")
-    conf.write_text(conf.read_text().replace("mount_check", "mount_chek"))
-    facts = gathered(directory)
-    assert "mount_chek" in facts.unknown[0][1]
+    text = conf.read_text()
+    conf.write_text(re.sub(r"(?m)^mount_check = .*$", "mount_check = perhaps", text))
+    assert "perhaps" in gathered(directory).unknown[0][1]
+    conf.write_text("x" + text)
+    assert str(conf) in gathered(directory).unknown[0][1]
+
+
+def test_looking_loads_no_code_of_servers_and_no_hub(directory):
+    """What made status slow: every module that the files name."""
+    code = (
+        "import pathlib, sys; from objstore.cli import status; from objstore.cluster.directory import ClusterDirectory;"
+        "facts = status.gather(ClusterDirectory(pathlib.Path(sys.argv[1])), [], []); assert facts.disks, facts;"
+        "print(*{name for name in sys.modules if name.startswith(('eventlet', 'objstore.object', 'objstore.proxy'))})"
+    )
+    found = subprocess.run([sys.executable, "-c", code, directory.root], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
 
 
 @pytest.mark.parametrize(

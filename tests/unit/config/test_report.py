@@ -107,9 +107,9 @@ def test_a_foreign_factory_is_noted_and_not_checked(report):
 
 
 def test_keys_of_swift_without_effect_are_noted_and_its_daemons_are_accepted(report):
-    text = GOOD.replace("bind_port", "log_statsd_host = x\nbind_port")
+    text = GOOD.replace("bind_port", "log_statsd_label_mode = x\nbind_port")
     assert report(text + "[object-replicator]\nconcurrency = 1\n[proxy-server:policy:1]\nx = 1\n") == [
-        "F:2: [DEFAULT] log_statsd_host is a setting of Swift that has no effect here",
+        "F:2: [DEFAULT] log_statsd_label_mode is a setting of Swift that has no effect here",
     ]
 
 

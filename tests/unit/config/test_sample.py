@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from objstore.config.cluster import load_cluster
+from objstore.config.drive_audit import load_drive_audit
 from objstore.config.inifile import read_ini
 from objstore.config.report import check
 from objstore.config.sample import samples
@@ -16,24 +17,37 @@ def test_the_samples_in_etc_are_what_the_settings_say(name):
     assert (ETC / name).read_text() == SAMPLES[name], "run: python -m objstore.config.sample etc"
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "swift.conf-sample"])
+SERVERS = [name for name in SAMPLES if name.endswith("-server.conf-sample")]
+TOOLS = {"drive-audit.conf-sample": load_drive_audit}
+
+
+@pytest.mark.parametrize("name", SERVERS)
 def test_a_sample_is_a_file_without_problems(name, tmp_path):
     path = tmp_path / name.replace("-sample", "")
     path.write_text(SAMPLES[name])
     assert check(read_ini(path)).problems == ()
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "swift.conf-sample"])
+@pytest.mark.parametrize("name", SERVERS)
 def test_every_key_of_a_sample_may_be_uncommented(name, tmp_path):
+    # A key that [DEFAULT] has as well is ignored in a section: that is noted, and no problem.
+    assert [str(problem) for problem in check(read_ini(uncommented(name, tmp_path))).problems] == []
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_key_of_a_tools_sample_may_be_uncommented(name, tmp_path):
+    TOOLS[name](uncommented(name, tmp_path))
+
+
+def uncommented(name, tmp_path):
     path = tmp_path / name.replace("-sample", "")
     lines = []
     for line in SAMPLES[name].split("\n"):
         key, equals, _ = line.removeprefix("# ").partition(" =")
         is_setting = line.startswith("# ") and equals and key.replace("_", "").isalnum() and key.islower()
         lines.append(line.removeprefix("# ") if is_setting and not key.startswith("user_<") else line)
-    # A key that [DEFAULT] has as well is ignored in a section: that is noted, and no problem.
     path.write_text("\n".join(lines))
-    assert [str(problem) for problem in check(read_ini(path)).problems] == []
+    return path
 
 
 def test_the_sample_of_swift_conf_needs_only_its_secrets(tmp_path):

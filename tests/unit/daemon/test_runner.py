@@ -11,8 +11,10 @@ from objstore.daemon.runner import BACK_OFF_MAX_S, BACKLOG, PAUSE_MIN_S, pause_s
 from objstore.daemon.settings import Rate
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
+from objstore.runtime.metrics import Statsd
 from tests.support.clock import SimClock
 from tests.support.passes import ListedPass, make_runner
+from tests.support.statsd import statsd_server
 
 PATIENCE_S = 30.0
 
@@ -229,3 +231,13 @@ def test_the_backlog_gives_work_to_every_device():
 
 def test_interleaved_sources_take_turns():
     assert "".join(interleaved(["abc", "", "d", "ef"])) == "adebfc"
+
+
+def test_every_job_is_told_to_statsd():
+    with statsd_server() as server:
+        listed = ListedPass(jobs("a", "b"), lambda job: {"success": 2})
+        listed.name = "container-updater"
+        make_runner(listed, statsd=Statsd("127.0.0.1", server.port)).run_once()
+        heard = [server.event(), server.event()]
+    assert [event["container-updater.successes"] for event in heard] == ["2|c", "2|c"]
+    assert all("container-updater.timing" in event for event in heard)

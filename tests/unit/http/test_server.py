@@ -733,3 +733,18 @@ def test_refusals_look_as_recorded(data, status, is_bare):
     if not is_bare:
         assert b"\r\nContent-Type: text/html;charset=utf-8" in head
         assert b"\r\nContent-Length: %d" % len(body) in head
+
+
+def test_a_peer_that_is_not_admitted_is_closed_before_a_byte_is_read():
+    asked = []
+
+    def admits(peer):
+        asked.append(peer)
+        return len(asked) > 1
+
+    with running_server(answering(body=[b"hello"]), admits=admits) as running:
+        with running.connect() as client:
+            assert client.read() == b""
+        assert running.exchange(GET).endswith(b"hello")
+        assert running.server.connection_count <= 1
+    assert asked == ["127.0.0.1", "127.0.0.1"]

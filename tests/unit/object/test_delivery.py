@@ -50,8 +50,15 @@ def deliver_all(delivery, rows, peer, **options):
     return [task.join() for task in tasks]
 
 
-def delivery_to(call, clock, timeout_s, answers=lambda _: True):
-    return RowDelivery(call, clock, timeout_s, Silences(answers))
+def delivery_to(call, clock, timeout_s, answers=lambda _: True, **options):
+    return RowDelivery(call, clock, timeout_s, Silences(answers), **options)
+
+
+def change(delivery, number, made):
+    """Announce a row, hand it in when the future `made` is set; fail with it."""
+    with delivery.announced([TARGET]):
+        made.wait(30)
+    return delivery.deliver(TARGET, row(number))
 
 
 @pytest.fixture
@@ -238,3 +245,63 @@ def test_who_is_killed_when_it_should_lead_hands_over(clock):
     second.kill()
     assert third.join()
     assert delivery.deliver(TARGET, row(4))
+
+
+class TestAnnouncedRows:
+    @pytest.fixture
+    def peer(self):
+        peer = ScriptedPeer()
+        peer.gate.set()
+        return peer
+
+    def test_they_go_with_the_first_that_is_handed_in(self, clock, peer):
+        delivery, made = delivery_to(peer, clock, 60.0, gather_s=30.0), [Future() for _ in range(3)]
+        tasks = [spawn(change, delivery, number, each) for number, each in enumerate(made)]
+        for each in made:
+            sleep(0)
+            assert not peer.calls
+            each.set()
+        assert [task.join() for task in tasks] == [True] * 3
+        assert [(call[0], len(call[2])) for call in peer.calls] == [("UPDATE", 3)]
+
+    def test_those_of_other_targets_are_not_waited_for(self, clock, peer):
+        delivery, made = delivery_to(peer, clock, 60.0, gather_s=30.0), Future()
+        slow = spawn(change, delivery, 1, made)
+        sleep(0)
+        other = Target(TARGET.host, TARGET.port, TARGET.device, "8", "AUTH_a", "d")
+        assert delivery.deliver(other, row(2))
+        made.set()
+        assert slow.join()
+        assert [call[0] for call in peer.calls] == ["PUT", "PUT"]
+
+    def test_one_that_does_not_come_in_time_travels_later(self, clock, peer):
+        delivery, made = delivery_to(peer, clock, 60.0, gather_s=0.01), Future()
+        slow = spawn(change, delivery, 1, made)
+        sleep(0)
+        assert delivery.deliver(TARGET, row(2))
+        made.set()
+        assert slow.join()
+        assert [call[1][-2:] for call in peer.calls] == ["o2", "o1"]
+
+    def test_a_change_that_fails_keeps_nobody_waiting(self, clock, peer):
+        delivery, made = delivery_to(peer, clock, 60.0, gather_s=30.0), Future()
+        doomed = spawn(change, delivery, 1, made)
+        sleep(0)
+        first = spawn(delivery.deliver, TARGET, row(2))
+        sleep(0)
+        made.fail(OSError("the disk is full"))
+        assert first.join()
+        with pytest.raises(OSError, match="full"):
+            doomed.join()
+        assert [call[1][-2:] for call in peer.calls] == ["o2"]
+
+    def test_who_is_killed_while_it_waits_for_them_hands_over(self, clock, peer):
+        delivery, made = delivery_to(peer, clock, 60.0, gather_s=30.0), Future()
+        announced = spawn(change, delivery, 1, made)
+        sleep(0)
+        first, second = (spawn(delivery.deliver, TARGET, row(number)) for number in (2, 3))
+        sleep(0)
+        first.kill()
+        made.set()
+        assert second.join() and announced.join()
+        assert [[item["name"] for item in call[2]] for call in peer.calls] == [["o3", "o1"]]

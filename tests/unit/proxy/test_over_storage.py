@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import shutil
 
 import pytest
 
@@ -561,3 +562,14 @@ def test_nothing_is_left_open_after_many_requests(proxy, container):
         proxy.put(f"{container}/o{n}", body=b"x")
         proxy.get(f"{container}/o{n}")
     assert proxy.app._services.caller.pool.idle_count < 40
+
+
+def test_a_container_can_be_made_while_most_primaries_of_its_account_are_new_and_empty(nodes):
+    """Rings have changed, replication has not been there yet: the account exists, on one of its primaries."""
+    proxy = nodes.proxy()
+    assert proxy.put("/v1/AUTH_moved/first").status == 201
+    services = proxy.app._services
+    for node in services.account_place("AUTH_moved").primaries[1:]:
+        shutil.rmtree(nodes.device_root(node.id) / f"sd{node.id}" / "accounts")
+    assert proxy.put("/v1/AUTH_moved/second").status in (201, 202)
+    assert [row["name"] for row in json.loads(proxy.get("/v1/AUTH_moved/second").body)] == []

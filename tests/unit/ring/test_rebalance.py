@@ -154,6 +154,45 @@ def test_a_moved_partition_stays_for_min_part_hours():
     assert builder.rebalance(now_s=NOW_S + 3 * HOUR_S).changed_partitions > 0
 
 
+def test_replicas_that_share_a_host_leave_it_at_once_one_at_a_time():
+    builder = built([device(n, host=1) for n in range(3)], min_part_hours=24)
+    for number in (3, 4):
+        before = table(builder)
+        builder.add_device(device(number, weight=300.0, zone=number))
+        builder.set_overload(10.0)
+        builder.rebalance(now_s=NOW_S, seed=number)
+        assert set(moved(before, builder.rows).values()) == {1}
+        assert len(moved(before, builder.rows)) == builder.partition_count
+    assert most_in_a_tier(builder, lambda held: held.machine) == 1
+
+
+def test_replicas_that_share_a_device_leave_it_at_once_one_at_a_time():
+    builder = built([device(0)], min_part_hours=24)
+    for number in (1, 2):
+        builder.add_device(device(number))
+        builder.rebalance(now_s=NOW_S, seed=number)
+    assert most_in_a_tier(builder, lambda held: held.id) == 1
+
+
+def test_min_part_hours_holds_back_what_would_share_a_host_again():
+    builder = built([device(n, host=1) for n in range(4)], min_part_hours=24)
+    before = table(builder)
+    builder.add_device(device(4, host=1))
+    builder.rebalance(now_s=NOW_S, seed=2)
+    assert builder.rows == before
+
+
+def test_a_replaced_device_hands_its_partitions_on_and_they_stay():
+    builder = built([device(n, zone=n) for n in range(4)], min_part_hours=2)
+    before, now_s = table(builder), NOW_S + 3 * HOUR_S
+    builder.replace_device(1, "new", now_s=now_s)
+    assert (builder.device(1).device, builder.rows) == ("new", before)
+    builder.add_device(device(7, zone=7))
+    builder.rebalance(now_s=now_s, seed=2)
+    assert builder.part_counts()[1] == sum(row.count(1) for row in before)
+    assert not [p for p in moved(before, builder.rows) if any(row[p] == 1 for row in before)]
+
+
 def test_lost_replicas_are_placed_even_when_their_partitions_may_not_move():
     builder = built([device(n, zone=n) for n in range(6)], min_part_hours=24)
     before = table(builder)

@@ -1,0 +1,239 @@
+"""The agent of a node: everything the cluster may ask of it, as functions from a body to a body.
+
+agent_app.py decides who may call what and turns errors into answers; here a caller is a member already (or shows a
+token, in join()). Calls block on files, other agents and large rings: they are made in native threads.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from objstore.cluster import certificate, token
+from objstore.cluster import members as members_file
+from objstore.cluster.admission import Admission, applicant_of
+from objstore.cluster.calls import Calls
+from objstore.cluster.changes import RemoveNode
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.distribution import AtOnce, Distribution
+from objstore.cluster.holder import Holder
+from objstore.cluster.holder_messages import change_of
+from objstore.cluster.members import MembersError
+from objstore.cluster.membership import Membership, NotHolder
+from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
+from objstore.cluster.ring_install import InstalledRings
+from objstore.cluster.ring_pack import packed, unpacked
+from objstore.cluster.signature import Verifier, read_key
+from objstore.cluster.strict_json import Fields
+from objstore.cluster.succession import Succession
+from objstore.cluster.token_store import TokenStore
+from objstore.core.errors import DomainError
+from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.fs import Fs
+from objstore.runtime.listen import shown
+
+_TICKS_PER_MS = 100
+
+
+class OutdatedSender(DomainError):
+    """Who sent rings is not the holder any more."""
+
+
+class Agent:
+    """wake: called when there is something to distribute at once."""
+
+    def __init__(
+        self,
+        directory: ClusterDirectory,
+        membership: Membership,
+        verifier: Verifier,
+        calls: Calls,
+        at_once: AtOnce,
+        fs: Fs,
+        clock: Clock,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.membership = membership
+        self.verifier = verifier
+        self.wake = wake
+        self._etc = directory.etc
+        self._fs = fs
+        self._clock = clock
+        self._tokens = TokenStore(directory.etc, fs)
+        self._holder = Holder(directory.etc, fs, clock)
+        self._installed = InstalledRings(directory.etc, fs)
+        self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
+        self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
+        self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
+        self._changing = threading.Lock()
+        self._told: tuple[float, ClusterFacts] | None = None
+
+    # Of the holder
+
+    def round(self) -> None:
+        """The holder's round; nothing on other nodes. Raises OSError and DomainError of own files."""
+        if self.membership.is_holder:
+            try:
+                self._distribution.round()
+            except NotHolder:  # Somebody took over meanwhile.
+                return
+
+    def join(self, body: bytes, address: str) -> bytes:
+        """{"id", "secret"} of a token → the cluster's secrets. address: of the caller."""
+        fields = Fields.parse(body, "body")
+        shared, members = self._admission.secrets(
+            fields.hexadecimal("id", 4), fields.hexadecimal("secret", 16), address
+        )
+        return json.dumps({"shared": json.loads(shared.to_json()), "members": members.to_json().decode()}).encode()
+
+    def admit(self, body: bytes) -> bytes:
+        """An Applicant → {"members", "name"}: it is a node, and its drives are in the rings."""
+        applicant = applicant_of(Fields.parse(body, "body"))
+        with self._as_holder():
+            members, node = self._admission.admit(applicant)
+        self.wake()
+        return json.dumps({"members": members.to_json().decode(), "name": node.name}).encode()
+
+    def new_token(self, _: bytes) -> bytes:
+        members = self.membership.require_holder()
+        made = token.new(members.holding.fingerprint, shown((members.holding.ip, members.holding.agent_port)))
+        self._tokens.add(made, int(self._clock.now().seconds))
+        return json.dumps({"token": made.text()}).encode()
+
+    def plan(self, body: bytes) -> bytes:
+        change, usage = change_of(Fields.parse(body, "body"))
+        self.membership.require_holder()
+        return json.dumps(self._holder.plan(change, usage).to_json()).encode()
+
+    def apply(self, body: bytes) -> bytes:
+        """→ the rings as they are then; they are on their way to the other nodes."""
+        fields = Fields.parse(body, "body")
+        (change, usage), version = change_of(fields), fields.number("version")
+        with self._as_holder() as members:
+            node = None
+            if isinstance(change, RemoveNode):
+                node = members.named(change.node.name)
+                members.left_by(node.id)
+            rings = self._holder.apply(change, version, usage)
+            if node is not None:
+                gone = node.id
+                members = self.membership.change(lambda now: now.left_by(gone))
+        self.wake()
+        return packed(rings, members.term)
+
+    def version(self, _: bytes) -> bytes:
+        self.membership.require_holder()
+        return json.dumps({"version": self._holder.version()}).encode()
+
+    def push(self, _: bytes) -> bytes:
+        self.membership.require_holder()
+        return facts_body(self._distribution.round(is_forced=True))
+
+    def hand_over(self, body: bytes) -> bytes:
+        to = Fields.parse(body, "body").hexadecimal("to", 8)
+        with self._changing:
+            answer = self._succession.hand_over(to)
+        return answer
+
+    # Of every node
+
+    def take_over(self, body: bytes) -> bytes:
+        is_lost = Fields.parse(body, "body").truth("is_lost")
+        with self._changing:
+            text = self._succession.take_over(is_lost=is_lost)
+        self.wake()
+        return json.dumps({"text": text}).encode()
+
+    def hear(self, body: bytes) -> bytes:
+        """The holder's round arrives: what it knows → our state."""
+        facts = cluster_facts_of(Fields.parse(body, "body"))
+        self._told = self._clock.monotonic(), facts
+        members = self.membership.members
+        return json.dumps(NodeState(members.stamp, members.holder, self._installed.state()).to_json()).encode()
+
+    def facts(self, _: bytes) -> bytes:
+        """What is known of all nodes: by the holder itself, or as the holder said last."""
+        if self.membership.is_holder:
+            return facts_body(self._distribution.facts())
+        if self._told is None:
+            return facts_body(ClusterFacts(self.membership.members.holding.name, 0, {}, (), (), 0.0))
+        since_s, facts = self._told
+        return facts_body(aged(facts, self._clock.monotonic() - since_s))
+
+    def members(self, _: bytes) -> bytes:
+        return self.membership.members.to_json()
+
+    def adopt_members(self, body: bytes) -> bytes:
+        self.membership.adopt(members_file.parse(body))
+        return b""
+
+    def rings(self, _: bytes) -> bytes:
+        """The rings of this node. Raises RingsRefused when they are not whole."""
+        if self.membership.is_holder:
+            return packed(self._holder.rings(), self.membership.members.term)
+        return packed(self._installed.ring_set(), self.membership.members.term)
+
+    def install(self, body: bytes) -> bytes:
+        return self._install(body, is_forced=False)
+
+    def install_by_force(self, body: bytes) -> bytes:
+        return self._install(body, is_forced=True)
+
+    def _install(self, body: bytes, *, is_forced: bool) -> bytes:
+        term, rings = unpacked(body)
+        members = self.membership.members
+        if term < members.term or self.membership.is_holder:
+            raise OutdatedSender(
+                f"rings of term {term} are refused: in term {members.term}, {members.holding.name} holds them"
+            )
+        self._installed.install(rings, is_forced=is_forced)
+        return b""
+
+    @contextmanager
+    def _as_holder(self) -> Iterator[members_file.Members]:
+        """One change at a time, after a round: a holder that was away may have been replaced, and learns it from the
+        others. Raises NotHolder."""
+        with self._changing:
+            self._distribution.round()
+            yield self.membership.require_holder()
+
+
+def opened(
+    directory: ClusterDirectory,
+    at_once: AtOnce,
+    *,
+    fs: Fs | None = None,
+    clock: Clock | None = None,
+    wake: Callable[[], None] = lambda: None,
+) -> Agent:
+    """The agent of the node in a directory. Raises MembersError, CertificateError, KeyFileError."""
+    etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
+    membership, fingerprint = own_membership(etc, fs)
+    key = read_key(etc)
+    now = clock.now
+
+    def now_ms() -> int:
+        return now().ticks // _TICKS_PER_MS
+
+    calls = Calls(key, membership.node_id, now_ms=now_ms)
+    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake)
+
+
+def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:
+    """Which of the members the node in a directory is, and its fingerprint. Raises MembersError, CertificateError."""
+    members = members_file.read(etc)
+    if members is None:
+        raise MembersError(
+            f"{etc / members_file.FILE_NAME}: is missing: this is no node of a cluster of several machines"
+        )
+    fingerprint = certificate.own_fingerprint(etc)
+    me = members.by_fingerprint(fingerprint)
+    if me is None:
+        raise MembersError(
+            f"{etc / members_file.FILE_NAME}: this node is not (or no more) among the members; to have it join again, "
+            "empty its drives, remove the directory and use: objstore join"
+        )
+    return Membership(etc, me.id, fs, members), fingerprint

@@ -1,0 +1,125 @@
+"""What one agent, or a command with the cluster's key, asks another: signed requests, checked answers.
+
+Every call blocks, for its deadline at most. Answers that refuse are raised in the words of whoever refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from objstore.cluster import members as members_file
+from objstore.cluster.channel import Answer, ChannelError, Peer, exchange
+from objstore.cluster.holder_messages import refused
+from objstore.cluster.members import Member, Members
+from objstore.cluster.node_state import ClusterFacts, NodeState, facts_body, node_state_of, parsed_facts
+from objstore.cluster.ring_manifest import RingSet
+from objstore.cluster.ring_pack import BYTES_MAX, packed, unpacked
+from objstore.cluster.signature import signed
+from objstore.cluster.strict_json import BadFields, Fields
+from objstore.http.status import HTTPStatus, is_success
+
+ROUND_S = 5.0
+PUSH_S = 60.0
+"""A push of rings that takes longer than this counts as not arrived, and is tried again."""
+PLAN_S = 300.0
+"""The holder may have to rebalance large rings."""
+_ROUND_ANSWER_MAX = 1 << 18
+
+Exchange = Callable[..., Answer]
+"""As channel.exchange."""
+
+
+class Refusing(ChannelError):
+    """The peer answered no. Its reason is the text."""
+
+    def __init__(self, peer: Peer, status: int, reason: str) -> None:
+        super().__init__(f"{peer}: {reason}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Of one sender. key: of the cluster. sender: a node's id."""
+
+    key: bytes = field(repr=False)
+    sender: str
+    exchange: Exchange = exchange
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+    def ask(
+        self, peer: Peer, method: str, target: str, body: bytes = b"", *, timeout_s: float, answer_max: int = 1 << 20
+    ) -> Answer:
+        """One signed request, whatever its answer. Raises ChannelError."""
+        headers: Mapping[str, str] = signed(
+            self.key, peer.fingerprint, self.sender, method, target, body, self.now_ms()
+        )
+        return self.exchange(peer, method, target, headers, body, timeout_s=timeout_s, answer_max=answer_max)
+
+    def body_of(
+        self, peer: Peer, method: str, target: str, body: bytes = b"", *, timeout_s: float, answer_max: int = 1 << 20
+    ) -> bytes:
+        """The body of a good answer. Raises ChannelError."""
+        answer = self.ask(peer, method, target, body, timeout_s=timeout_s, answer_max=answer_max)
+        if not is_success(answer.status):
+            raise refusing(peer, answer)
+        return answer.body
+
+    # Rounds, by the holder
+
+    def round(self, peer: Peer, facts: ClusterFacts) -> NodeState:
+        """Tell a node what is known, and hear how it is. Raises ChannelError, BadFields."""
+        body = self.body_of(
+            peer, "POST", "/v1/round", facts_body(facts), timeout_s=ROUND_S, answer_max=_ROUND_ANSWER_MAX
+        )
+        return node_state_of(Fields.parse(body, f"{peer}: state"))
+
+    def push_members(self, peer: Peer, members: Members) -> None:
+        self.body_of(peer, "PUT", "/v1/members", members.to_json(), timeout_s=ROUND_S)
+
+    def push_rings(self, peer: Peer, rings: RingSet, term: int, *, is_forced: bool = False) -> None:
+        target = "/v1/rings/forced" if is_forced else "/v1/rings"
+        self.body_of(peer, "PUT", target, packed(rings, term), timeout_s=PUSH_S)
+
+    # Questions
+
+    def members(self, peer: Peer) -> Members:
+        """Raises ChannelError, MembersError."""
+        return members_file.parse(self.body_of(peer, "GET", "/v1/members", timeout_s=ROUND_S), f"{peer}: members")
+
+    def rings(self, peer: Peer) -> RingSet:
+        """Raises ChannelError, BadRings."""
+        return unpacked(self.body_of(peer, "GET", "/v1/rings", timeout_s=PUSH_S, answer_max=BYTES_MAX))[1]
+
+    def facts(self, peer: Peer, timeout_s: float = ROUND_S) -> ClusterFacts:
+        """Raises ChannelError, BadFields."""
+        return parsed_facts(self.body_of(peer, "GET", "/v1/facts", timeout_s=timeout_s))
+
+    def push_all(self, peer: Peer) -> ClusterFacts:
+        """Have the holder bring its rings to every node now, also over files that came by hand."""
+        return parsed_facts(self.body_of(peer, "POST", "/v1/push", timeout_s=PLAN_S))
+
+    def new_token(self, peer: Peer) -> str:
+        body = self.body_of(peer, "POST", "/v1/tokens", timeout_s=ROUND_S)
+        return Fields.parse(body, "token").text("token")
+
+    def take_over(self, peer: Peer, *, is_lost: bool) -> str:
+        """Have a node become the holder; what it did, in words."""
+        body = json.dumps({"is_lost": is_lost}).encode()
+        return Fields.parse(self.body_of(peer, "POST", "/v1/holder", body, timeout_s=PLAN_S), "answer").text("text")
+
+
+def peer_of(member: Member) -> Peer:
+    return Peer(member.ip, member.agent_port, member.fingerprint)
+
+
+def refusing(peer: Peer, answer: Answer) -> Exception:
+    """What an answer that is no success becomes: the holder's own errors where it is one of those."""
+    if answer.status == HTTPStatus.CONFLICT:
+        return refused(answer.body)
+    try:
+        return Refusing(peer, answer.status, Fields.parse(answer.body, "answer").text("error", 4096))
+    except BadFields:
+        return Refusing(peer, answer.status, f"status {answer.status} without a reason")

@@ -1,0 +1,89 @@
+"""What commands on any node of a cluster use to have its holder change drives, rings and members.
+
+connect() reads DIR/etc: the members file says who holds the builders, the cluster's key signs. The local agent keeps
+that file up to date, so the command goes to the holder itself, by one connection and not by two.
+"""
+
+from __future__ import annotations
+
+from objstore.cluster.agent import own_membership
+from objstore.cluster.calls import PLAN_S, ROUND_S, Calls, peer_of
+from objstore.cluster.change_plan import ChangePlan, Usage
+from objstore.cluster.changes import Change
+from objstore.cluster.channel import Peer
+from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.holder_messages import asked, plan_of
+from objstore.cluster.members import Member, Members
+from objstore.cluster.node_state import ClusterFacts
+from objstore.cluster.ring_manifest import RingSet
+from objstore.cluster.ring_pack import BYTES_MAX, unpacked
+from objstore.cluster.signature import read_key
+from objstore.cluster.strict_json import Fields
+from objstore.runtime.fs import Fs
+
+
+class HolderClient:
+    """A Planner (holder.py) on whichever node holds the builders. Besides what a Planner raises, everything raises
+    ChannelError: the holder does not answer, or refuses, in words for a human."""
+
+    def __init__(self, members: Members, me: Member, calls: Calls) -> None:
+        self.members = members
+        self.me = me
+        self._calls = calls
+
+    @property
+    def is_holder(self) -> bool:
+        """Whether this node holds the builders itself."""
+        return self.members.holder == self.me.id
+
+    @property
+    def holder(self) -> Peer:
+        return peer_of(self.members.holding)
+
+    def version(self) -> int:
+        body = self._calls.body_of(self.holder, "GET", "/v1/version", timeout_s=PLAN_S)
+        return Fields.parse(body, "answer").number("version")
+
+    def plan(self, change: Change, usage: Usage | None = None) -> ChangePlan:
+        return plan_of(
+            self._calls.body_of(
+                self.holder, "POST", "/v1/plan", asked(change, usage), timeout_s=PLAN_S, answer_max=BYTES_MAX
+            )
+        )
+
+    def apply(self, change: Change, expected_version: int, usage: Usage | None = None) -> RingSet:
+        """Raises VersionConflict, ChangeRefused, ForeignRing too. After a ChannelError it may have been done: look."""
+        body = asked(change, usage, expected_version)
+        answer = self._calls.body_of(self.holder, "POST", "/v1/apply", body, timeout_s=PLAN_S, answer_max=BYTES_MAX)
+        return unpacked(answer)[1]
+
+    def facts(self, timeout_s: float = ROUND_S) -> ClusterFacts:
+        """What the holder knows of every node."""
+        return self._calls.facts(self.holder, timeout_s)
+
+    def local_facts(self, timeout_s: float) -> ClusterFacts:
+        """What this node's own agent knows, from the holder."""
+        return self._calls.facts(peer_of(self.me), timeout_s)
+
+    def push(self) -> ClusterFacts:
+        """Bring the holder's rings to every node now, also over files that came there by hand; what is known then."""
+        return self._calls.push_all(self.holder)
+
+    def new_token(self) -> str:
+        return self._calls.new_token(self.holder)
+
+    def take_over(self, *, is_lost: bool) -> str:
+        """Make this node the holder; says how it went."""
+        return self._calls.take_over(peer_of(self.me), is_lost=is_lost)
+
+
+def connect(directory: ClusterDirectory) -> HolderClient:
+    """Raises MembersError (also when DIR has no members file: see is_of_several), CertificateError, KeyFileError."""
+    membership, _ = own_membership(directory.etc, Fs())
+    assert membership.me is not None, "found by its certificate"
+    return HolderClient(membership.members, membership.me, Calls(read_key(directory.etc), membership.node_id))
+
+
+def is_of_several(directory: ClusterDirectory) -> bool:
+    """Whether a directory is a node among others, whose rings are changed by its holder's agent."""
+    return directory.members_file.exists()

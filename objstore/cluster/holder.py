@@ -1,0 +1,183 @@
+"""The holder of the rings: one node keeps the builders, and every change of drives is planned and done there.
+
+Changes are compare-and-swap: who applies one says for which version it was planned. Files and crashes are the business
+of cluster/ring_store.py, what a change means that of cluster/placement.py; here are the lock, the version and the
+refusals. The lock is the directory's .lock, which objstore-ring-builder takes too.
+
+By hand everything may still be done: builders that somebody has changed are taken over at the next look, under a new
+version; a ring that no builder here has made is reported and never overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from objstore.cluster.change_plan import ChangePlan, Usage
+from objstore.cluster.changes import Change
+from objstore.cluster.device_changes import ChangeRefused, is_concerned, unknown
+from objstore.cluster.placement import Placed, place
+from objstore.cluster.ring_manifest import Manifest, RingSet
+from objstore.cluster.ring_store import RingStore
+from objstore.core.errors import DomainError
+from objstore.ring.builder import RingBuilder
+from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.fs import Fs
+
+LOCK_TIMEOUT_S = 15.0
+MIN_PART_HOURS = 1
+_TICKS_PER_S = 100_000
+
+
+class VersionConflict(DomainError):
+    """Somebody else has changed the rings since the plan was made."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"the rings are at version {found}, the plan was made for {expected}: plan again")
+        self.expected = expected
+        self.found = found
+
+
+class ForeignRing(DomainError):
+    """Rings that were not made from the builders beside them; each reason is a sentence with what to do."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+class Planner(Protocol):
+    """What the commands need of a holder, here or on another node (cluster/client.py)."""
+
+    def version(self) -> int: ...
+
+    def plan(self, change: Change, usage: Usage | None = None) -> ChangePlan: ...
+
+    def apply(self, change: Change, expected_version: int, usage: Usage | None = None) -> RingSet: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What a change comes to: a plan, and the builders it leaves behind by ring name."""
+
+    plan: ChangePlan
+    builders: Mapping[str, RingBuilder]
+
+
+class Holder:
+    """etc: the directory of the builders and rings. One at a time works there, whatever its process.
+
+    Everything raises LockTimeout, OSError, and DomainError of a file that cannot be read, besides what it says.
+    """
+
+    def __init__(self, etc: Path, fs: Fs | None = None, clock: Clock | None = None) -> None:
+        self._fs = fs or Fs()
+        self._clock = clock or SystemClock()
+        self._store = RingStore(etc, self._fs)
+        # What the files were when they were last found to be what the manifest says: polling costs a stat each.
+        self._seen: tuple[object, ...] | None = None
+        self._manifest = Manifest()
+
+    def version(self) -> int:
+        """Of the rings as they are."""
+        with self._opened() as manifest:
+            return manifest.version
+
+    def rings(self) -> RingSet:
+        """What every node should have. Raises ForeignRing."""
+        with self._opened() as manifest:
+            foreign = self._foreign(manifest)
+            if foreign:
+                raise ForeignRing(foreign)
+            return self._store.ring_set(manifest)
+
+    def foreign(self) -> list[str]:
+        """Sentences about rings that no builder here has made."""
+        with self._opened() as manifest:
+            return self._foreign(manifest)
+
+    def plan(self, change: Change, usage: Usage | None = None) -> ChangePlan:
+        """What a change would do; nothing is changed. A refusal is part of the plan."""
+        with self._opened() as manifest:
+            return self._decide(change, manifest, usage or Usage()).plan
+
+    def apply(self, change: Change, expected_version: int, usage: Usage | None = None) -> RingSet:
+        """Do the first step of a change, all rings or none, and return them. usage: as it was for the plan.
+
+        Raises VersionConflict when the rings are not at expected_version, ChangeRefused.
+        """
+        with self._opened() as manifest:
+            if manifest.version != expected_version:
+                raise VersionConflict(expected_version, manifest.version)
+            decision = self._decide(change, manifest, usage or Usage())
+            if decision.plan.refusals:
+                raise ChangeRefused(*decision.plan.refusals)
+            return self._done(self._store.install(decision.builders, manifest))
+
+    def rebuild_from_rings(self, min_part_hours: int = MIN_PART_HOURS) -> RingSet:
+        """Make builders from the ring files, for rings whose builder is lost or has not made them; others stay. What a
+        ring does not tell is taken for the worst: every partition counts as just moved.
+
+        The version goes on from that of rings.json, which came with the rings.
+        """
+        with self._locked():
+            self._store.recover()
+            builders = {}
+            for name in self._store.ring_names():
+                if not self._store.is_of_builder(name):
+                    builders[name] = RingBuilder.from_ring(self._store.ring(name), min_part_hours)
+                    builders[name].note_all_moved(self._now_s())
+            return self._done(self._store.rebuilt(builders, self._now_s()))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._fs.lock(str(self._store.etc / ".lock"), LOCK_TIMEOUT_S):
+            yield
+
+    @contextmanager
+    def _opened(self) -> Iterator[Manifest]:
+        """Under the lock, with repaired what a crash left and taken over what was done by hand."""
+        with self._locked():
+            self._store.recover()
+            if self._seen is None or self._seen != self._store.signatures():
+                self._manifest = self._store.taken_over()
+                self._seen = self._store.signatures()
+            yield self._manifest
+
+    def _done(self, manifest: Manifest) -> RingSet:
+        self._manifest, self._seen = manifest, self._store.signatures()
+        return self._store.ring_set(manifest)
+
+    def _foreign(self, manifest: Manifest) -> list[str]:
+        return [
+            f"{self._store.ring_path(name)} was not made from a builder here: put its builder beside it, or take the "
+            f"ring as it is with: objstore ring rebuild {self._store.etc.parent}"
+            for name in self._store.foreign_names(manifest)
+        ]
+
+    def _decide(self, change: Change, manifest: Manifest, usage: Usage) -> _Decision:
+        refusals = self._foreign(manifest)
+        builders = {} if refusals else {name: self._store.builder(name) for name in self._store.builder_names()}
+        concerned = [name for name, builder in builders.items() if is_concerned(name, builder, change)]
+        if not concerned and not refusals:
+            refusals = [unknown(change, builders)]
+        placed: dict[str, Placed] = {}
+        for name in concerned:
+            try:
+                placed[name] = place(name, builders[name], change, self._now_s(), usage)
+            except ChangeRefused as error:
+                refusals += error.reasons
+        notes = dict.fromkeys(note for each in placed.values() for note in each.notes)
+        plan = ChangePlan(
+            manifest.version,
+            tuple(each.moves for each in placed.values()),
+            tuple(dict.fromkeys(refusals)),
+            tuple(notes),
+        )
+        return _Decision(plan, {name: each.builder for name, each in placed.items()})
+
+    def _now_s(self) -> int:
+        return self._clock.now().ticks // _TICKS_PER_S

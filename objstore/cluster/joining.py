@@ -1,0 +1,264 @@
+"""`objstore join`: a machine becomes a node of a cluster, by a token and its own drives.
+
+    1. drives, addresses and ports are looked at; nothing has been sent
+    2. the token is shown, inside TLS pinned to the fingerprint in it; the cluster's secrets come back and are kept in
+       DIR/.join (0700), with the identity this node will have
+    3. drives are compared with the secrets: data of another cluster is refused
+    4. the holder, asked with the cluster's key now, writes the node into members and rings
+    5. the rings are fetched, DIR/.join becomes DIR/etc by one rename
+
+Until 2 nothing is anywhere. From then on the token is used up, but DIR/.join goes on without it: the same command, run
+again, continues, and the holder does nothing twice.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from objstore.cluster import certificate, node_layout
+from objstore.cluster import members as members_file
+from objstore.cluster.admission import Applicant
+from objstore.cluster.calls import PLAN_S, Calls, refusing
+from objstore.cluster.certificate import Certificate
+from objstore.cluster.channel import Peer, exchange
+from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.drives import Drives, check_data
+from objstore.cluster.first_node import AGENT_PORT, new_id
+from objstore.cluster.init import InitError, check_directory, free_port, write_new
+from objstore.cluster.members import Member, Members
+from objstore.cluster.new_rings import WEIGHT
+from objstore.cluster.node_layout import Proxy, Shared
+from objstore.cluster.ring_install import InstalledRings
+from objstore.cluster.strict_json import BadFields, Fields
+from objstore.cluster.token import Token
+from objstore.config.cluster import load_cluster
+from objstore.http.status import is_success
+from objstore.runtime.fs import Fs
+from objstore.runtime.listen import is_free, shown
+
+DRAFT = ".join"
+_STATE = "join.json"
+_JOIN_S = 30.0
+_ANSWER_MAX = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """What was asked for. ip: "" is the address by which the holder is reached. proxy_port: None is no proxy, 0 any
+    free port. proxy_ip: "" is the node's. name: "" is the next free one."""
+
+    host: str
+    port: int
+    zone: str
+    drives: Drives
+    ip: str = ""
+    name: str = ""
+    agent_port: int = AGENT_PORT
+    base_port: int = 6200
+    proxy_ip: str = ""
+    proxy_port: int | None = 8080
+    proxy_workers: str = "2"
+
+
+class JoinError(InitError):
+    """The machine has not become a node; what to do is part of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What DIR/.join keeps: who this node will be, and what the token has bought."""
+
+    node_id: str
+    ip: str
+    first_port: int
+    shared: Shared
+    members: Members
+    identity: Certificate
+
+
+def join(
+    directory: ClusterDirectory, plan: JoinPlan, token: Token | None, fs: Fs, say: Callable[[str], None]
+) -> Member:
+    """Make this machine a node; returns what it is. token: None continues a join that broke off. Raises JoinError,
+    DriveError, MembersError, ChannelError; say: what happens, line by line."""
+    assert not directory.exists, "never overwrite a cluster"
+    check_directory(directory.root, fs)
+    members_file.checked_zone(plan.zone)
+    draft = directory.root / DRAFT
+    begun = _resumed(draft)
+    if begun is None:
+        begun = _began(draft, plan, token, fs)
+        say("the cluster's secrets have arrived")
+    else:
+        say("going on with the join that broke off before; its token is not needed again")
+    write = _Writing(directory, draft, plan, begun, fs)
+    node, members = write.admitted()
+    say(f"this is node {node.name} of zone {node.zone} now")
+    write.files(node, members)
+    return node
+
+
+def _began(draft: Path, plan: JoinPlan, token: Token | None, fs: Fs) -> _Begun:
+    if token is None:
+        raise JoinError("--token is missing: get one on a node of the cluster with: objstore node token DIR")
+    peer = Peer(plan.host, plan.port, token.fingerprint)
+    ip = plan.ip or _address_towards(peer)
+    _require_local(ip, plan)
+    first_port = node_layout.free_ports(ip, plan.base_port)
+    node_id, identity = new_id(), certificate.new()
+    shared, members = _bought(peer, token)
+    begun = _Begun(node_id, ip, first_port, shared, members, identity)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    write_new(draft / _STATE, _state_text(begun), 0o600)
+    fs.sync_directory(str(draft))
+    fs.sync_directory(str(draft.parent))
+    return begun
+
+
+def _address_towards(peer: Peer) -> str:
+    """Ours, as connections to the holder have it."""
+    answer = exchange(peer, "GET", "/healthcheck", {}, b"", timeout_s=_JOIN_S)
+    return str(ipaddress.ip_address(answer.local_ip.partition("%")[0]))
+
+
+def _require_local(ip: str, plan: JoinPlan) -> None:
+    """Raises JoinError."""
+    if not is_free((ip, plan.agent_port)):
+        raise JoinError(
+            f"{shown((ip, plan.agent_port))}: somebody else listens there, or it is no address of this machine; give "
+            "another with --ip or --agent-port"
+        )
+    if plan.proxy_port:
+        address = (plan.proxy_ip or ip, plan.proxy_port)
+        if not is_free(address):
+            raise JoinError(
+                f"{shown(address)}: somebody else listens there; give the proxy another port with --port, or none with "
+                "--no-proxy"
+            )
+
+
+def _bought(peer: Peer, token: Token) -> tuple[Shared, Members]:
+    body = json.dumps({"id": token.id, "secret": token.secret}).encode()
+    answer = exchange(peer, "POST", "/v1/join", {}, body, timeout_s=_JOIN_S, answer_max=_ANSWER_MAX)
+    if not is_success(answer.status):
+        raise JoinError(str(refusing(peer, answer)))
+    try:
+        return _shared_and_members(Fields.parse(answer.body, f"{peer}: answer"))
+    except BadFields as error:
+        raise JoinError(f"{error}; the token is used up: get another with: objstore node token DIR") from None
+
+
+def _shared_and_members(fields: Fields) -> tuple[Shared, Members]:
+    text = fields.long_text("members", members_file.BYTES_MAX)
+    return node_layout.shared_of(fields.object("shared")), members_file.parse(text.encode(), "members")
+
+
+def _state_text(begun: _Begun) -> str:
+    return json.dumps(
+        {
+            "node_id": begun.node_id,
+            "ip": begun.ip,
+            "first_port": begun.first_port,
+            "shared": asdict(begun.shared),
+            "members": begun.members.to_json().decode(),
+            "certificate": begun.identity.certificate.decode(),
+            "private_key": begun.identity.key.decode(),
+            "fingerprint": begun.identity.fingerprint,
+        }
+    )
+
+
+def _resumed(draft: Path) -> _Begun | None:
+    """A join that broke off after its token was used; None when there is none."""
+    try:
+        fields = Fields.parse((draft / _STATE).read_bytes(), str(draft / _STATE))
+        shared, members = _shared_and_members(fields)
+        return _Begun(
+            fields.hexadecimal("node_id", 8),
+            fields.text("ip"),
+            fields.number("first_port", 1, 65535),
+            shared,
+            members,
+            Certificate(
+                fields.long_text("certificate", 1 << 16).encode(),
+                fields.long_text("private_key", 1 << 16).encode(),
+                fields.hexadecimal("fingerprint", 32),
+            ),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, BadFields, members_file.MembersError):
+        # It was cut short by the crash that ended it: the token it had is gone with it.
+        return None
+
+
+class _Writing:
+    """Steps 3 to 5."""
+
+    def __init__(self, directory: ClusterDirectory, draft: Path, plan: JoinPlan, begun: _Begun, fs: Fs) -> None:
+        self._directory = directory
+        self._draft = draft
+        self._plan = plan
+        self._begun = begun
+        self._fs = fs
+        self._calls = Calls(bytes.fromhex(begun.shared.key), begun.node_id)
+
+    @property
+    def _holder(self) -> Peer:
+        """By the address that was given: the one in the members file may not be reachable from here."""
+        holding = self._begun.members.holding
+        return Peer(self._plan.host, self._plan.port, holding.fingerprint)
+
+    def admitted(self) -> tuple[Member, Members]:
+        self._clear()
+        node_layout.write_shared(self._draft, self._begun.shared)
+        check_data(self._plan.drives, load_cluster(self._draft).secrets)
+        begun, plan = self._begun, self._plan
+        applicant = Applicant(
+            begun.node_id,
+            plan.name,
+            plan.zone,
+            begun.ip,
+            plan.agent_port,
+            begun.identity.fingerprint,
+            {kind: begun.first_port + offset for offset, kind in enumerate(STORAGE_KINDS)},
+            dict.fromkeys(plan.drives.names, int(WEIGHT)),
+        )
+        body = self._calls.body_of(self._holder, "POST", "/v1/nodes", applicant.to_json(), timeout_s=PLAN_S)
+        fields = Fields.parse(body, f"{self._holder}: answer")
+        members = members_file.parse(fields.long_text("members", members_file.BYTES_MAX).encode())
+        node = members.by_id(begun.node_id)
+        if node is None:
+            raise JoinError(f"{self._holder}: did not write this node into the members; run the same command again")
+        return node, members
+
+    def files(self, node: Member, members: Members) -> None:
+        draft, begun, plan = self._draft, self._begun, self._plan
+        rings = self._calls.rings(self._holder)
+        InstalledRings(draft, self._fs).install(rings)
+        node_layout.write_identity(draft, begun.identity)
+        node_layout.write_node(draft, node, members, plan.drives)
+        if plan.proxy_port is not None:
+            ip = plan.proxy_ip or node.ip
+            proxy = Proxy(ip, plan.proxy_port or free_port(ip), plan.proxy_workers)
+            node_layout.write_proxy(draft, proxy, begun.shared)
+        members_file.write(draft, members, self._fs)
+        draft.chmod(0o755)
+        self._fs.rename_durable(str(draft), str(self._directory.etc))
+        # Only now: without it a join that breaks off could not go on.
+        self._fs.unlink(str(self._directory.etc / _STATE))
+
+    def _clear(self) -> None:
+        """What an earlier attempt left, but for its state."""
+        for entry in os.scandir(self._draft):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            elif entry.name != _STATE:
+                os.unlink(entry.path)

@@ -1,0 +1,160 @@
+"""Bulk delete: the names of objects and empty containers in a body, one a line, percent-encoded; deleted a few at a
+time, each by a DELETE of its own through the filters below, authorized as if the client had sent it.
+
+    POST or DELETE /v1/account[/container]?bulk-delete
+
+with lines /container[/object], whichever of the two URLs it is.
+
+A line that cannot be deleted is reported and the rest goes on; a body with too many lines, or too many that fail, ends
+it. Source: feature A5.6; Swift API guide, "Bulk delete".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
+
+from objstore.core.errors import BadRequest, ClientDisconnected, ClientTooSlow
+from objstore.http.body import RequestBody
+from objstore.http.environ import Environ, WSGIApp
+from objstore.http.errors import error_response
+from objstore.http.status import HTTPStatus, is_success, status_line
+from objstore.http.subrequest import call, child_environ
+from objstore.middleware.bulk_report import Report
+from objstore.runtime import green
+
+SOURCE = "BD"
+_LINE_BYTES = 16 << 10
+"""Above any name of an object, percent-encoded whole."""
+_log = logging.getLogger("objstore.bulk")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """names: in one request. failures: after which it is given up. concurrency: DELETEs at once."""
+
+    names: int
+    failures: int
+    concurrency: int
+
+
+class _TooMany(Exception):
+    """The request asks for more than the cluster does at once; the text is for the client."""
+
+
+class Deletion:
+    """One bulk request: lines in, a Report out."""
+
+    def __init__(self, app: WSGIApp, environ: Environ, base: str, limits: Limits) -> None:
+        """base: /v1/account as a WSGI string."""
+        self._app = app
+        self._environ = environ
+        self._base = base
+        self._limits = limits
+        self._failures = 0
+        self._server_errors = 0
+        self.report = Report("delete", "Number Deleted", "Number Not Found")
+
+    def run(self, body: RequestBody) -> Report:
+        report = self.report
+        try:
+            self._delete_all(_numbered(_lines(body), self._limits.names))
+        except _TooMany as error:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if "Maximum" in str(error) else HTTPStatus.BAD_REQUEST
+            report.fail(status, str(error))
+        except (BadRequest, ClientDisconnected, ClientTooSlow) as error:
+            response = error_response(error)
+            assert response is not None
+            report.fail(response.status, "The list of names ended early or could not be read.")
+        else:
+            self._conclude()
+        return report
+
+    def _conclude(self) -> None:
+        report = self.report
+        if report.errors:
+            only_servers = self._server_errors == len(report.errors)
+            report.fail(HTTPStatus.BAD_GATEWAY if only_servers else HTTPStatus.BAD_REQUEST, "")
+        elif not any(report.counts.values()):
+            report.fail(HTTPStatus.BAD_REQUEST, "Invalid bulk delete.")
+
+    def _delete_all(self, lines: Iterator[bytes]) -> None:
+        """A few at once, in the order of the lines; a container waits for everything before it. Raises what ends it,
+        when the DELETEs under way are done and counted."""
+        under_way: deque[green.Task] = deque()
+        try:
+            for line in lines:
+                room = self._limits.concurrency - 1 if _names_object(line) else 0
+                while len(under_way) > room:
+                    under_way.popleft().join()
+                if self._failures >= self._limits.failures:
+                    raise _TooMany("Max delete failures exceeded")
+                under_way.append(green.spawn(self._one, line))
+        finally:
+            while under_way:
+                under_way.popleft().join()
+
+    def _one(self, line: bytes) -> None:
+        shown = line.decode("latin-1")
+        path = unquote_to_bytes(line).decode("latin-1")
+        if len(line) >= _LINE_BYTES:
+            self._failed(shown[:256] + "...", HTTPStatus.PRECONDITION_FAILED)
+            return
+        try:
+            path.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            self._failed(shown, HTTPStatus.PRECONDITION_FAILED)
+            return
+        if not path.strip("/"):
+            self._failed(shown, HTTPStatus.BAD_REQUEST)
+            return
+        status = self._delete(f"{self._base}/{path.removeprefix('/')}")
+        if is_success(status):
+            self.report.counts["Number Deleted"] += 1
+        elif status == HTTPStatus.NOT_FOUND:
+            self.report.counts["Number Not Found"] += 1
+        else:
+            self._failed(quote(path.encode("latin-1")), status)
+
+    def _delete(self, path: str) -> int:
+        child = child_environ(self._environ, "DELETE", path, source=SOURCE)
+        try:
+            answer = call(self._app, child)
+            answer.discard()
+        except Exception as error:  # One name's failure is a line of the report.
+            response = error_response(error)
+            if response is None:
+                _log.exception("bulk delete: path=%r: unexpected error", path)
+            return response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
+        return answer.status
+
+    def _failed(self, name: str, status: int) -> None:
+        self.report.errors.append((name, status_line(status)))
+        self._failures += 1
+        self._server_errors += status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _names_object(line: bytes) -> bool:
+    return b"/" in line.strip(b"/")
+
+
+def _lines(body: RequestBody) -> Iterator[bytes]:
+    """Lines without their ends, blank ones left out. One that is longer than any name is yielded cut and its rest is
+    passed over."""
+    is_rest = False
+    while line := body.readline(_LINE_BYTES):
+        ended = line.endswith(b"\n")
+        if not is_rest and line.strip():
+            yield line.rstrip(b"\r\n") if ended or len(line) < _LINE_BYTES else line
+        is_rest = not ended
+
+
+def _numbered(lines: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """Raises _TooMany past `most` lines."""
+    for number, line in enumerate(lines, 1):
+        if number > most:
+            raise _TooMany(f"Maximum Bulk Deletes: {most} per request")
+        yield line

@@ -1,0 +1,172 @@
+"""Archive upload: every regular file of a tar archive becomes an object, while the archive arrives.
+
+    PUT /v1/account[/container[/prefix]]?extract-archive=tar | tar.gz | tar.bz2
+
+Without a container the first part of a name is one, and is made when it is missing. Each object is a PUT of its own
+through the filters below, authorized as if the client had sent it; one that fails is reported and the rest goes on.
+Source: feature A5.5; Swift API guide, "Extract archive".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from objstore.core.errors import BadRequest, ClientDisconnected, ClientTooSlow
+from objstore.core.names import ClientPath, wsgi_of
+from objstore.http.environ import Environ, WSGIApp
+from objstore.http.errors import error_response
+from objstore.http.status import HTTPStatus, is_success, status_line
+from objstore.http.subrequest import IteratorInput, call, child_environ
+from objstore.middleware.archive import ArchiveError, Member, Readable, members
+from objstore.middleware.bulk_report import Report
+
+SOURCE = "EA"
+_PIECE_BYTES = 64 << 10
+_DETECT = "HTTP_X_DETECT_CONTENT_TYPE"
+_log = logging.getLogger("objstore.bulk")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """containers: made by one request. failures: after which it is given up. file_bytes: of one object."""
+
+    containers: int
+    failures: int
+    file_bytes: int
+
+
+class _GivenUp(Exception):
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Extraction:
+    """One archive: bytes in, a Report out."""
+
+    def __init__(self, app: WSGIApp, environ: Environ, path: ClientPath, limits: Limits) -> None:
+        self._app = app
+        self._environ = environ
+        self._base = f"/{path.version}/{path.account}"
+        self._under = "".join(f"{part}/" for part in (path.container, (path.obj or "").rstrip("/")) if part)
+        self._limits = limits
+        self._seen: set[str] = set()
+        self._made = 0
+        self.report = Report("extract", "Number Files Created")
+
+    def run(self, body: Readable, format_: str) -> Report:
+        report = self.report
+        try:
+            for member in members(body, format_):
+                self._store(member)
+        except _GivenUp as error:
+            report.fail(error.status, str(error))
+        except ArchiveError as error:
+            report.fail(HTTPStatus.BAD_REQUEST, f"Invalid Tar File: {error}")
+        except (BadRequest, ClientDisconnected, ClientTooSlow) as error:
+            response = error_response(error)
+            assert response is not None
+            report.fail(response.status, "The archive ended early or could not be read.")
+        else:
+            self._conclude()
+        return report
+
+    def _conclude(self) -> None:
+        report = self.report
+        if report.errors:
+            are_servers = all(int(status[:3]) >= HTTPStatus.INTERNAL_SERVER_ERROR for _, status in report.errors)
+            report.fail(HTTPStatus.BAD_GATEWAY if are_servers else HTTPStatus.BAD_REQUEST, "")
+        elif report.counts["Number Files Created"]:
+            report.status = status_line(HTTPStatus.CREATED)
+        else:
+            report.fail(HTTPStatus.BAD_REQUEST, "Invalid Tar File: No Valid Files")
+
+    def _store(self, member: Member) -> None:
+        name = self._under + member.name
+        container, _, obj = name.partition("/")
+        if not container or not obj or ".." in name.split("/"):
+            self._failed(name, HTTPStatus.BAD_REQUEST)
+        elif member.size > self._limits.file_bytes:
+            self._failed(name, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif self._has_container(container):
+            self._put(name, member)
+
+    def _has_container(self, container: str) -> bool:
+        """Ask for it once, and make it when it is missing."""
+        if container in self._seen:
+            return True
+        status = self._ask("HEAD", container)
+        if status == HTTPStatus.NOT_FOUND:
+            if self._made >= self._limits.containers:
+                why = f"More than {self._limits.containers} containers to create from tar."
+                raise _GivenUp(HTTPStatus.BAD_REQUEST, why)
+            self._made += 1
+            status = self._ask("PUT", container)
+        if not is_success(status):
+            self._failed(container, status)
+            return False
+        self._seen.add(container)
+        return True
+
+    def _ask(self, method: str, container: str) -> int:
+        path = wsgi_of(f"{self._base}/{container}")
+        answer = call(self._app, child_environ(self._environ, method, path, source=SOURCE))
+        answer.discard()
+        return answer.status
+
+    def _put(self, name: str, member: Member) -> None:
+        try:
+            headers = {key: wsgi_of(value) for key, value in member.headers.items()}
+            child = child_environ(self._environ, "PUT", wsgi_of(f"{self._base}/{name}"), source=SOURCE, headers=headers)
+        except UnicodeError:
+            self._failed(name, HTTPStatus.PRECONDITION_FAILED)
+            return
+        if _DETECT in self._environ:
+            child[_DETECT] = self._environ[_DETECT]
+        content = _Content(member)
+        child["wsgi.input"] = IteratorInput(content, member.size)
+        child["CONTENT_LENGTH"] = str(member.size)
+        status = self._answer(child, name)
+        if content.failure is not None:
+            raise content.failure
+        if is_success(status):
+            self.report.counts["Number Files Created"] += 1
+        else:
+            self._failed(name, status)
+
+    def _answer(self, child: Environ, name: str) -> int:
+        try:
+            answer = call(self._app, child)
+            answer.discard()
+        except Exception as error:  # One file's failure is a line of the report.
+            response = error_response(error)
+            if response is None:
+                _log.exception("archive: name=%r: unexpected error", name)
+            return response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
+        return answer.status
+
+    def _failed(self, name: str, status: int) -> None:
+        self.report.errors.append((quote(name.encode("utf-8", "surrogateescape")), status_line(status)))
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise _GivenUp(status, "")
+        if len(self.report.errors) >= self._limits.failures:
+            raise _GivenUp(HTTPStatus.BAD_REQUEST, "Max failures exceeded.")
+
+
+class _Content:
+    """The pieces of a file. An archive that ends in one looks to the filters below like a client that left: what it
+    really was is kept in failure."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._member.pieces(_PIECE_BYTES)
+        except (ArchiveError, BadRequest, ClientDisconnected, ClientTooSlow) as error:
+            self.failure = error
+            raise ClientDisconnected("the archive broke off") from error

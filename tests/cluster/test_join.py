@@ -1,0 +1,117 @@
+"""Machines that become one cluster by themselves: real processes, each on a loopback address of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from objstore.cluster.members import read
+from objstore.ring.fileformat import load
+from objstore.ring.reload import CHECK_INTERVAL_S
+from tests.support.cluster import objstore, until
+from tests.support.machines import Machines
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def machines(tmp_path):
+    with Machines(tmp_path) as machines:
+        yield machines
+
+
+def reasons(machine):
+    code, output, _ = objstore("status", machine.directory.root, "--json")
+    return [reason["text"] for reason in json.loads(output)["reasons"]]
+
+
+def test_three_machines_become_one_cluster(machines):
+    first = machines.add()
+    second, third = machines.add(), machines.add()
+    machines.wait_for_rings()
+    assert first.ring_digests() == second.ring_digests() == third.ring_digests()
+    ring = load(third.directory.etc / "object.ring.gz")
+    assert all(len({row[part] for row in ring.rows}) == 3 for part in range(ring.partition_count))
+    # Servers that were there before have the new ring in force some seconds later; every proxy answers at once.
+    for machine in machines.all:
+        assert machine.request("PUT", "/c")[0] in (201, 202)
+        assert machine.request("PUT", f"/c/{machine.name}", b"from " + machine.name.encode())[0] == 201
+    for machine in machines.all:
+        for other in machines.all:
+            assert machine.request("GET", f"/c/{other.name}")[2] == b"from " + other.name.encode()
+    until(lambda: third.request("GET", "/c")[2].split() == [b"n1", b"n2", b"n3"], "everything is listed")
+    # No secret of any of them is in a log, and none was printed but the token.
+    secrets = [first.key(), (first.directory.etc / "cluster.key").read_text().strip(), first.token_printed]
+    for machine in machines.all:
+        text = machine.logs() + machine.output()
+        assert not [secret for secret in secrets if secret in text]
+
+
+@pytest.mark.long
+def test_a_node_that_is_down_while_the_rings_change_catches_up_and_objects_find_their_places(machines):
+    first, second, third = machines.add(), machines.add(), machines.add()
+    machines.wait_for_rings()
+    assert first.request("PUT", "/c")[0] in (201, 202)
+    for number in range(30):
+        assert first.request("PUT", f"/c/{number}", b"%d" % number)[0] == 201
+    third.stop()
+    second.device_path("n2", "d2").mkdir(exist_ok=True)
+    code, output, error = objstore("drive", "add", second.directory.root, "n2", "d2", "--yes")
+    assert code == 0, output + error
+    until(lambda: second.ring_digests() == first.ring_digests(), "the change reaches n2")
+    assert third.ring_digests() != first.ring_digests()
+    until(lambda: any("n3" in reason for reason in reasons(first)), "the node that is down is named")
+    third.start()
+    machines.wait_for_rings()
+    assert third.ring_digests() == first.ring_digests()
+    until(
+        lambda: all(third.request("GET", f"/c/{number}")[2] == b"%d" % number for number in range(30)),
+        "everything can be read through the node that was away",
+        patience_s=60 + CHECK_INTERVAL_S,
+    )
+
+
+@pytest.mark.long
+def test_a_lost_holder_is_replaced_and_steps_down_when_it_is_back(machines):
+    first, second, third = machines.add(), machines.add(), machines.add()
+    machines.wait_for_rings()
+    first.stop()
+    code, _, error = objstore("drive", "add", second.directory.root, "n2", "d2", "--yes")
+    assert code == 1 and "Connection refused" in error
+    code, _, error = objstore("node", "holder", second.directory.root)
+    assert code == 1 and "objstore node holder DIR --lost" in error
+    code, output, error = objstore("node", "holder", second.directory.root, "--lost")
+    assert code == 0, error
+    until(lambda: read(third.directory.etc).holding.name == "n2", "n3 knows the new holder")
+    second.device_path("n2", "d2").mkdir(exist_ok=True)
+    code, output, error = objstore("drive", "add", second.directory.root, "n2", "d2", "--yes")
+    assert code == 0, output + error
+    first.start()
+    until(lambda: read(first.directory.etc).holding.name == "n2", "n1 steps down")
+    until(lambda: first.ring_digests() == second.ring_digests() == third.ring_digests(), "all have the same rings")
+
+
+@pytest.mark.long
+def test_a_ring_that_differs_is_a_reason_on_every_node_until_it_is_pushed(machines):
+    first, second = machines.add(), machines.add()
+    machines.wait_for_rings()
+    path = second.directory.etc / "object.ring.gz"
+    path.write_bytes((second.directory.etc / "account.ring.gz").read_bytes())
+    for machine in (first, second):
+        until(lambda machine=machine: any("object.ring.gz" in text for text in reasons(machine)), "it is named")
+    code, output, error = objstore("ring", "push", first.directory.root)
+    assert code == 0, output + error
+    assert second.ring_digests() == first.ring_digests()
+
+
+@pytest.mark.long
+def test_an_agent_that_is_killed_is_started_again_and_goes_on(machines):
+    first = machines.add()
+    (pid,) = first.pids(role="agent")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: first.pids(role="agent") not in ([], [pid]), "another agent runs")
+    first.wait_ready()
+    assert first.join_token().startswith("objstore-join-")
