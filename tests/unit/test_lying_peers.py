@@ -6,7 +6,6 @@ test_expire, test_reconcile, test_discovery.
 """
 
 import json
-from array import array
 from contextlib import ExitStack
 
 import pytest
@@ -25,7 +24,6 @@ from objstore.peers.failure import NodeFailure
 from objstore.peers.node_client import NodeClient, Reply, Timeouts
 from objstore.peers.queue_rows import QueueRows, Removal
 from objstore.peers.replicate import ReplicateCalls
-from objstore.ring.model import HASH_BITS, Ring, RingHeader
 from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage import pending
@@ -38,7 +36,7 @@ from tests.support.databases import container_databases, make_container, row
 from tests.support.objects import ts
 from tests.support.passes import make_runner
 from tests.support.raw_peers import raw_peer
-from tests.support.rings import make_device
+from tests.support.rings import ring_of
 
 PATIENT = Timeouts(20.0, 20.0)
 YEARS_LATER = 4_000_000_000.0
@@ -66,16 +64,6 @@ WIRE = {
 
 def client():
     return NodeClient("tester", PATIENT)
-
-
-def ring_of(nodes):
-    """Every partition on all of these nodes."""
-    rows = [array("H", [number] * 16) for number in range(len(nodes))]
-    devices = [
-        make_device(number, device=node.name, port=node.address[1], replication_port=node.address[1])
-        for number, node in enumerate(nodes)
-    ]
-    return Ring(RingHeader(HASH_BITS - 4), rows, devices)
 
 
 @pytest.fixture
