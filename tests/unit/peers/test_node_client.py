@@ -114,7 +114,7 @@ def test_a_refused_connection_is_no_silence():
         assert isinstance(answer, NodeFailure) and not answer.is_silence
 
 
-def test_endless_interim_answers_end_at_the_deadline(peers):
-    node, _ = peers(*[b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 100_000)
-    answer = NodeClient("tester", Timeouts(20.0, 0.2)).ask(node, "GET", "/7")
-    assert isinstance(answer, NodeFailure)
+def test_interim_answers_without_end_are_no_answer(peers):
+    node, _ = peers(*[b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 1000)
+    answer = NodeClient("tester", PATIENT).ask(node, "GET", "/7")
+    assert isinstance(answer, NodeFailure) and "interim" in answer.reason
