@@ -7,14 +7,13 @@ not be found out within the deadline is itself a fact.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from objstore.cli.at_once import within
 from objstore.cli.status_disks import disk_fact
-from objstore.cli.status_nodes import of_other_nodes
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import ServerFile, glance, recon_directories
 from objstore.cluster.verdict import (
@@ -22,6 +21,7 @@ from objstore.cluster.verdict import (
     DaemonFact,
     DiskFact,
     Facts,
+    OtherNodes,
     ProcessFact,
     ReplicationFact,
     copies_missing,
@@ -81,7 +81,7 @@ def gather(
         node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
     }
     found = within(asked, deadline_s)
-    elsewhere = of_other_nodes(directory, set(by_node))
+    elsewhere = _of_other_nodes(directory, set(by_node))
     disks = tuple(disk for each in found.values() for disk in each.disks)
     lost = _lost(process_facts, servers, disks)
     return Facts(
@@ -102,6 +102,16 @@ def gather(
             ),
         ),
     )
+
+
+def _of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> OtherNodes:
+    """What is known of nodes on other machines, if there can be any."""
+    if not directory.members_file.exists():
+        return OtherNodes()
+    # Here, because it brings the whole conversation of agents along: half of the time of status on one machine.
+    from objstore.cli.status_nodes import of_other_nodes
+
+    return of_other_nodes(directory, local)
 
 
 def daemon_fact(row: Mapping[str, Any], alive: Iterable[object]) -> DaemonFact:

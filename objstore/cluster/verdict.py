@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from objstore.ring.model import Ring
 
@@ -114,6 +114,14 @@ class CopiesFact:
     ring: str
     expected: int
     short: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNodes:
+    """Of nodes on other machines, as in Facts. digests: node → ring file → digest. unknown: (node, sentence)."""
+
+    digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

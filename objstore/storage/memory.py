@@ -53,6 +53,11 @@ class MemoryBody:
     def pread_cached(self, count: int, offset: int) -> bytes | None:
         return self.pread(count, offset)
 
+    def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
+        data = self.pread(len(buffer), offset)
+        buffer[: len(data)] = data
+        return len(data)
+
     def crc32c(self) -> int:
         return crc32c(self._content)
 
@@ -156,10 +161,10 @@ class MemoryEngine:
         digests: dict[str, hashlib._Hash] = {}
         for place in sorted(place for place in self.directories if place[:3] == (device, policy_index, partition)):
             self._reclaim(place)
-            live = resolve(self.directories[place])
-            if live.names:
+            parts = hash_parts(resolve(self.directories[place]))
+            if parts:
                 digest = digests.setdefault(suffix_of(place[3]), hashlib.md5(usedforsecurity=False))
-                digest.update("".join(hash_parts(live)).encode())
+                digest.update("".join(parts).encode())
         return {suffix: digest.hexdigest() for suffix, digest in digests.items()}
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:
