@@ -15,7 +15,7 @@ from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
 from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
-from objstore.cluster.node_state import differing
+from objstore.cluster.node_state import NodeFact, differing
 from objstore.ring.reload import CHECK_INTERVAL_S
 
 EXAMPLE = """\
@@ -27,6 +27,7 @@ example:
 
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
 """
+_NODE_COLUMNS = ("node", "address", "rings", "seen")
 _COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "draining", "differs")
 
 
@@ -55,11 +56,16 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
         version, notes, facts = ring_facts(rings)
     if as_json:
         value = {"version": version, "rings": [dataclasses.asdict(fact) for fact in facts], "notes": notes}
+        value["nodes"] = [] if rings.cluster[0] is None else rings.cluster[0].to_json()["nodes"]
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
         for line in table([_row(fact) for fact in facts], _COLUMNS):
             terminal.say(line)
+        if rings.cluster[0] is not None:
+            terminal.say()
+            for line in table([_node_row(node) for node in rings.cluster[0].nodes], _NODE_COLUMNS):
+                terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
         if any(fact.draining for fact in facts):
@@ -82,6 +88,15 @@ def _row(fact: RingFact) -> dict[str, object]:
         "waiting": "-" if fact.waiting is None else f"{fact.waiting} for {fact.wait_s // 60} min",
         "draining": str(fact.draining),
         "differs": ", ".join(fact.differs),
+    }
+
+
+def _node_row(node: NodeFact) -> dict[str, object]:
+    return {
+        "node": node.name,
+        "address": node.ip,
+        "rings": str(node.rings.version),
+        "seen": "never" if node.age_s is None else f"{node.age_s:.0f} s ago",
     }
 
 

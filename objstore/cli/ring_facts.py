@@ -11,7 +11,6 @@ from objstore.cli.ring_session import Rings
 from objstore.cluster.holder import Holder
 from objstore.cluster.node_state import differing
 from objstore.cluster.ring_manifest import BUILDER_SUFFIX, RING_SUFFIX, digest_of, read_manifest
-from objstore.core.errors import DomainError
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import load_builder
 from objstore.ring.model import Ring
@@ -46,14 +45,11 @@ def ring_facts(rings: Rings) -> tuple[int | None, list[str], list[RingFact]]:
         notes = Holder(etc).foreign()
     manifest = read_manifest(etc, Fs())
     remote: list[tuple[str, str]] = []
-    if rings.client is not None:
-        try:
-            known = rings.client.facts()
-        except DomainError as error:
-            notes.append(f"nobody knows how other nodes are: {error}")
-        else:
-            remote = list(differing(known))
-            notes += [node.problem for node in known.nodes if node.problem]
+    known, problem = rings.cluster
+    notes += [problem] if problem else []
+    if known is not None:
+        remote = list(differing(known))
+        notes += [node.problem for node in known.nodes if node.problem]
     facts = [_fact(rings, etc / f"{name}{RING_SUFFIX}", name, ring, remote) for name, ring in rings.rings.items()]
     return None if manifest is None else manifest.version, notes, facts
 

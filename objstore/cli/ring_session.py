@@ -20,6 +20,7 @@ from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder import ForeignRing, Holder, Planner, VersionConflict
 from objstore.cluster.node_addresses import of_servers
+from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RING_SUFFIX
 from objstore.cluster.servers import PROXY_NODE, ServerFile, read_servers
 from objstore.cluster.usage import measured
@@ -57,6 +58,16 @@ class Rings:
             return None
         with said():
             return connect(self.directory)
+
+    @cached_property
+    def cluster(self) -> tuple[ClusterFacts | None, str]:
+        """(what the holder knows of every node, ""), or (None, why nobody can tell); (None, "") on one machine."""
+        if self.client is None:
+            return None, ""
+        try:
+            return self.client.facts(), ""
+        except DomainError as error:
+            return None, f"nobody knows how other nodes are: {error}"
 
     @property
     def has_builders(self) -> bool:
