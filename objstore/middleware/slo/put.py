@@ -89,8 +89,9 @@ class SloPut:
 
         if is_true(request.query.get("heartbeat")):
             start_response(status_line(HTTPStatus.ACCEPTED), [("Content-Type", type_)])
-            work = lambda: b"\r\n\r\n" + _report(store).render(type_)  # noqa: E731
-            return HeartbeatBody(work, interval_s=self._settings.yield_frequency)
+            return HeartbeatBody(
+                lambda: b"\r\n\r\n" + _report(store).render(type_), interval_s=self._settings.yield_frequency
+            )
         outcome = store()
         if outcome.failures:
             report = Report(_ROOT)
