@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 from objstore.cli.place import add_directory, existing
+from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, said
 from objstore.cli.status import table
@@ -26,7 +27,7 @@ example:
 
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
 """
-_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "differs")
+_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "draining", "differs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +62,12 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
             terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
+        if any(fact.draining for fact in facts):
+            wait_s = max(fact.wait_s for fact in facts)
+            terminal.say(
+                f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
+                f"objstore ring continue {rings.directory.root}"
+            )
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
@@ -73,6 +80,7 @@ def _row(fact: RingFact) -> dict[str, object]:
         "balance": f"{fact.balance:.2f} %",
         "dispersion": f"{fact.dispersion:.2f} %",
         "waiting": "-" if fact.waiting is None else f"{fact.waiting} for {fact.wait_s // 60} min",
+        "draining": str(fact.draining),
         "differs": ", ".join(fact.differs),
     }
 
@@ -124,7 +132,7 @@ def _rebuild(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) ->
         if not terminal.confirm(question):
             terminal.say("nothing was changed")
             return FAILED
-    with said():
+    with said(f"objstore ring status {rings.directory.root}"):
         found = Holder(rings.directory.etc).rebuild_from_rings(arguments.min_part_hours)
     if arguments.json:
         terminal.say(json.dumps({"version": found.version}, indent=2))

@@ -21,7 +21,8 @@ from objstore.runtime.fs import Fs
 @dataclass(frozen=True, slots=True)
 class RingFact:
     """sha256: of the file. balance, dispersion: percent. waiting: partitions that may not move for wait_s seconds at
-    the most, None where there is no builder to tell. differs: nodes whose file is another one."""
+    the most, None where there is no builder to tell. draining: partition replicas that drives without weight have yet
+    to give away. differs: nodes whose file is another one."""
 
     ring: str
     version: int | None
@@ -32,6 +33,7 @@ class RingFact:
     dispersion: float
     waiting: int | None
     wait_s: int
+    draining: int
     differs: tuple[str, ...]
 
 
@@ -73,8 +75,14 @@ def _fact(rings: Rings, path: Path, name: str, ring: Ring, remote: Iterable[tupl
         shown.dispersion,
         None if builder is None else builder.waiting_count(now_s),
         0 if builder is None else builder.seconds_until_moves(now_s),
+        _draining(ring),
         (*_differing(rings, path.name, digest), *(node for node, file in remote if file == path.name)),
     )
+
+
+def _draining(ring: Ring) -> int:
+    drained = {device.id for device in ring.devices if device is not None and not device.weight}
+    return sum(row.count(device) for row in ring.rows for device in drained)
 
 
 def _differing(rings: Rings, file_name: str, digest: str) -> tuple[str, ...]:

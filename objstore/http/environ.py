@@ -75,7 +75,7 @@ Finish = Callable[[Outcome], None]
 class InfoService(Protocol):
     """What middleware asks of the proxy. Answers come from the cache where it is valid."""
 
-    def account(self, environ: Environ, account: str) -> AccountInfo: ...
+    def account(self, environ: Environ, account: str, *, fresh: bool = False) -> AccountInfo: ...
 
     def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
         """fresh: as it is now. What a container holds changes without anybody bumping what is cached."""

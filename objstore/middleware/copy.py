@@ -23,7 +23,7 @@ from objstore.http import environ as keys
 from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
 from objstore.http.response import page
-from objstore.http.status import HTTPStatus
+from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import BytesInput, IteratorInput, SubResponse, call, child_environ
 from objstore.middleware.copy_heartbeat import CopyReport, report_type
 
@@ -270,6 +270,8 @@ def _with_copy_allowed(start_response: StartResponse) -> StartResponse:
     """OPTIONS of an object: the proxy below does not know COPY."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        if not is_success(int(status[:3])):
+            return start_response(status, headers, *exc_info)
         allowed = [
             (name, f"{value}, COPY")
             if name.lower() in ("allow", "access-control-allow-methods") and "COPY" not in value

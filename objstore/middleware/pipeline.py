@@ -60,6 +60,7 @@ _ORDER = (
     ("gatekeeper", "copy", "headers must be cleaned before anything reads them"),
     ("memcache", "tempauth", "tokens and users are looked up in the cache"),
     ("listing_formats", "copy", "listings are converted at the edge"),
+    ("domain_remap", "listing_formats", "a listing is known by its path"),
     ("listing_formats", "staticweb", "pages are made of listings in JSON"),
     ("bulk", "tempauth", "what a bulk request asks for is authorized one by one"),
     ("bulk", "keystoneauth", "what a bulk request asks for is authorized one by one"),

@@ -198,12 +198,15 @@ def hash_suffix(
     set_aside: Callable[[str], object],
     remove_empty: Callable[[str], object],
 ) -> str | None:
-    """The hash of one suffix directory after cleaning it; None when nothing is left, and then it is removed."""
-    digest, is_empty = hashlib.md5(usedforsecurity=False), True
+    """The hash of one suffix directory after cleaning it; None when nothing is left, and then it is removed.
+
+    None as well when all that is left is POSTs whose data is not here: no other copy can be brought those alone, so a
+    hash of them would differ for good."""
+    digest, is_empty, is_counted = hashlib.md5(usedforsecurity=False), True, False
     for name in sorted(_listed(directory)):
         path = f"{directory}/{name}"
         if not _HASH.match(name):
-            is_empty = False
+            is_empty, is_counted = False, True
             continue
         try:
             live = clean(fs, path, rules)
@@ -218,10 +221,10 @@ def hash_suffix(
         is_empty = False
         for part in hash_parts(live):
             digest.update(part.encode())
+            is_counted = True
     if is_empty:
         remove_empty(directory)
-        return None
-    return digest.hexdigest()
+    return digest.hexdigest() if is_counted else None
 
 
 def reclaimable_suffixes(partition_path: str, rules: CleaningRules) -> list[str]:
@@ -238,14 +241,14 @@ def reclaimable_suffixes(partition_path: str, rules: CleaningRules) -> list[str]
 
 
 def hash_parts(live: LiveSet) -> list[str]:
-    """What one hash directory adds to its suffix's hash: timestamps and kinds in effect, in this order."""
-    parts = []
-    if live.meta is not None:
-        parts.append(live.meta.timestamp.internal + META)
-    elif live.tombstone is not None:
-        parts.append(live.tombstone.timestamp.internal + TOMBSTONE)
-    if live.data is not None:
-        parts.append(live.data.timestamp.internal + DATA)
+    """What one hash directory adds to its suffix's hash: timestamps and kinds in effect, in this order.
+
+    A POST without its data serves nobody and is not in effect: it stays behind on a copy that took it before it heard
+    of a DELETE that was older."""
+    if live.data is None:
+        return [live.tombstone.timestamp.internal + TOMBSTONE] if live.tombstone is not None else []
+    parts = [live.meta.timestamp.internal + META] if live.meta is not None else []
+    parts.append(live.data.timestamp.internal + DATA)
     if live.content_type is not None:
         parts.append(live.content_type.internal + "_ctype")
     return parts

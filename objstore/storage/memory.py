@@ -161,10 +161,10 @@ class MemoryEngine:
         digests: dict[str, hashlib._Hash] = {}
         for place in sorted(place for place in self.directories if place[:3] == (device, policy_index, partition)):
             self._reclaim(place)
-            live = resolve(self.directories[place])
-            if live.names:
+            parts = hash_parts(resolve(self.directories[place]))
+            if parts:
                 digest = digests.setdefault(suffix_of(place[3]), hashlib.md5(usedforsecurity=False))
-                digest.update("".join(hash_parts(live)).encode())
+                digest.update("".join(parts).encode())
         return {suffix: digest.hexdigest() for suffix, digest in digests.items()}
 
     def invalidate(self, device: str, policy_index: int, partition: str, suffixes: Collection[str]) -> None:

@@ -57,6 +57,11 @@ class FileBody:
         assert self._fd is not None, "the body is closed"
         return os.pread(self._fd, count, offset)
 
+    def preadinto(self, view: memoryview, offset: int) -> int:
+        """As pread, into memory of the caller's; how many bytes."""
+        assert self._fd is not None, "the body is closed"
+        return os.preadv(self._fd, [view], offset)
+
     def pread_cached(self, count: int, offset: int) -> bytes | None:
         buffer = bytearray(count)
         got = self.readinto_cached(memoryview(buffer), offset)

@@ -94,7 +94,8 @@ def objstore(*arguments: object, environ: Mapping[str, str] | None = None) -> tu
 
 class Cluster:
     """nodes, replicas, part_power, proxy_workers, policies ("NAME[:REPLICAS]"): as for `objstore init`; options: more
-    of its flags. Starting it is the `with` statement or start(); init() alone makes the directory."""
+    of its flags. within: a command that it is run by (ip netns exec …). Starting it is the `with` statement or start();
+    init() alone makes the directory."""
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Cluster:
         proxy_workers: int = 1,
         policies: Sequence[str] = (),
         options: Sequence[str] = (),
+        within: Sequence[str] = (),
     ) -> None:
         self.directory = ClusterDirectory(directory.resolve())
         self._arguments: list[object] = ["--nodes", nodes, "--replicas", replicas, "--part-power", part_power]
@@ -113,6 +115,7 @@ class Cluster:
         for policy in policies:
             self._arguments += ["--policy", policy]
         self._arguments += options
+        self.within = tuple(within)
         self._ports: PortBlock | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
@@ -149,7 +152,7 @@ class Cluster:
             # eventlet warns at every fork of a process that has imported it, and preexec_fn means a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
+                [*self.within, sys.executable, "-m", "objstore.cli.main", "up", str(self.directory.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -176,6 +179,14 @@ class Cluster:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(PATIENCE_S)
+
+    def crash(self) -> None:
+        """Everything dies by SIGKILL at once; start() brings it back."""
+        assert self._process is not None
+        pids = self.pids()
+        self._process.kill()
+        self._process.wait()
+        until(lambda: not any(map(is_alive, pids)), "every process is gone")
 
     def close(self) -> None:
         """Whatever happened: nothing runs afterwards."""
@@ -329,9 +340,10 @@ class Cluster:
     @property
     def address(self) -> tuple[str, int]:
         """Of the proxy."""
-        found = re.search(r"^\s*bind_port\s*=\s*(\d+)", self.directory.proxy_conf.read_text(), re.M)
-        assert found
-        return "127.0.0.1", int(found[1])
+        text = self.directory.proxy_conf.read_text()
+        ip, port = (re.search(rf"^\s*{key}\s*=\s*(\S+)", text, re.M) for key in ("bind_ip", "bind_port"))
+        assert ip and port
+        return ip[1], int(port[1])
 
     @property
     def endpoint(self) -> str:

@@ -3,7 +3,11 @@
 The container server reports changes itself within seconds (container/reports.py); this pass finds what that missed:
 a process that ended, an account server that was away. A job is one database that has changed since it was last found
 in order. The account is told at all its primaries, and the database notes it when all of them have taken it. An
-account of which most replicas could not be told is left alone for a while. Source: formats 5.4, 6.2, 6.3.
+account of which most replicas could not be told is left alone for a while.
+
+What all have heard is told again at growing intervals: a replicator that was just bringing one account server the
+counts of another may have put older ones there after the report, which nobody can tell from newer ones (formats 5.5),
+and which the replicas then agree on. Source: formats 5.4, 6.2, 6.3.
 """
 
 from __future__ import annotations
@@ -43,10 +47,11 @@ _log = logging.getLogger("objstore.container-updater")
 
 @dataclass(frozen=True, slots=True)
 class TellAccount(Job):
-    """before: how the database stood when it was found."""
+    """before: how the database stood when it was found. is_again: it is told though it should be known."""
 
     location: Location
     before: Look
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,12 @@ class ContainerUpdater:
                     for location in on_disk.locations(path, CONTAINERS, partition):
                         before = look(location)
                         found.add(location.directory)
-                        if before is not None and not self.seen.is_unchanged(location, before):
-                            yield TellAccount(f"{device}/{partition}/{location.hash}", device, location, before)
+                        if before is None:
+                            continue
+                        is_again = self.seen.is_unchanged(location, before)
+                        if not is_again or self.seen.is_due(location, self.clock.now().seconds):
+                            key = f"{device}/{partition}/{location.hash}"
+                            yield TellAccount(key, device, location, before, is_again)
         except (OSError, DeviceUnavailable) as error:
             yield CannotRead(f"{device}/{CONTAINERS}", device, str(error))
 
@@ -121,12 +130,16 @@ class ContainerUpdater:
             # Reporting it would overwrite what another container's account knows.
             _log.error("container=%s name=%r: does not belong where it lies", job.key, info.path)
             return {FAILURES: 1}
-        if not has_news(info):
+        if not has_news(info) and not job.is_again:
             self.seen.remember(job.location, job.before, now_s)
             return {"no_changes": 1}
         if self._suppressed_until.get(info.account, 0.0) > self.clock.monotonic():
             return {"suppressed": 1}
         successes, replicas = self._tell(info)
+        if not has_news(info):
+            # Whoever was away, or has no such account any more, has heard it once.
+            self.seen.remember(job.location, job.before, now_s)
+            return {"asked": 1, "again": 1}
         if not is_known(successes, replicas):
             if not is_heard(successes, replicas):
                 self._suppressed_until[info.account] = self.clock.monotonic() + self.suppression_s
@@ -168,4 +181,5 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
         AccountRows(calls),
         surroundings.clock,
         settings.account_suppression_time,
+        Seen(again_s=settings.tell_again_after),
     )

@@ -21,6 +21,12 @@ class ContainerUpdaterSettings(DaemonSettings):
     account_suppression_time: float = setting(
         "60", decimal(0), "Seconds for which an account that could not be told is left alone."
     )
+    tell_again_after: float = setting(
+        "60",
+        decimal(0),
+        "Seconds after a change when an account that has heard it hears it again, then at twice that age, and so on; "
+        "0: never.",
+    )
     slowdown: float = setting("0", decimal(0), "Accepted for Swift's sake: see containers_per_second.", advanced=True)
 
     @property

@@ -40,6 +40,29 @@ def test_golden_vector_v4():
     assert hash_parts(resolve(["1795232188.55148.ts"])) == ["1795232188.55148.ts"]
 
 
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (["1795232188.55148.ts", "1795232188.60000.meta"], ["1795232188.55148.ts"]),
+        (["1795232188.60000.meta"], []),
+        (["1795232188.60000-385e.meta"], []),
+    ],
+    ids=["beside a tombstone", "alone", "with a content type"],
+)
+def test_a_post_whose_data_is_gone_makes_no_difference(names, parts):
+    """A copy that took the POST before it heard of the older DELETE would differ from the others for a week."""
+    assert hash_parts(resolve(names)) == parts
+
+
+def test_a_suffix_of_nothing_but_a_lone_post_is_neither_hashed_nor_removed(tmp_path):
+    engine = make_disk_engine(tmp_path)
+    directory = partition(tmp_path) / ADDRESS.suffix / ADDRESS.hash_hex
+    directory.mkdir(parents=True)
+    (directory / "1799999999.00000.meta").touch()
+    assert engine.hashes("sda", 0, "5", [ADDRESS.suffix]) == {}
+    assert [path.name for path in directory.iterdir()] == ["1799999999.00000.meta"]
+
+
 def test_a_put_lists_its_suffix_and_hashing_clears_the_list(tmp_path):
     engine = make_disk_engine(tmp_path)
     put(engine, ADDRESS)

@@ -115,6 +115,36 @@ def test_an_account_that_could_not_be_told_is_left_alone_for_a_while(tmp_path, c
     assert run(the_pass).counts["success"] == 3
 
 
+def test_what_was_heard_is_told_again_at_twice_its_age(tmp_path, clock):
+    """An account replicator may bring older counts after the report, and nobody can tell them from newer ones."""
+    make_container(tmp_path).add(row("o"))
+    accounts = Accounts()
+    the_pass = updater(tmp_path, accounts, clock, seen=Seen(again_s=60.0))
+    assert run(the_pass).counts["success"] == 1
+    location = next(iter(the_pass.jobs(EVERYTHING))).location
+    changed_s = look(location).newest_ns / 1e9
+    times = []
+    for age_s in (50, 100, 109, 111, 200, 219, 230, 400, 470):
+        clock.seconds = changed_s + age_s
+        told = len(accounts.told)
+        run(the_pass)
+        times += [age_s] * (len(accounts.told) > told)
+    assert times == [111, 230, 470]
+    assert accounts.counts()[-1] == (2, "AUTH_v/c", "1")
+
+
+def test_an_account_that_is_gone_is_no_failure_when_it_is_told_again(tmp_path, clock):
+    make_container(tmp_path)
+    accounts = Accounts()
+    the_pass = updater(tmp_path, accounts, clock, seen=Seen(again_s=60.0), suppression_s=0.0)
+    run(the_pass)
+    run(the_pass)
+    clock.seconds *= 2
+    accounts.statuses = dict.fromkeys(range(3), 404)
+    assert run(the_pass).counts == {"asked": 1, "again": 1}
+    assert run(the_pass).job_count == 0
+
+
 def test_a_deleted_container_is_told_as_deleted(tmp_path, clock):
     make_container(tmp_path).delete(time_of(5))
     accounts = Accounts()

@@ -1,0 +1,25 @@
+"""The soak of tests/soak: clients and faults at random, and afterwards everything as clients were told.
+
+Longer, or again with the seed of a failure: python -m tests.soak --seconds N --seed S
+"""
+
+import random
+
+import pytest
+
+from tests.soak.on_cluster import soak_on_loopback
+
+pytestmark = pytest.mark.cluster
+
+SECONDS, SECONDS_LONG = 30, 180
+
+
+def test_nothing_is_lost_while_clients_and_faults_meet(tmp_path):
+    outcome = soak_on_loopback(tmp_path, SECONDS, random.randrange(1 << 32))
+    assert outcome.problems == [], outcome.report
+
+
+@pytest.mark.long
+def test_nothing_is_lost_in_three_minutes_of_faults(tmp_path):
+    outcome = soak_on_loopback(tmp_path, SECONDS_LONG, random.randrange(1 << 32))
+    assert outcome.problems == [], outcome.report
