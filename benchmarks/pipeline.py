@@ -47,7 +47,6 @@ HEADERS = [
 
 
 def application(environ: Environ, start_response: Any) -> tuple[bytes, ...]:
-    environ[keys.INFO], environ[keys.DELETIONS] = _INFOS, None
     authorize = environ.get(keys.AUTHORIZE)
     if authorize is not None:
         assert authorize(Request(environ)) is None
@@ -118,6 +117,7 @@ def environ(token: str) -> Environ:
         "wsgi.input": BytesInput(),
         "objstore.raw_target": "/v1/AUTH_test/container/a/photo.jpg",
         "objstore.finish": [],
+        keys.INFO: _INFOS,
     }
 
 

@@ -49,8 +49,9 @@ class SloDelete:
     def __call__(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
         type_ = report_type(environ) or TEXT
         start_response(status_line(HTTPStatus.OK), [("Content-Type", type_)])
-        work = lambda: self._report(environ, path).render(type_)  # noqa: E731
-        return HeartbeatBody(work, first=b"", interval_s=self._settings.yield_frequency)
+        return HeartbeatBody(
+            lambda: self._report(environ, path).render(type_), first=b"", interval_s=self._settings.yield_frequency
+        )
 
     def leave_to_expirer(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
         """async=on: entries for all segments in the expirer's queue, then the manifest goes."""

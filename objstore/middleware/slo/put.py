@@ -19,7 +19,8 @@ from objstore.core.names import ClientPath, quoted, wsgi_of
 from objstore.core.row_etag import joined
 from objstore.core.timestamp import InvalidTimestamp, Timestamp
 from objstore.http import environ as keys
-from objstore.http.environ import Environ, StartResponse, WSGIApp
+from objstore.http.access import denial
+from objstore.http.environ import Environ, InfoService, StartResponse, WSGIApp
 from objstore.http.errors import error_response
 from objstore.http.request import Request
 from objstore.http.response import Response, page
@@ -70,6 +71,12 @@ class SloPut:
     def __call__(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
         request = Request(environ)
         own_name = f"/{path.container}/{path.obj}"
+        assert path.account is not None and path.container is not None
+        infos: InfoService = environ[keys.INFO]
+        # Before anything is read or looked at: a thousand questions for a stranger's request are a thousand too many.
+        denied = denial(request, infos.container(environ, path.account, path.container).write_acl)
+        if denied is not None:
+            return denied(environ, start_response)
         try:
             body = self._manifest_body(request)
             wanted = parse(body, own_name, self._settings.max_manifest_segments)
@@ -89,8 +96,9 @@ class SloPut:
 
         if is_true(request.query.get("heartbeat")):
             start_response(status_line(HTTPStatus.ACCEPTED), [("Content-Type", type_)])
-            work = lambda: b"\r\n\r\n" + _report(store).render(type_)  # noqa: E731
-            return HeartbeatBody(work, interval_s=self._settings.yield_frequency)
+            return HeartbeatBody(
+                lambda: b"\r\n\r\n" + _report(store).render(type_), interval_s=self._settings.yield_frequency
+            )
         outcome = store()
         if outcome.failures:
             report = Report(_ROOT)

@@ -39,11 +39,16 @@ def read_current(app: WSGIApp, environ: Environ, path: str, method: str = "GET")
     return call(app, internal(environ, method, path, "symlink=get", x_newest="true"))
 
 
-def store(app: WSGIApp, environ: Environ, found: SubResponse, path: str, **headers: str) -> SubResponse:
-    """PUT what a GET (read_current) has found at `path`, and close it. The answer is read to its end."""
+def store(
+    app: WSGIApp, environ: Environ, found: SubResponse, path: str, *, expires: bool = True, **headers: str
+) -> SubResponse:
+    """PUT what a GET (read_current) has found at `path`, and close it. The answer is read to its end. expires: the copy
+    goes when the original would have gone."""
     try:
         put = internal(environ, "PUT", path, **headers)
         carry(put, found)
+        if not expires:
+            put.pop("HTTP_X_DELETE_AT", None)
         answer = call(app, put)
         answer.discard()
         return answer

@@ -61,9 +61,8 @@ class VersionedWrites:
     def _object(
         self, environ: Environ, start_response: StartResponse, path: ClientPath, info: ContainerInfo, method: str
     ) -> Iterable[bytes]:
-        if info.sysmeta:
-            if info.sysmeta.get("versions-container"):
-                return self._objects(environ, start_response, path, info)
+        if info.sysmeta.get("versions-container"):
+            return self._objects(environ, start_response, path, info)
         found = location_of(info)
         if found is not None:
             location, mode = found

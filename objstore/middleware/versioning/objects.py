@@ -203,7 +203,10 @@ class ObjectVersions:
         link = Link.of(answer.headers, path)
         if answer.status == HTTPStatus.TEMPORARY_REDIRECT and link is not None and link.is_own_version(path):
             answer.discard()
-            answer = call(self._app, _elsewhere(environ, wsgi_of(link.path(path.version)), is_authorized=True))
+            version = _elsewhere(environ, wsgi_of(link.path(path.version)), is_authorized=True)
+            for key in _OF_THE_LINK:
+                version.pop(key, None)
+            answer = call(self._app, version)
         start_response(answer.status_line, answer.header_list)
         return answer.body
 
@@ -291,7 +294,8 @@ class ObjectVersions:
         except InvalidTimestamp:
             found.close()
             raise _Refused(_unavailable("The current object has no timestamp.")) from None
-        stored = store(self._app, environ, found, _version_path(path, at), x_timestamp=at.internal)
+        # Expiry is for what is current: it leaves the versions behind, as a DELETE does.
+        stored = store(self._app, environ, found, _version_path(path, at), expires=False, x_timestamp=at.internal)
         if not stored.is_success:
             raise _Refused(_unavailable("The current object could not be kept as a version."))
 

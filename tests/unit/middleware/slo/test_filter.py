@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from objstore.http import environ as keys
 from objstore.http.response import page
 from objstore.http.subrequest import BytesInput
 from tests.support.object_filters import FilteredClient, fails
@@ -47,6 +48,15 @@ def test_a_segment_is_looked_at_once_however_often_it_is_named(site, container):
     site.seen.clear()
     assert put_manifest(site, f"{container}/m", [entry] * 20).status == 201
     assert site.methods("HEAD") == [f"{container}/0"]
+
+
+def test_who_may_not_write_has_nothing_looked_at(site, container):
+    entries = put_segments(site, container, [b"abc"])
+    site.seen.clear()
+    unread = BytesInput(json.dumps(entries).encode())
+    environ = {keys.AUTHORIZE: lambda request: page(403), "wsgi.input": unread, "CONTENT_LENGTH": "20"}
+    reply = site.request("PUT", f"{container}/m", query="multipart-manifest=put", environ=environ)
+    assert reply.status == 403 and not site.seen and unread.read()
 
 
 def test_what_the_cluster_cannot_say_now_is_no_fault_of_the_manifest(site, container):

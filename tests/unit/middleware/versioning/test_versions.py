@@ -95,6 +95,18 @@ def test_a_container_is_switched_on_only_with_a_place_for_versions(site):
     assert "x-versions-enabled" not in site.head(c).headers
 
 
+def test_expiry_is_of_what_is_current_and_never_of_a_version(site):
+    c = made(site)
+    site.put(f"{c}/o", {"x-delete-at": "4000000000"}, body=b"one")
+    site.post(c, {"x-versions-enabled": "true"})
+    site.put(f"{c}/o", {"x-delete-at": "4000000000"}, body=b"two")
+    site.post(f"{c}/o", {"x-delete-at": "4000000001"})
+    assert site.head(f"{c}/o", query="symlink=get").headers["x-delete-at"] == "4000000001"
+    for row in versions(site, c):
+        head = site.head(f"{c}/o", query=f"version-id={row['version_id']}")
+        assert head.status == 200 and "x-delete-at" not in head.headers
+
+
 def test_a_forbidden_put_stores_no_version(site, kept):
     site.put(f"{kept}/o", body=b"one")
     assert site.put(f"{kept}/o", {"if-none-match": "*"}, body=b"two").status == 412
