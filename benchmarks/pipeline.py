@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from objstore.cache.memory import MemoryCache
+from objstore.core.info import AccountInfo, ContainerInfo
 from objstore.core.limits import Limits
 from objstore.http import environ as keys
 from objstore.http.environ import Environ, Outcome, WSGIApp
@@ -21,12 +22,18 @@ from objstore.http.subrequest import BytesInput
 from objstore.middleware.cache import Cache
 from objstore.middleware.catch_errors import CatchErrors, CatchErrorsSettings
 from objstore.middleware.copy import Copy
+from objstore.middleware.dlo import Dlo, DloSettings
 from objstore.middleware.gatekeeper import Gatekeeper, GatekeeperSettings
 from objstore.middleware.healthcheck import Healthcheck, HealthcheckSettings
 from objstore.middleware.listing_formats import ListingFormats
 from objstore.middleware.proxy_logging import ProxyLogging, ProxyLoggingSettings
+from objstore.middleware.slo.filter import Slo
+from objstore.middleware.slo.settings import SloSettings
+from objstore.middleware.symlink import Symlink, SymlinkSettings
 from objstore.middleware.tempauth import Tempauth
 from objstore.middleware.tempauth_settings import TempauthSettings
+from objstore.middleware.versioning.filter import VersionedWrites
+from objstore.middleware.versioning.settings import VersionedWritesSettings
 
 HEADERS = [
     ("Content-Type", "application/octet-stream"),
@@ -65,7 +72,24 @@ def logging_filter(app: WSGIApp) -> ProxyLogging:
     return ProxyLogging(app, ProxyLoggingSettings(), logger=logger)
 
 
+class Infos:
+    """An InfoService whose answers are cached."""
+
+    def account(self, environ: Environ, account: str) -> AccountInfo:
+        return AccountInfo(200)
+
+    def container(self, environ: Environ, account: str, container: str) -> ContainerInfo:
+        return _CONTAINER
+
+
+_CONTAINER = ContainerInfo(200)
+_INFOS = Infos()
+
 FILTERS: tuple[tuple[str, Callable[[WSGIApp], WSGIApp]], ...] = (
+    ("symlink", lambda app: Symlink(app, SymlinkSettings())),
+    ("versioned_writes", lambda app: VersionedWrites(app, VersionedWritesSettings(), Limits())),
+    ("dlo", lambda app: Dlo(app, DloSettings(), 10000)),
+    ("slo", lambda app: Slo(app, SloSettings())),
     ("copy", lambda app: Copy(app, Limits())),
     ("tempauth", tempauth),
     ("listing_formats", ListingFormats),
@@ -93,6 +117,7 @@ def environ(token: str) -> Environ:
         "wsgi.input": BytesInput(),
         "objstore.raw_target": "/v1/AUTH_test/container/a/photo.jpg",
         "objstore.finish": [],
+        keys.INFO: _INFOS,
     }
 
 

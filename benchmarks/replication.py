@@ -80,10 +80,10 @@ class Bench:
     def objects(self, node: str) -> Path:
         return self.cluster.device_path(node) / "objects"
 
-    def fill(self, count: int, size: int) -> None:
-        """Objects on all of their primaries, as a PUT would have left them."""
+    def fill(self, count: int, size: int, first: int = 0) -> None:
+        """Objects on all of their primaries, as a PUT would have left them. first: number of the first."""
         now = Timestamp.from_seconds(float(int(time.time()) - 3600))
-        for number in range(count):
+        for number in range(first, first + count):
             name = f"object-{number}"
             body = (b"%016d" % number) * (size // 16)
             digest = self.secrets.digest(ACCOUNT, CONTAINER, name)

@@ -9,6 +9,7 @@ from functools import partial
 
 from objstore.cli import rsync_daemon
 from objstore.cli.at_once import within
+from objstore.cli.user_nodes import change_here
 from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster import agent, rsyncd
 from objstore.cluster import members as members_file
@@ -66,11 +67,15 @@ def addresses(directory: ClusterDirectory) -> frozenset[str]:
 
 
 def serve(directory: ClusterDirectory, worker: Worker) -> None:
-    """Run in the child until the supervisor asks it to stop. Raises CannotStart."""
+    """Run in the child until the supervisor asks it to stop. Raises CannotStart.
+
+    Nothing is made green here but what waits for the hub: native threads may use sockets, and log."""
     logs.log_to_file(directory.log_file(ROLE, worker.program.node))
     rounds = _Rounds(green.ThreadPool(_THREADS), partial(_admit_to_rsync, directory))
     try:
-        served = agent.opened(directory, within, wake=rounds.wake)
+        served = agent.opened(
+            directory, within, wake=rounds.wake, users=partial(change_here, directory) if directory.has_proxy else None
+        )
         tls = server_context(str(directory.etc / CERTIFICATE_FILE), str(directory.etc / KEY_FILE))
     except DomainError as error:
         raise CannotStart([str(error)]) from None
@@ -85,10 +90,12 @@ def serve(directory: ClusterDirectory, worker: Worker) -> None:
     _log.info("serving role=%s node=%s address=%s:%d", ROLE, worker.program.node, *worker.program.addresses[0])
     worker.ready()
     worker.wait_for_stop()
+    # At a reload another agent makes the rounds by now, and may know newer members.
+    loop.kill()
     http.drain(worker.grace_s)
     task.join()
-    for each in (loop, *([pet] if pet else [])):
-        each.kill()
+    if pet is not None:
+        pet.kill()
     _log.info("stopped role=%s node=%s", ROLE, worker.program.node)
 
 
@@ -123,12 +130,18 @@ class _Rounds:
                 self._due.set()
 
     def run(self, served: Agent) -> None:
+        # Whoever holds may be starting too, or be another by now.
+        with contextlib.suppress(DomainError):
+            self._pool.run(served.announce)
+        is_again = False
         while True:
             self._is_wanted, self._due = False, green.Future()
-            self._round(served)
+            # What a round has found out reaches all nodes with the next: that comes at once, but never twice.
+            is_again = self._round(served) and not is_again
             self._tell_addresses(served)
-            with contextlib.suppress(green.TimedOut):
-                self._due.wait(ROUND_EVERY_S)
+            if not is_again:
+                with contextlib.suppress(green.TimedOut):
+                    self._due.wait(ROUND_EVERY_S)
 
     def _tell_addresses(self, served: Agent) -> None:
         addresses = served.membership.members.addresses()
@@ -139,10 +152,12 @@ class _Rounds:
             except (OSError, ConfigError) as error:
                 _log.error("rsync does not admit the nodes there are now: %s", error)
 
-    def _round(self, served: Agent) -> None:
+    def _round(self, served: Agent) -> bool:
+        """Whether there is news."""
         try:
-            self._pool.run(served.round)
+            return self._pool.run(served.round)
         except (DomainError, OSError) as error:
             _log.error("the round failed: %s", error)
         except Exception:  # The boundary of a round: the next one may go better.
             _log.exception("the round failed")
+        return False

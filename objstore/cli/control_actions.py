@@ -58,23 +58,28 @@ def start(files: Sequence[PidFile], how: How, run_dir: Path, terminal: Terminal)
         # Outside the lock: this may take hours.
         return all([child is not None and _wait_for_end(child, terminal) for child in children])
     with _only_one(run_dir):
-        return all([_start_one(file, how, terminal) for file in files])
+        # All at once, then wait for each: most of a start is loading code.
+        starts = [_begin(file, how, terminal) for file in files]
+        return all([_ended_well(begun, terminal) for begun in starts])
 
 
-def _start_one(file: PidFile, how: How, terminal: Terminal) -> bool:
-    """Whether it runs, if only since before."""
+def _begin(file: PidFile, how: How, terminal: Terminal) -> _Begun:
     manager = _Manager() if how.waits else None
-    try:
-        child = _spawn(file, how, manager, terminal)
-        if child is None:
-            return file.process() is not None
-        if manager is not None:
-            return manager.wait(child, terminal)
+    child = _spawn(file, how, manager, terminal)
+    if child is not None and manager is None:
         terminal.say(f"{file.server}: started, pid {child.process.pid} ({file.conf})")
-        return True
+    return _Begun(file, child, manager)
+
+
+def _ended_well(begun: _Begun, terminal: Terminal) -> bool:
+    """Whether it runs, if only since before."""
+    try:
+        if begun.child is None:
+            return begun.file.process() is not None
+        return begun.manager is None or begun.manager.wait(begun.child, terminal)
     finally:
-        if manager is not None:
-            manager.close()
+        if begun.manager is not None:
+            begun.manager.close()
 
 
 def stop(files: Sequence[PidFile], wait_s: float, kills_then: bool, terminal: Terminal) -> bool:
@@ -166,6 +171,15 @@ def _spawn(file: PidFile, how: How, manager: _Manager | None, terminal: Terminal
         terminal.complain(f"{file.server}: cannot be started ({error})")
         return None
     return _Child(file, process, errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """child: None when it ran already, or could not be started. manager: None when nobody waits."""
+
+    file: PidFile
+    child: _Child | None
+    manager: _Manager | None
 
 
 class _Manager:

@@ -32,6 +32,7 @@ from objstore.ring.fileformat import RingFileError
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
+from objstore.runtime.process import give_way
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
@@ -113,6 +114,7 @@ def serve(
 ) -> None:
     """Run in the child until the supervisor asks it to stop. share: of its daemon, where several processes do it.
     Raises CannotStart."""
+    give_way()
     open_log(wanted[0].server, log_directory, worker.program.role)
     green.patch_sockets()
     runners = [runner(plan, share) for plan in wanted]

@@ -6,17 +6,14 @@ import argparse
 import os
 from pathlib import Path
 
+from objstore.cli.drive_check import left_on, prepare
 from objstore.cli.place import add_directory, existing
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out
-from objstore.cli.status_disks import disk_fact
-from objstore.cli.terminal import FAILED, USAGE, CommandError, Terminal
+from objstore.cli.terminal import USAGE, CommandError, Terminal
 from objstore.cluster.changes import AddDrives, DrainDrive, NewDrive, NodeAddress, RemoveDrive, ReplaceDrive
-from objstore.cluster.init import InitError, check_directory
 from objstore.cluster.new_rings import WEIGHT
 from objstore.cluster.node_addresses import devices_of
-from objstore.cluster.servers import ServerFile
 from objstore.ring.model import Device
-from objstore.runtime.fs import Fs
 
 EXAMPLE = """\
 example:
@@ -39,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("by", metavar="NEW", nargs="?", help="replace: the drive that takes over")
     parser.add_argument("--weight", type=float, help="add: its share, relative to others (as its node's other drives)")
     parser.add_argument("--zone", type=int, help="add: the failure domain of a node without drives")
+    parser.add_argument("--keep-data", action="store_true", help="add, replace: the new drive may hold data already")
     parser.add_argument("--lost", action="store_true", help="remove, replace: the drive is dead, nothing can be read")
     add_change_arguments(parser)
 
@@ -64,6 +62,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     for option, action in (("weight", "add"), ("zone", "add")):
         if getattr(arguments, option) is not None and arguments.action != action:
             raise CommandError(f"--{option} goes with drive {action} only", code=USAGE)
+    if arguments.keep_data and arguments.action not in ("add", "replace"):
+        raise CommandError("--keep-data goes with drive add and drive replace only", code=USAGE)
     if arguments.lost and arguments.action not in ("remove", "replace"):
         raise CommandError("--lost goes with drive remove and drive replace only", code=USAGE)
     if arguments.weight is not None and not 0 < arguments.weight < 1e12:
@@ -95,7 +95,7 @@ def _add(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Namesp
         arguments,
         terminal,
         usage=rings.usage([] if path is None else [path]),
-        prepare=lambda: _prepare(rings, node, drive),
+        prepare=lambda: prepare(rings, node, drive, arguments.keep_data),
     )
 
 
@@ -104,7 +104,9 @@ def _replace(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Na
     change = ReplaceDrive(node, drive, by, arguments.lost)
     path = _path(rings, node, by)
     usage = rings.usage([] if path is None else [path])
-    return carry_out(rings, change, arguments, terminal, usage=usage, prepare=lambda: _prepare(rings, node, by))
+    return carry_out(
+        rings, change, arguments, terminal, usage=usage, prepare=lambda: prepare(rings, node, by, arguments.keep_data)
+    )
 
 
 def _devices(rings: Rings, node: NodeAddress) -> list[Device]:
@@ -120,35 +122,3 @@ def _path(rings: Rings, node: NodeAddress, drive: str) -> Path | None:
     """Its directory, when the node is on this machine."""
     server = rings.server(node)
     return None if server is None else server.devices / drive
-
-
-def _prepare(rings: Rings, node: NodeAddress, drive: str) -> None:
-    """The drive's directory is there and can be used, before the rings send anything to it. Raises CommandError."""
-    server = rings.server(node)
-    if server is None:
-        return
-    path = server.devices / drive
-    is_ours = rings.directory.nodes in Path(os.path.abspath(path)).parents
-    if server.settings.mount_check and not os.path.ismount(path):
-        raise CommandError(
-            f"{path}: nothing is mounted there; mount the drive first, or set mount_check = no", code=FAILED
-        )
-    if not path.is_dir() and not is_ours:
-        raise CommandError(f"{path}: there is no such directory; make it, or mount the drive there", code=FAILED)
-    try:
-        check_directory(path, Fs())
-    except InitError as error:
-        raise CommandError(str(error), code=FAILED) from None
-
-
-def left_on(server: ServerFile | None, drives: list[str]) -> int | None:
-    """Partitions and container rows still on drives; None when nobody here can look."""
-    if server is None:
-        return None
-    total = 0
-    for drive in drives:
-        fact = disk_fact(server.node, server.devices / drive, server.settings.mount_check)
-        if fact.problem:
-            return None
-        total += fact.partitions + fact.pending
-    return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from objstore.cli.drive import left_on
+from objstore.cli.drive_check import left_on
 from objstore.cli.node_holder import become_holder, say_token
 from objstore.cli.place import add_directory, ask_supervisor, existing
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out

@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 from objstore.cli.place import add_directory, existing
+from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, said
 from objstore.cli.status import table
@@ -14,7 +15,7 @@ from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
 from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
-from objstore.cluster.node_state import differing
+from objstore.cluster.node_state import NodeFact, differing
 from objstore.ring.reload import CHECK_INTERVAL_S
 
 EXAMPLE = """\
@@ -26,7 +27,8 @@ example:
 
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
 """
-_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "differs")
+_NODE_COLUMNS = ("node", "address", "rings", "seen")
+_COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "waiting", "draining", "differs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +56,24 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
         version, notes, facts = ring_facts(rings)
     if as_json:
         value = {"version": version, "rings": [dataclasses.asdict(fact) for fact in facts], "notes": notes}
+        value["nodes"] = [] if rings.cluster[0] is None else rings.cluster[0].to_json()["nodes"]
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
         for line in table([_row(fact) for fact in facts], _COLUMNS):
             terminal.say(line)
+        if rings.cluster[0] is not None:
+            terminal.say()
+            for line in table([_node_row(node) for node in rings.cluster[0].nodes], _NODE_COLUMNS):
+                terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
+        if any(fact.draining for fact in facts):
+            wait_s = max(fact.wait_s for fact in facts)
+            terminal.say(
+                f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
+                f"objstore ring continue {rings.directory.root}"
+            )
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
@@ -73,7 +86,17 @@ def _row(fact: RingFact) -> dict[str, object]:
         "balance": f"{fact.balance:.2f} %",
         "dispersion": f"{fact.dispersion:.2f} %",
         "waiting": "-" if fact.waiting is None else f"{fact.waiting} for {fact.wait_s // 60} min",
+        "draining": str(fact.draining),
         "differs": ", ".join(fact.differs),
+    }
+
+
+def _node_row(node: NodeFact) -> dict[str, object]:
+    return {
+        "node": node.name,
+        "address": node.ip,
+        "rings": str(node.rings.version),
+        "seen": "never" if node.age_s is None else f"{node.age_s:.0f} s ago",
     }
 
 
@@ -124,7 +147,7 @@ def _rebuild(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) ->
         if not terminal.confirm(question):
             terminal.say("nothing was changed")
             return FAILED
-    with said():
+    with said(f"objstore ring status {rings.directory.root}"):
         found = Holder(rings.directory.etc).rebuild_from_rings(arguments.min_part_hours)
     if arguments.json:
         terminal.say(json.dumps({"version": found.version}, indent=2))

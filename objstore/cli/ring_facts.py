@@ -11,7 +11,6 @@ from objstore.cli.ring_session import Rings
 from objstore.cluster.holder import Holder
 from objstore.cluster.node_state import differing
 from objstore.cluster.ring_manifest import BUILDER_SUFFIX, RING_SUFFIX, digest_of, read_manifest
-from objstore.core.errors import DomainError
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import load_builder
 from objstore.ring.model import Ring
@@ -21,7 +20,8 @@ from objstore.runtime.fs import Fs
 @dataclass(frozen=True, slots=True)
 class RingFact:
     """sha256: of the file. balance, dispersion: percent. waiting: partitions that may not move for wait_s seconds at
-    the most, None where there is no builder to tell. differs: nodes whose file is another one."""
+    the most, None where there is no builder to tell. draining: partition replicas that drives without weight have yet
+    to give away. differs: nodes whose file is another one."""
 
     ring: str
     version: int | None
@@ -32,6 +32,7 @@ class RingFact:
     dispersion: float
     waiting: int | None
     wait_s: int
+    draining: int
     differs: tuple[str, ...]
 
 
@@ -44,14 +45,11 @@ def ring_facts(rings: Rings) -> tuple[int | None, list[str], list[RingFact]]:
         notes = Holder(etc).foreign()
     manifest = read_manifest(etc, Fs())
     remote: list[tuple[str, str]] = []
-    if rings.client is not None:
-        try:
-            known = rings.client.facts()
-        except DomainError as error:
-            notes.append(f"nobody knows how other nodes are: {error}")
-        else:
-            remote = list(differing(known))
-            notes += [node.problem for node in known.nodes if node.problem]
+    known, problem = rings.cluster
+    notes += [problem] if problem else []
+    if known is not None:
+        remote = list(differing(known))
+        notes += [node.problem for node in known.nodes if node.problem]
     facts = [_fact(rings, etc / f"{name}{RING_SUFFIX}", name, ring, remote) for name, ring in rings.rings.items()]
     return None if manifest is None else manifest.version, notes, facts
 
@@ -73,8 +71,14 @@ def _fact(rings: Rings, path: Path, name: str, ring: Ring, remote: Iterable[tupl
         shown.dispersion,
         None if builder is None else builder.waiting_count(now_s),
         0 if builder is None else builder.seconds_until_moves(now_s),
+        _draining(ring),
         (*_differing(rings, path.name, digest), *(node for node, file in remote if file == path.name)),
     )
+
+
+def _draining(ring: Ring) -> int:
+    drained = {device.id for device in ring.devices if device is not None and not device.weight}
+    return sum(row.count(device) for row in ring.rows for device in drained)
 
 
 def _differing(rings: Rings, file_name: str, digest: str) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ from objstore.cluster.changes import Change, NodeAddress
 from objstore.cluster.client import HolderClient, connect, is_of_several
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
-from objstore.cluster.holder import Holder, Planner
+from objstore.cluster.holder import ForeignRing, Holder, Planner, VersionConflict
 from objstore.cluster.node_addresses import of_servers
+from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RING_SUFFIX
 from objstore.cluster.servers import PROXY_NODE, ServerFile, read_servers
 from objstore.cluster.usage import measured
-from objstore.core.errors import DomainError
+from objstore.core.errors import DomainError, LockTimeout
 from objstore.ring.fileformat import load
 from objstore.ring.model import Ring
 from objstore.ring.reload import CHECK_INTERVAL_S
@@ -57,6 +58,16 @@ class Rings:
             return None
         with said():
             return connect(self.directory)
+
+    @cached_property
+    def cluster(self) -> tuple[ClusterFacts | None, str]:
+        """(what the holder knows of every node, ""), or (None, why nobody can tell); (None, "") on one machine."""
+        if self.client is None:
+            return None, ""
+        try:
+            return self.client.facts(), ""
+        except DomainError as error:
+            return None, f"nobody knows how other nodes are: {error}"
 
     @property
     def has_builders(self) -> bool:
@@ -97,11 +108,18 @@ def add_change_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object; needs --yes or --plan")
     parser.add_argument(
         "--rate",
-        type=float,
+        type=_rate,
         default=DEFAULT_RATE_MB,
         metavar="MB",
         help="megabytes per second that a drive copies, for the estimate (%(default)g)",
     )
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0.001 <= value < 1e9:
+        raise ValueError(text)
+    return value
 
 
 def carry_out(
@@ -132,6 +150,7 @@ def carry_out(
     with said():
         if prepare is not None:
             prepare()
+    with said(f"objstore ring status {rings.directory.root}"):
         version = planner.apply(change, plan.version, usage).version
     _say_done(rings, plan, version, arguments.json, terminal)
     return OK
@@ -160,13 +179,15 @@ def _say_done(rings: Rings, plan: ChangePlan, version: int, as_json: bool, termi
 
 
 @contextmanager
-def said() -> Iterator[None]:
-    """What the holder refuses becomes the command's last lines."""
+def said(look: str = "") -> Iterator[None]:
+    """What the holder refuses becomes the command's last lines. look: for changes, the command that shows whether one
+    that broke off was done all the same."""
     try:
         yield
     except ChangeRefused as error:
         raise CommandError(*(f"refused: {reason}" for reason in error.reasons), code=FAILED) from None
-    except DomainError as error:
+    except (VersionConflict, ForeignRing, LockTimeout) as error:
         raise CommandError(f"nothing was changed: {error}", code=FAILED) from None
-    except OSError as error:
-        raise CommandError(f"{error.filename}: {error.strerror}", code=FAILED) from None
+    except (DomainError, OSError) as error:
+        lines = [f"it may have been done or not; see: {look}"] if look else []
+        raise CommandError(str(error), *lines, code=FAILED) from None

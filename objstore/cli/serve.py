@@ -106,7 +106,8 @@ def http_server(server: ServerFile, sock: socket.socket, app: WSGIApp, tls: ssl.
 
 def _admits(server: ServerFile) -> Callable[[str], bool] | None:
     """Who may connect to a storage server; None for everybody, as to a proxy."""
-    gate = gate_of(server)
+    pool = green.ThreadPool(1)
+    gate = gate_of(server, later=pool.start)
     return None if gate is None else gate.open().admits
 
 

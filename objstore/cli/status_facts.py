@@ -7,14 +7,13 @@ not be found out within the deadline is itself a fact.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from objstore.cli.at_once import within
 from objstore.cli.status_disks import disk_fact
-from objstore.cli.status_nodes import of_other_nodes
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import ServerFile, glance, recon_directories
 from objstore.cluster.verdict import (
@@ -22,6 +21,7 @@ from objstore.cluster.verdict import (
     DaemonFact,
     DiskFact,
     Facts,
+    OtherNodes,
     ProcessFact,
     ReplicationFact,
     copies_missing,
@@ -81,7 +81,7 @@ def gather(
         node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
     }
     found = within(asked, deadline_s)
-    elsewhere = of_other_nodes(directory, set(by_node))
+    elsewhere = _of_other_nodes(directory, set(by_node))
     disks = tuple(disk for each in found.values() for disk in each.disks)
     lost = _lost(process_facts, servers, disks)
     return Facts(
@@ -102,6 +102,16 @@ def gather(
             ),
         ),
     )
+
+
+def _of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> OtherNodes:
+    """What is known of nodes on other machines, if there can be any."""
+    if not directory.members_file.exists():
+        return OtherNodes()
+    # Here, because it brings the whole conversation of agents along: half of the time of status on one machine.
+    from objstore.cli.status_nodes import of_other_nodes
+
+    return of_other_nodes(directory, local)
 
 
 def daemon_fact(row: Mapping[str, Any], alive: Iterable[object]) -> DaemonFact:
@@ -140,20 +150,21 @@ def _of_node(files: Sequence[ServerFile], cache: Path, rings: Rings) -> _OfNode:
     for swift_dir in sorted({server.swift_dir for server in files}):
         found.digests |= {path.name: _digest(path) for path in swift_dir.glob("*.ring.gz")}
     for root, mount_check in sorted({(server.devices, server.settings.mount_check) for server in files}):
-        found.disks += [disk_fact(node, root / name, mount_check) for name in sorted(_device_names(files, rings))]
+        for name, weight in sorted(_weights(files, rings).items()):
+            found.disks.append(replace(disk_fact(node, root / name, mount_check), is_drained=not weight))
     return found
 
 
-def _device_names(files: Sequence[ServerFile], rings: Rings) -> set[str]:
-    """Devices that the rings place at these servers."""
-    return {
-        device.device
-        for server in files
-        for name, ring in rings[server.swift_dir].items()
-        if name.partition("-")[0] == server.role.partition("-")[0]
-        for device in ring.devices
-        if device is not None and (device.ip, device.port) == server.address
-    }
+def _weights(files: Sequence[ServerFile], rings: Rings) -> dict[str, float]:
+    """Devices that the rings place at these servers, and the most weight any ring gives them."""
+    found: dict[str, float] = {}
+    for server in files:
+        for name, ring in rings[server.swift_dir].items():
+            if name.partition("-")[0] == server.role.partition("-")[0]:
+                for device in ring.devices:
+                    if device is not None and (device.ip, device.port) == server.address:
+                        found[device.device] = max(device.weight, found.get(device.device, 0.0))
+    return found
 
 
 def _lost(

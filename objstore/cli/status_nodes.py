@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 
 from objstore.cluster.channel import ChannelError
 from objstore.cluster.client import connect, is_of_several
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.node_state import ClusterFacts
+from objstore.cluster.verdict import OtherNodes
 from objstore.core.errors import DomainError
 from objstore.runtime.listen import shown
 
@@ -16,14 +16,6 @@ ASK_S = 0.4
 """Of the two seconds that status has: the agent is on this machine and answers from memory."""
 SILENT_S = 25.0
 """Three rounds of the holder: a node, or the holder itself, that was not heard of for so long is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class OtherNodes:
-    """As in verdict.Facts. digests: node → ring file → digest. unknown: (node, sentence)."""
-
-    digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    unknown: tuple[tuple[str, str], ...] = ()
 
 
 def of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> OtherNodes:

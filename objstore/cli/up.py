@@ -13,9 +13,11 @@ from objstore.cli import agent, daemons, init, rsync_daemon
 from objstore.cli.banner import banner
 from objstore.cli.checks import checked
 from objstore.cli.place import add_directory, directory_of
+from objstore.cli.ring_session import said
 from objstore.cli.serve import programs
 from objstore.cli.terminal import EX_CONFIG, OK, CommandError, Terminal
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.holder import Holder
 from objstore.cluster.init import InitError, check_directory
 from objstore.config.errors import ConfigError
 from objstore.runtime import detach, lock, logs, process
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if lock.is_held(directory.run):
         terminal.say(f"{directory.root}: already running; see: objstore status {directory.root}")
         return OK
+    with said():
+        Holder(directory.etc).repair()
     has_daemons = not arguments.no_daemons
     shows_key = arguments.show_key or terminal.shows_secrets
 

@@ -10,6 +10,8 @@ import secrets
 from objstore.cli.place import add_directory, existing
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cli.user_file import NewUser, UserError, UserFile, parse_name
+from objstore.cli.user_nodes import tell_other_nodes
+from objstore.cluster.client import is_of_several
 from objstore.cluster.directory import ClusterDirectory
 from objstore.middleware.tempauth_users import ADMIN
 from objstore.runtime.fs import Fs
@@ -20,6 +22,7 @@ example:
   objstore user add ~/cluster photos:bob --no-groups          sees what an ACL gives him
   objstore user passwd ~/cluster photos:bob                   asks for the new key
   objstore user list ~/cluster
+  objstore user push ~/cluster photos:bob                     once more to the other nodes, one of which was down
 
 A running proxy takes changes over within a second. Keys are shown on a terminal, or when asked for: objstore user key.
 """
@@ -27,7 +30,7 @@ _KEY_BYTES = 18
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("add", "list", "passwd", "remove", "key"))
+    parser.add_argument("action", choices=("add", "list", "passwd", "remove", "key", "push"))
     add_directory(parser)
     parser.add_argument("user", metavar="ACCOUNT:USER", nargs="?", help="all but list need it")
     parser.add_argument("--key", help="add, passwd: the key; else one is asked for or made")
@@ -40,7 +43,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     directory = existing(arguments)
     file = UserFile.open(directory.proxy_conf, Fs())
     try:
-        return _run(arguments, terminal, directory, file)
+        code = _run(arguments, terminal, directory, file)
+        if arguments.action in ("add", "passwd", "remove", "push"):
+            return tell_other_nodes(directory, file, *parse_name(arguments.user), terminal)
+        return code
     except UserError as error:
         raise CommandError(str(error), code=FAILED) from None
 
@@ -55,8 +61,11 @@ def _run(arguments: argparse.Namespace, terminal: Terminal, directory: ClusterDi
     if arguments.action == "key":
         terminal.say(file.find(account, name).key)
         return OK
-    if arguments.action == "remove":
-        file.remove(account, name)
+    if arguments.action == "push":
+        file.find(account, name)
+    elif arguments.action == "remove":
+        # On other nodes it may still be, where one was down.
+        (file.discard if is_of_several(directory) else file.remove)(account, name)
     elif arguments.action == "add":
         groups = (ADMIN,) if arguments.groups is None else tuple(arguments.groups)
         user = NewUser(account, name, arguments.key or secrets.token_urlsafe(_KEY_BYTES), groups)

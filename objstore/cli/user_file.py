@@ -87,6 +87,28 @@ class UserFile:
 
         self._edit(entry.file, replace)
 
+    def put(self, user: NewUser) -> None:
+        """Have a user with this very line, whether it was there or not. Raises UserError."""
+        _check(user)
+        if not any(known.identity == str(user) for known in self.users()):
+            self.add(user)
+            return
+        _, entry = self._find(user.account, user.name)
+
+        def replace(lines: list[str]) -> None:
+            lines[entry.line - 1] = f"{entry.key} = {user.value}"
+
+        self._edit(entry.file, replace)
+
+    def discard(self, account: str, name: str) -> None:
+        """As remove(), of one that need not be there."""
+        if any(known.identity == f"{account}:{name}" for known in self.users()):
+            self.remove(account, name)
+
+    def line(self, account: str, name: str) -> str | None:
+        """Key and groups of a user, as they stand in the file; None when there is no such user."""
+        return next((entry.value for user, entry in self._entries() if user.identity == f"{account}:{name}"), None)
+
     def remove(self, account: str, name: str) -> None:
         """Raises UserError when there is no such user."""
         _, entry = self._find(account, name)

@@ -15,12 +15,12 @@ from pathlib import Path
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Admission, applicant_of
-from objstore.cluster.calls import Calls
-from objstore.cluster.changes import RemoveNode
+from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
 from objstore.cluster.holder_messages import change_of
+from objstore.cluster.member_changes import MemberChanges
 from objstore.cluster.members import MembersError
 from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
@@ -36,6 +36,8 @@ from objstore.runtime.fs import Fs
 from objstore.runtime.listen import shown
 
 _TICKS_PER_MS = 100
+ChangeUser = Callable[[UserLine], None]
+"""Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
 
 class OutdatedSender(DomainError):
@@ -43,7 +45,7 @@ class OutdatedSender(DomainError):
 
 
 class Agent:
-    """wake: called when there is something to distribute at once."""
+    """wake: called when there is something to distribute at once. users: of this node's proxy; None: it has none."""
 
     def __init__(
         self,
@@ -55,31 +57,52 @@ class Agent:
         fs: Fs,
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
+        users: ChangeUser | None = None,
     ) -> None:
         self.membership = membership
         self.verifier = verifier
         self.wake = wake
+        self._users = users
         self._etc = directory.etc
+        self._calls = calls
         self._fs = fs
         self._clock = clock
         self._tokens = TokenStore(directory.etc, fs)
         self._holder = Holder(directory.etc, fs, clock)
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
+        self._changes = MemberChanges(directory.etc, membership, self._holder)
         self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
+        self._changing_users = threading.Lock()
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
 
-    def round(self) -> None:
-        """The holder's round; nothing on other nodes. Raises OSError and DomainError of own files."""
-        if self.membership.is_holder:
-            try:
-                self._distribution.round()
-            except NotHolder:  # Somebody took over meanwhile.
-                return
+    def round(self) -> bool:
+        """The holder's round; nothing on other nodes. True: there is news that nodes asked first have not heard. Raises
+        OSError and DomainError of own files."""
+        if not self.membership.is_holder:
+            return False
+        before = self._distribution.problems()
+        try:
+            self._distribution.round()
+        except NotHolder:  # Somebody took over meanwhile.
+            return False
+        return self._distribution.problems() != before
+
+    def announce(self) -> None:
+        """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody
+        holds, or somebody else; the next round will come all the same."""
+        if not self.membership.is_holder:
+            self._calls.announce(peer_of(self.membership.members.holding))
+
+    def greet(self, _: bytes) -> bytes:
+        """A node has announced itself."""
+        self.membership.require_holder()
+        self.wake()
+        return b""
 
     def join(self, body: bytes, address: str) -> bytes:
         """{"id", "secret"} of a token → the cluster's secrets. address: of the caller."""
@@ -105,22 +128,14 @@ class Agent:
 
     def plan(self, body: bytes) -> bytes:
         change, usage = change_of(Fields.parse(body, "body"))
-        self.membership.require_holder()
-        return json.dumps(self._holder.plan(change, usage).to_json()).encode()
+        return json.dumps(self._changes.plan(change, usage).to_json()).encode()
 
     def apply(self, body: bytes) -> bytes:
         """→ the rings as they are then; they are on their way to the other nodes."""
         fields = Fields.parse(body, "body")
         (change, usage), version = change_of(fields), fields.number("version")
         with self._as_holder() as members:
-            node = None
-            if isinstance(change, RemoveNode):
-                node = members.named(change.node.name)
-                members.left_by(node.id)
-            rings = self._holder.apply(change, version, usage)
-            if node is not None:
-                gone = node.id
-                members = self.membership.change(lambda now: now.left_by(gone))
+            rings = self._changes.apply(change, version, usage)
         self.wake()
         return packed(rings, members.term)
 
@@ -170,6 +185,14 @@ class Agent:
         self.membership.adopt(members_file.parse(body))
         return b""
 
+    def change_user(self, body: bytes) -> bytes:
+        """{"account", "user", "value"}: a line of the proxy's users, as calls.UserLine has it."""
+        line = user_line_of(Fields.parse(body, "body"))
+        if self._users is not None:
+            with self._changing_users:
+                self._users(line)
+        return b""
+
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""
         if self.membership.is_holder:
@@ -208,8 +231,11 @@ def opened(
     fs: Fs | None = None,
     clock: Clock | None = None,
     wake: Callable[[], None] = lambda: None,
+    round_s: float = ROUND_S,
+    users: ChangeUser | None = None,
 ) -> Agent:
-    """The agent of the node in a directory. Raises MembersError, CertificateError, KeyFileError."""
+    """The agent of the node in a directory. round_s: for each exchange of a round. users: see Agent. Raises
+    MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
     key = read_key(etc)
@@ -218,8 +244,8 @@ def opened(
     def now_ms() -> int:
         return now().ticks // _TICKS_PER_MS
 
-    calls = Calls(key, membership.node_id, now_ms=now_ms)
-    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake)
+    calls = Calls(key, membership.node_id, now_ms=now_ms, round_s=round_s)
+    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake, users)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

@@ -14,18 +14,22 @@ from objstore.cluster import members as members_file
 from objstore.cluster.channel import Answer, ChannelError, Peer, exchange
 from objstore.cluster.holder_messages import refused
 from objstore.cluster.members import Member, Members
-from objstore.cluster.node_state import ClusterFacts, NodeState, facts_body, node_state_of, parsed_facts
+from objstore.cluster.node_state import ClusterFacts, NodeState, node_state_of, parsed_facts
 from objstore.cluster.ring_manifest import RingSet
-from objstore.cluster.ring_pack import BYTES_MAX, packed, unpacked
+from objstore.cluster.ring_pack import BYTES_MAX, unpacked
 from objstore.cluster.signature import signed
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.http.status import HTTPStatus, is_success
 
 ROUND_S = 5.0
+"""For each exchange of a round: a node that is down must not keep the others waiting."""
+ASK_S = 15.0
+"""For a question that somebody waits for."""
 PUSH_S = 60.0
 """A push of rings that takes longer than this counts as not arrived, and is tried again."""
 PLAN_S = 300.0
 """The holder may have to rebalance large rings."""
+_USER_MAX = 4096
 _ROUND_ANSWER_MAX = 1 << 18
 
 Exchange = Callable[..., Answer]
@@ -41,12 +45,31 @@ class Refusing(ChannelError):
 
 
 @dataclass(frozen=True, slots=True)
+class UserLine:
+    """A user of the proxies' tempauth. value: key and groups as its line has them; None: there is no such user."""
+
+    account: str
+    user: str
+    value: str | None = field(repr=False)
+
+    def to_json(self) -> bytes:
+        return json.dumps({"account": self.account, "user": self.user, "value": self.value}).encode()
+
+
+def user_line_of(fields: Fields) -> UserLine:
+    """Raises BadFields."""
+    value = None if fields.plain().get("value") is None else fields.text("value", _USER_MAX)
+    return UserLine(fields.text("account", _USER_MAX), fields.text("user", _USER_MAX), value)
+
+
+@dataclass(frozen=True, slots=True)
 class Calls:
-    """Of one sender. key: of the cluster. sender: a node's id."""
+    """Of one sender. key: of the cluster. sender: a node's id. round_s: for each exchange of a round."""
 
     key: bytes = field(repr=False)
     sender: str
     exchange: Exchange = exchange
+    round_s: float = ROUND_S
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     def ask(
@@ -67,33 +90,36 @@ class Calls:
             raise refusing(peer, answer)
         return answer.body
 
+    def announce(self, peer: Peer) -> None:
+        """Ask the holder for a round."""
+        self.body_of(peer, "POST", "/v1/here", timeout_s=self.round_s)
+
     # Rounds, by the holder
 
-    def round(self, peer: Peer, facts: ClusterFacts) -> NodeState:
-        """Tell a node what is known, and hear how it is. Raises ChannelError, BadFields."""
-        body = self.body_of(
-            peer, "POST", "/v1/round", facts_body(facts), timeout_s=ROUND_S, answer_max=_ROUND_ANSWER_MAX
-        )
+    def round(self, peer: Peer, facts: bytes) -> NodeState:
+        """Tell a node what is known (node_state.facts_body), and hear how it is. Raises ChannelError, BadFields."""
+        body = self.body_of(peer, "POST", "/v1/round", facts, timeout_s=self.round_s, answer_max=_ROUND_ANSWER_MAX)
         return node_state_of(Fields.parse(body, f"{peer}: state"))
 
-    def push_members(self, peer: Peer, members: Members) -> None:
-        self.body_of(peer, "PUT", "/v1/members", members.to_json(), timeout_s=ROUND_S)
+    def push_members(self, peer: Peer, members: bytes) -> None:
+        """members: Members.to_json()."""
+        self.body_of(peer, "PUT", "/v1/members", members, timeout_s=self.round_s)
 
-    def push_rings(self, peer: Peer, rings: RingSet, term: int, *, is_forced: bool = False) -> None:
-        target = "/v1/rings/forced" if is_forced else "/v1/rings"
-        self.body_of(peer, "PUT", target, packed(rings, term), timeout_s=PUSH_S)
+    def push_rings(self, peer: Peer, rings: bytes, *, is_forced: bool = False) -> None:
+        """rings: ring_pack.packed()."""
+        self.body_of(peer, "PUT", "/v1/rings/forced" if is_forced else "/v1/rings", rings, timeout_s=PUSH_S)
 
     # Questions
 
     def members(self, peer: Peer) -> Members:
         """Raises ChannelError, MembersError."""
-        return members_file.parse(self.body_of(peer, "GET", "/v1/members", timeout_s=ROUND_S), f"{peer}: members")
+        return members_file.parse(self.body_of(peer, "GET", "/v1/members", timeout_s=self.round_s), f"{peer}: members")
 
     def rings(self, peer: Peer) -> RingSet:
         """Raises ChannelError, BadRings."""
         return unpacked(self.body_of(peer, "GET", "/v1/rings", timeout_s=PUSH_S, answer_max=BYTES_MAX))[1]
 
-    def facts(self, peer: Peer, timeout_s: float = ROUND_S) -> ClusterFacts:
+    def facts(self, peer: Peer, timeout_s: float = ASK_S) -> ClusterFacts:
         """Raises ChannelError, BadFields."""
         return parsed_facts(self.body_of(peer, "GET", "/v1/facts", timeout_s=timeout_s))
 
@@ -102,8 +128,12 @@ class Calls:
         return parsed_facts(self.body_of(peer, "POST", "/v1/push", timeout_s=PLAN_S))
 
     def new_token(self, peer: Peer) -> str:
-        body = self.body_of(peer, "POST", "/v1/tokens", timeout_s=ROUND_S)
+        body = self.body_of(peer, "POST", "/v1/tokens", timeout_s=ASK_S)
         return Fields.parse(body, "token").text("token")
+
+    def change_user(self, peer: Peer, line: UserLine) -> None:
+        """Have a node's proxy know a user as given, or no more."""
+        self.body_of(peer, "PUT", "/v1/users", line.to_json(), timeout_s=self.round_s)
 
     def take_over(self, peer: Peer, *, is_lost: bool) -> str:
         """Have a node become the holder; what it did, in words."""

@@ -90,7 +90,7 @@ def _send(secure: ssl.SSLSocket, data: bytes, deadline: float) -> None:
         while view:
             secure.settimeout(_left(deadline))
             view = view[secure.send(view[:_PIECE]) :]
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
         # A peer may refuse before it has read a large body: its answer says why, if it still arrives.
         return
 

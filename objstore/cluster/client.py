@@ -7,7 +7,7 @@ that file up to date, so the command goes to the holder itself, by one connectio
 from __future__ import annotations
 
 from objstore.cluster.agent import own_membership
-from objstore.cluster.calls import PLAN_S, ROUND_S, Calls, peer_of
+from objstore.cluster.calls import ASK_S, PLAN_S, Calls, UserLine, peer_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change
 from objstore.cluster.channel import Peer
@@ -57,7 +57,7 @@ class HolderClient:
         answer = self._calls.body_of(self.holder, "POST", "/v1/apply", body, timeout_s=PLAN_S, answer_max=BYTES_MAX)
         return unpacked(answer)[1]
 
-    def facts(self, timeout_s: float = ROUND_S) -> ClusterFacts:
+    def facts(self, timeout_s: float = ASK_S) -> ClusterFacts:
         """What the holder knows of every node."""
         return self._calls.facts(self.holder, timeout_s)
 
@@ -68,6 +68,10 @@ class HolderClient:
     def push(self) -> ClusterFacts:
         """Bring the holder's rings to every node now, also over files that came there by hand; what is known then."""
         return self._calls.push_all(self.holder)
+
+    def change_user(self, node: Member, line: UserLine) -> None:
+        """On one node's proxy."""
+        self._calls.change_user(peer_of(node), line)
 
     def new_token(self) -> str:
         return self._calls.new_token(self.holder)

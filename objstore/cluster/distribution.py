@@ -9,22 +9,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, TypeVar
 
-from objstore.cluster.calls import PUSH_S, ROUND_S, Calls, peer_of
+from objstore.cluster.calls import PUSH_S, Calls, peer_of
 from objstore.cluster.channel import ChannelError
 from objstore.cluster.holder import ForeignRing, Holder
-from objstore.cluster.members import Member
+from objstore.cluster.members import Member, Members
 from objstore.cluster.membership import Membership
-from objstore.cluster.node_state import ClusterFacts, NodeFact, NodeState, lacking
+from objstore.cluster.node_state import ClusterFacts, NodeFact, NodeState, facts_body, lacking
 from objstore.cluster.ring_install import InstalledRings, RingState
 from objstore.cluster.ring_manifest import RingSet
+from objstore.cluster.ring_pack import packed
 from objstore.core.errors import DomainError
 
 ROUND_EVERY_S = 8.0
 """A change by hand on any node is known to the holder after this and a little, to everybody one round later."""
+AT_ONCE = 64
+"""Threads of a round. With more nodes than that some share one, and wait there for those before them."""
 _log = logging.getLogger("objstore.agent")
 T = TypeVar("T")
 
@@ -42,6 +46,29 @@ class _Heard:
     at_s: float | None = None
     state: NodeState | None = None
     problem: str = ""
+
+
+@dataclass
+class _Sent:
+    """What a round has for everybody: each body is made once, the rings' only when somebody lacks them."""
+
+    facts: ClusterFacts
+    members: Members
+    own: RingSet | None
+    is_forced: bool
+
+    @cached_property
+    def facts_body(self) -> bytes:
+        return facts_body(self.facts)
+
+    @cached_property
+    def members_body(self) -> bytes:
+        return self.members.to_json()
+
+    @cached_property
+    def rings_body(self) -> bytes:
+        assert self.own is not None
+        return packed(self.own, self.members.term)
 
 
 class Distribution:
@@ -72,19 +99,26 @@ class Distribution:
         replaced too. Raises OSError or DomainError of the holder's own files."""
         with self._one_at_a_time:
             self._read_own()
-            facts = self.facts()
-            others = [node for node in self._membership.members.nodes if node.id != self._membership.node_id]
-            asked = {node.id: self._visit(node, facts, is_forced) for node in others}
-            came = self._at_once(asked, ROUND_S + PUSH_S)
+            sent = _Sent(self.facts(), self._membership.members, self._own, is_forced)
+            others = [node for node in sent.members.nodes if node.id != self._membership.node_id]
+            came: dict[str, _Heard] = {}
+            groups = [others[start::AT_ONCE] for start in range(min(AT_ONCE, len(others)))]
+            visits = {group[0].id: self._visits(group, sent, came) for group in groups}
+            self._at_once(visits, 3 * self._calls.round_s + PUSH_S)
+            self._heard = {node.id: self._heard.get(node.id, _Heard()) for node in others}
             for node in others:
                 heard = came.get(node.id) or _Heard(problem=f"{node.name} does not answer in time")
-                before = self._heard.get(node.id, _Heard())
+                before = self._heard[node.id]
                 if heard.problem and heard.problem != before.problem:
                     _log.warning("node=%s problem=%s", node.name, heard.problem)
                 if heard.at_s is None:
                     heard = replace(heard, at_s=before.at_s, state=before.state)
                 self._heard[node.id] = heard
             return self.facts()
+
+    def problems(self) -> dict[str, str]:
+        """Node id → why it has not what it should have, as of the last round."""
+        return {node_id: heard.problem for node_id, heard in self._heard.items()}
 
     def facts(self) -> ClusterFacts:
         """As of the last round; the holder's own files as they are now."""
@@ -112,34 +146,38 @@ class Distribution:
         age_s = None if heard.at_s is None else max(0.0, self._monotonic() - heard.at_s)
         return NodeFact(node.name, node.ip, age_s, rings, heard.problem)
 
-    def _visit(self, node: Member, facts: ClusterFacts, is_forced: bool) -> Callable[[], _Heard]:
-        """For a thread of its own; raises nothing."""
+    def _visits(self, group: Sequence[Member], sent: _Sent, came: dict[str, _Heard]) -> Callable[[], None]:
+        """For a thread of its own: one node after the other, what they say goes into `came`; raises nothing."""
 
-        def visit() -> _Heard:
-            try:
-                return self._bring(node, facts, is_forced)
-            except (DomainError, OSError) as error:
-                return _Heard(problem=f"{node.name}: {error}")
-            except Exception as error:  # The boundary of one node's thread: the round goes on with the others.
-                return _Heard(problem=f"{node.name}: unexpected {type(error).__name__}")
+        def visit() -> None:
+            for node in group:
+                came[node.id] = self._visit(node, sent)
 
         return visit
 
-    def _bring(self, node: Member, facts: ClusterFacts, is_forced: bool) -> _Heard:
-        peer, members = peer_of(node), self._membership.members
-        state = self._calls.round(peer, facts)
+    def _visit(self, node: Member, sent: _Sent) -> _Heard:
+        try:
+            return self._bring(node, sent)
+        except (DomainError, OSError) as error:
+            return _Heard(problem=f"{node.name}: {error}")
+        except Exception as error:  # The boundary of one node: the round goes on with the others.
+            return _Heard(problem=f"{node.name}: unexpected {type(error).__name__}")
+
+    def _bring(self, node: Member, sent: _Sent) -> _Heard:
+        peer, members = peer_of(node), sent.members
+        state = self._calls.round(peer, sent.facts_body)
         if state.members > members.stamp or (state.members[0] == members.term and state.holder != members.holder):
             return self._outdated(node, state)
-        rings = RingState(facts.version, facts.digests)
-        push = lacking(node.name, members.stamp, rings, state, is_forced=is_forced)
+        rings = RingState(sent.facts.version, sent.facts.digests)
+        push = lacking(node.name, members.stamp, rings, state, is_forced=sent.is_forced)
         problem = push.problem
         try:
             if push.members:
-                self._calls.push_members(peer, members)
-            if push.rings and self._own is not None:
-                self._calls.push_rings(peer, self._own, members.term, is_forced=is_forced)
+                self._calls.push_members(peer, sent.members_body)
+            if push.rings and sent.own is not None:
+                self._calls.push_rings(peer, sent.rings_body, is_forced=sent.is_forced)
             if push.members or push.rings:
-                state = self._calls.round(peer, facts)
+                state = self._calls.round(peer, sent.facts_body)
         except DomainError as error:
             problem = f"{node.name}: {error}"
         return _Heard(self._monotonic(), state, problem)

@@ -58,13 +58,13 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, node: FirstNode, fs:
     InitError, DriveError, MembersError; then nothing is there."""
     assert not directory.exists, "never overwrite a cluster"
     check_directory(directory.root, fs)
-    check_plan(plan)
     members.checked_zone(node.zone)
     if not is_free((node.ip, node.agent_port)):
         raise InitError(
             f"{shown((node.ip, node.agent_port))}: somebody else listens there, or it is no address of this machine; "
             "give another with --ip or --agent-port"
         )
+    check_plan(plan)
     draft = directory.root / ".init"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)

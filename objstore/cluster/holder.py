@@ -60,6 +60,15 @@ class Planner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What a plan starts from. foreign: sentences about rings no builder here has made; there are no builders then."""
+
+    manifest: Manifest
+    foreign: list[str]
+    builders: Mapping[str, RingBuilder]
+
+
+@dataclass(frozen=True, slots=True)
 class _Decision:
     """What a change comes to: a plan, and the builders it leaves behind by ring name."""
 
@@ -81,6 +90,12 @@ class Holder:
         self._seen: tuple[object, ...] | None = None
         self._manifest = Manifest()
 
+    def repair(self) -> None:
+        """Finish a change that a crash interrupted, if there is one; otherwise nothing is touched."""
+        if self._store.is_interrupted:
+            with self._locked():
+                self._store.recover()
+
     def version(self) -> int:
         """Of the rings as they are."""
         with self._opened() as manifest:
@@ -101,20 +116,20 @@ class Holder:
 
     def plan(self, change: Change, usage: Usage | None = None) -> ChangePlan:
         """What a change would do; nothing is changed. A refusal is part of the plan."""
-        with self._opened() as manifest:
-            return self._decide(change, manifest, usage or Usage()).plan
+        return self._decide(change, self._snapshot(), usage or Usage()).plan
 
     def apply(self, change: Change, expected_version: int, usage: Usage | None = None) -> RingSet:
         """Do the first step of a change, all rings or none, and return them. usage: as it was for the plan.
 
         Raises VersionConflict when the rings are not at expected_version, ChangeRefused.
         """
+        snapshot = self._snapshot()
+        _check_version(snapshot.manifest, expected_version)
+        decision = self._decide(change, snapshot, usage or Usage())
+        if decision.plan.refusals:
+            raise ChangeRefused(*decision.plan.refusals)
         with self._opened() as manifest:
-            if manifest.version != expected_version:
-                raise VersionConflict(expected_version, manifest.version)
-            decision = self._decide(change, manifest, usage or Usage())
-            if decision.plan.refusals:
-                raise ChangeRefused(*decision.plan.refusals)
+            _check_version(manifest, expected_version)
             return self._done(self._store.install(decision.builders, manifest))
 
     def rebuild_from_rings(self, min_part_hours: int = MIN_PART_HOURS) -> RingSet:
@@ -158,9 +173,15 @@ class Holder:
             for name in self._store.foreign_names(manifest)
         ]
 
-    def _decide(self, change: Change, manifest: Manifest, usage: Usage) -> _Decision:
-        refusals = self._foreign(manifest)
-        builders = {} if refusals else {name: self._store.builder(name) for name in self._store.builder_names()}
+    def _snapshot(self) -> _Snapshot:
+        """Taken under the lock; reckoning with it is not, for a large ring takes seconds."""
+        with self._opened() as manifest:
+            foreign = self._foreign(manifest)
+            names = [] if foreign else self._store.builder_names()
+            return _Snapshot(manifest, foreign, {name: self._store.builder(name) for name in names})
+
+    def _decide(self, change: Change, snapshot: _Snapshot, usage: Usage) -> _Decision:
+        refusals, builders = list(snapshot.foreign), snapshot.builders
         concerned = [name for name, builder in builders.items() if is_concerned(name, builder, change)]
         if not concerned and not refusals:
             refusals = [unknown(change, builders)]
@@ -172,7 +193,7 @@ class Holder:
                 refusals += error.reasons
         notes = dict.fromkeys(note for each in placed.values() for note in each.notes)
         plan = ChangePlan(
-            manifest.version,
+            snapshot.manifest.version,
             tuple(each.moves for each in placed.values()),
             tuple(dict.fromkeys(refusals)),
             tuple(notes),
@@ -181,3 +202,8 @@ class Holder:
 
     def _now_s(self) -> int:
         return self._clock.now().ticks // _TICKS_PER_S
+
+
+def _check_version(manifest: Manifest, expected: int) -> None:
+    if manifest.version != expected:
+        raise VersionConflict(expected, manifest.version)

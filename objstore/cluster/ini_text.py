@@ -43,7 +43,8 @@ swift_dir = %(here)s
 
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl
-    formpost ratelimit tempauth staticweb copy container-quotas account-quotas proxy-logging proxy-server
+    formpost ratelimit tempauth staticweb copy container-quotas account-quotas slo dlo
+    versioned_writes symlink proxy-logging proxy-server
 
 [app:proxy-server]
 use = egg:objstore#proxy
@@ -99,6 +100,18 @@ use = egg:objstore#container_quotas
 
 [filter:account-quotas]
 use = egg:objstore#account_quotas
+
+[filter:slo]
+use = egg:objstore#slo
+
+[filter:dlo]
+use = egg:objstore#dlo
+
+[filter:versioned_writes]
+use = egg:objstore#versioned_writes
+
+[filter:symlink]
+use = egg:objstore#symlink
 """
 
 _SERVER_CONF = """\

@@ -212,9 +212,11 @@ class _Writing:
 
     @property
     def _holder(self) -> Peer:
-        """By the address that was given: the one in the members file may not be reachable from here."""
-        holding = self._begun.members.holding
-        return Peer(self._plan.host, self._plan.port, holding.fingerprint)
+        """By the address that was given: the one in the members file may not be reachable from here. Where a join goes
+        on, that may be another node than the one that gave the token."""
+        host, port, members = self._plan.host, self._plan.port, self._begun.members
+        named = next((node for node in members.nodes if (node.ip, node.agent_port) == (host, port)), members.holding)
+        return Peer(host, port, named.fingerprint)
 
     def admitted(self) -> tuple[Member, Members]:
         self._clear()

@@ -73,22 +73,26 @@ class Membership:
     def adopt(self, new: Members) -> bool:
         """What another node says; False when it is known already. Raises MembersRefused, OSError."""
         with self._lock:
-            old = self._members
-            if new.cluster != old.cluster:
-                raise MembersRefused("the members file of another cluster")
-            if new.term == old.term and new.holder != old.holder:
-                raise SplitHolders(
-                    f"two nodes hold the ring builders in term {new.term}: {new.holding.name} and {old.holding.name}; "
-                    f"decide for one and run there: objstore node holder DIR"
-                )
-            if new.stamp < old.stamp:
-                raise MembersRefused(f"members {_shown(new)} are older than those here, {_shown(old)}")
-            if new.stamp == old.stamp:
-                if new != old:
-                    raise MembersRefused(f"other members under the same version, {_shown(old)}")
+            if not self.is_news(new):
                 return False
             self._written(new)
             return True
+
+    def is_news(self, new: Members) -> bool:
+        """Whether adopt() would take them over. Raises MembersRefused."""
+        old = self._members
+        if new.cluster != old.cluster:
+            raise MembersRefused("the members file of another cluster")
+        if new.term == old.term and new.holder != old.holder:
+            raise SplitHolders(
+                f"two nodes hold the ring builders in term {new.term}: {new.holding.name} and {old.holding.name}; "
+                f"decide for one and run there: objstore node holder DIR --lost"
+            )
+        if new.stamp < old.stamp:
+            raise MembersRefused(f"members {_shown(new)} are older than those here, {_shown(old)}")
+        if new.stamp == old.stamp and new != old:
+            raise MembersRefused(f"other members under the same version, {_shown(old)}")
+        return new.stamp > old.stamp
 
     def _written(self, members: Members) -> Members:
         files.write(self._etc, members, self._fs)

@@ -23,7 +23,7 @@ from objstore.cluster.drives import Drives
 from objstore.cluster.init import InitError, write_new
 from objstore.cluster.members import Member, Members
 from objstore.cluster.signature import KEY_FILE as CLUSTER_KEY_FILE
-from objstore.cluster.strict_json import Fields
+from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.token_store import FILE_NAME as TOKENS_FILE
 from objstore.config.inifile import read_ini
 from objstore.runtime.listen import is_free
@@ -62,6 +62,8 @@ class Proxy:
 def shared_of(fields: Fields) -> Shared:
     """The inverse of to_json(). Raises BadFields."""
     tempauth = fields.object("tempauth")
+    if not all(name.isprintable() and "[" not in name for name in tempauth.names(_SETTINGS_MAX)):
+        raise BadFields("tempauth: expected names of settings")
     return Shared(
         fields.long_text("swift_conf", _SWIFT_CONF_MAX),
         {name: tempauth.long_text(name, 1 << 16) for name in tempauth.names(_SETTINGS_MAX)},

@@ -91,7 +91,7 @@ def lacking(name: str, own: Stamp, rings: RingState, theirs: NodeState, *, is_fo
     if theirs.rings.version > rings.version:
         problem = (
             f"{name} has rings of version {theirs.rings.version}, newer than the holder's {rings.version}: was there "
-            "another holder? see doc/operations/grow.md"
+            "another holder? To keep the holder's: objstore node holder DIR --lost, there"
         )
         return Push(has_older_members, False, problem)
     if foreign and not is_forced:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from objstore.cluster import device_changes
 from objstore.cluster.change_plan import DriveMoves, Place, RingMoves, Step, Usage
-from objstore.cluster.changes import Change
+from objstore.cluster.changes import AddDrives, Change
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.ring.builder import BuilderError, RingBuilder
 
@@ -42,37 +42,62 @@ def place(ring: str, builder: RingBuilder, change: Change, now_s: int, usage: Us
     changed = copy.deepcopy(builder)
     try:
         notes = device_changes.make(changed, ring, change, now_s)
-        needed = _needed_overload(changed)
-        if needed > changed.overload:
-            return _placed_apart(ring, builder, changed, needed, now_s, usage, notes)
-        return _placed(ring, builder, changed, now_s, usage, notes)
+        return _Trial(ring, builder, changed, notes, now_s, usage).best(is_growing=isinstance(change, AddDrives))
     except BuilderError as error:
         raise ChangeRefused(f"{ring} ring: {error}") from None
 
 
-def _needed_overload(builder: RingBuilder) -> float:
-    """What drives must be let take above their weight, so that no domain needs two replicas while others have none."""
-    return math.ceil(builder.plan().required_overload * _OVERLOAD_GRAIN - 1e-6) / _OVERLOAD_GRAIN
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A change of one ring, to be placed by weight alone or with replicas kept apart at the cost of weight. before, and
+    changed, which has the new devices and the old table, are left alone."""
 
+    ring: str
+    before: RingBuilder
+    changed: RingBuilder
+    notes: list[str]
+    now_s: int
+    usage: Usage
 
-def _placed_apart(
-    ring: str, before: RingBuilder, changed: RingBuilder, needed: float, now_s: int, usage: Usage, notes: list[str]
-) -> Placed:
-    """With the overload that keeps replicas apart, when the drives have room for that; else by weight, unless that
-    brings replicas together that are apart now."""
-    apart = copy.deepcopy(changed)
-    apart.set_overload(needed)
-    said = f"{ring} ring: overload becomes {needed:.1%}, so that replicas of a partition stay in different domains"
-    placed = _placed(ring, before, apart, now_s, usage, [*notes, said])
-    full = next(_overfilled(placed.moves, usage), None)
-    if full is None:
-        return placed
-    try:
-        placed = _placed(ring, before, changed, now_s, usage, notes)
-    except ChangeRefused as error:
-        raise ChangeRefused(*error.reasons, f"{ring} ring: {full}, so it cannot take them") from None
-    kept = f"{ring} ring: {full}: replicas of some partitions stay together in one domain until there are more drives"
-    return Placed(placed.builder, placed.moves, (*placed.notes, kept))
+    def best(self, *, is_growing: bool) -> Placed:
+        """By weight, unless that brings replicas together. New drives are the occasion to part those that are together
+        already; other changes move no more than they must."""
+        if self._needed_overload() <= self.changed.overload:
+            return self._by_weight()
+        if is_growing:
+            apart, full = self._apart()
+            return apart if full is None else self._together(full)
+        try:
+            return self._by_weight()
+        except ChangeRefused as error:
+            apart, full = self._apart()
+            if full is not None:
+                raise ChangeRefused(*error.reasons, f"{self.ring} ring: {full}, so it cannot take them") from None
+            return apart
+
+    def _needed_overload(self) -> float:
+        """What drives must be let take above their weight, so that no domain needs two replicas while others have
+        none."""
+        return math.ceil(self.changed.plan().required_overload * _OVERLOAD_GRAIN - 1e-6) / _OVERLOAD_GRAIN
+
+    def _by_weight(self, *more: str) -> Placed:
+        return _placed(
+            self.ring, self.before, copy.deepcopy(self.changed), self.now_s, self.usage, [*self.notes, *more]
+        )
+
+    def _apart(self) -> tuple[Placed, str | None]:
+        """(with the overload that keeps replicas apart, a drive that has no room for it)."""
+        builder, overload = copy.deepcopy(self.changed), self._needed_overload()
+        builder.set_overload(overload)
+        said = f"{self.ring} ring: overload becomes {overload:.1%}: replicas of a partition stay in different domains"
+        placed = _placed(self.ring, self.before, builder, self.now_s, self.usage, [*self.notes, said])
+        return placed, next(_overfilled(placed.moves, self.usage), None)
+
+    def _together(self, full: str) -> Placed:
+        """By weight, for want of room."""
+        return self._by_weight(
+            f"{self.ring} ring: {full}: replicas of some partitions stay together in one domain until there is more"
+        )
 
 
 def _placed(ring: str, before: RingBuilder, changed: RingBuilder, now_s: int, usage: Usage, notes: list[str]) -> Placed:
@@ -88,7 +113,8 @@ def _placed(ring: str, before: RingBuilder, changed: RingBuilder, now_s: int, us
             f"{ring} ring: {together} replicas would come together with another of their partition in one failure "
             "domain while others have room: add drives to the other domains first, or lower the replicas"
         )
-    return Placed(changed, moves, tuple(notes))
+    full = [f"{ring} ring: {text}: uploads there will be refused" for text in _overfilled(moves, usage)]
+    return Placed(changed, moves, (*notes, *full))
 
 
 # Steps

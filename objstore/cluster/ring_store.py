@@ -88,14 +88,13 @@ class RingStore:
         ]
 
     def is_of_builder(self, name: str) -> bool:
-        """Whether a ring was made by the builder beside it, which may have gone on since. Raises RingFileError,
-        BuilderFileError."""
+        """Whether a ring has the table of the builder beside it, whose devices may have changed since. Raises
+        RingFileError, BuilderFileError."""
         if not self.builder_path(name).exists():
             return False
         ring, builder = self.ring(name), self.builder(name)
-        if ring.version is not None and ring.version != builder.version:
-            return ring.version < builder.version
-        return builder.rows is not None and list(ring.rows) == builder.rows
+        is_newer = ring.version is not None and ring.version > builder.version
+        return not is_newer and builder.rows is not None and list(ring.rows) == builder.rows
 
     def _is_known(self, name: str, known: Mapping[str, str], digests: Mapping[str, str]) -> bool:
         file = f"{name}{RING_SUFFIX}"
@@ -144,9 +143,14 @@ class RingStore:
         self._move_into_place()
         return new
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a change was decided and is not in place."""
+        return (self.etc / _PENDING).is_dir()
+
     def recover(self) -> None:
         """Repair what a crash left: before anything else is read."""
-        if (self.etc / _PENDING).is_dir():
+        if self.is_interrupted:
             self._move_into_place()
         self._remove(self.etc / _NEXT)
 
@@ -188,7 +192,8 @@ class RingStore:
                 self._fs.sync_directory(str(self.etc))
             self._fs.rename(str(pending / name), str(self.etc / name))
         self._fs.sync_directory(str(self.etc))
-        self._fs.remove_directory(str(pending))
+        # With what a file system may have left of a move that the power cut in two: second names of what is in place.
+        self._remove(pending)
 
     def _remove(self, directory: Path) -> None:
         if directory.is_dir():

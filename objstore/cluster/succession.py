@@ -73,7 +73,7 @@ class Succession:
         """Become the holder; says how. is_lost: the old one will not come back. Raises HolderSilent, NotHolder,
         DomainError, OSError; then nothing has changed, or it can be repeated."""
         if self._membership.is_holder:
-            return "this node holds the ring builders already"
+            return self._confirm() if is_lost else "this node holds the ring builders already"
         before = self._membership.members.holding
         if is_lost:
             self._require_lost()
@@ -83,6 +83,8 @@ class Succession:
         members, files = _handed_over(answer, f"{peer}: handover")
         if members.holder != self._membership.node_id:
             raise NotHolder(f"{before.name} has handed the builders to {members.holding.name}")
+        # Before anything is replaced: whether they may be believed at all.
+        self._membership.is_news(members)
         self._write(files)
         self._membership.adopt(members)
         return f"the ring builders came from {before.name}"
@@ -106,11 +108,23 @@ class Succession:
             return
         raise MembersError(f"{holding.name} answers: have it hand over, without --lost")
 
-    def _rebuild(self, lost: str) -> str:
-        source = self._fetch_newest()
+    def _confirm(self) -> str:
+        """This node is the holder, and somebody else may say the same: from now on it is in a later term, with newer
+        rings than any other can have made."""
+        self._holder.rings()
+        self._jump()
+        members = self._membership.take_over()
+        _log.warning("holds the ring builders whatever others say, term=%d", members.term)
+        return f"this node holds the ring builders, now in term {members.term}: who said the same steps down"
+
+    def _jump(self) -> None:
         manifest = read_manifest(self._etc, self._fs) or Manifest()
         jumped = Manifest(manifest.version + TAKEN_OVER_JUMP, manifest.rings, manifest.builders)
         self._fs.replace_file(str(self._etc / FILE_NAME), jumped.to_bytes(), FILE_MODE)
+
+    def _rebuild(self, lost: str) -> str:
+        source = self._fetch_newest()
+        self._jump()
         rings = self._holder.rebuild_from_rings()
         self._membership.take_over()
         _log.warning("took the ring builders over from lost node=%s rings=%d", lost, rings.version)

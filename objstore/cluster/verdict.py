@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from objstore.ring.model import Ring
 
@@ -81,7 +81,8 @@ class DaemonFact:
 class DiskFact:
     """A device. size, avail: bytes. partitions: directories of partitions on it, of every kind. pending: rows that
     wait in async_pending, counted up to a bound (is_bound_reached); pending_oldest_s: when the oldest was written.
-    problem: why the device cannot be used, "" when it can; the other fields are nothing then."""
+    problem: why the device cannot be used, "" when it can; the other fields are nothing then. is_drained: the rings
+    give it no weight."""
 
     node: str
     device: str
@@ -93,6 +94,7 @@ class DiskFact:
     pending: int = 0
     is_bound_reached: bool = False
     pending_oldest_s: float | None = None
+    is_drained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,14 @@ class CopiesFact:
     ring: str
     expected: int
     short: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNodes:
+    """Of nodes on other machines, as in Facts. digests: node → ring file → digest. unknown: (node, sentence)."""
+
+    digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +240,7 @@ def _of_empty_disks(disks: Iterable[DiskFact]) -> Iterator[Reason]:
     if max((disk.partitions for disk in usable), default=0) < EMPTY_BESIDE:
         return
     for disk in usable:
-        if not disk.partitions:
+        if not disk.partitions and not disk.is_drained:
             text = f"{disk.node} {disk.device}: empty, while others are not; replication is to fill it"
             yield _degraded("empty", disk.node, text)
 

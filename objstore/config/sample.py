@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from objstore.config import drive_audit
+from objstore.config import dispersion, drive_audit
 from objstore.config.cluster import HashSettings, LimitSettings, PolicySettings
 from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed
 from objstore.config.server import ServerSettings
@@ -38,11 +38,16 @@ _PROXY_FILTERS = (
     ("copy", "copy"),
     ("container-quotas", "container_quotas"),
     ("account-quotas", "account_quotas"),
+    ("slo", "slo"),
+    ("dlo", "dlo"),
+    ("versioned_writes", "versioned_writes"),
+    ("symlink", "symlink"),
 )
 # Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
 _PROXY_OPTIONS = (
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
+    ("etag_quoter", "etag_quoter"),
     ("name_check", "name_check"),
     ("read_only", "read_only"),
 )
@@ -64,6 +69,7 @@ _TITLES = {
     "account-server": "The account server of a storage node.",
     "container-server": "The container server of a storage node.",
     "object-server": "The object server of a storage node.",
+    "dispersion": "What objstore-dispersion-populate and objstore-dispersion-report need.",
     "drive-audit": "What objstore-drive-audit looks for in the kernel's log.",
     "swift": "swift.conf: what all servers of a cluster share. The same file on every machine. Read as latin-1.",
 }
@@ -78,6 +84,7 @@ def samples(known: Factories | None = None) -> dict[str, str]:
     factories = known or installed()
     texts = {f"{name}.conf-sample": _server(name, factories) for name in _SERVERS}
     texts["swift.conf-sample"] = _swift()
+    texts["dispersion.conf-sample"] = _tool("dispersion", dispersion.SECTION, dispersion.DispersionSettings)
     texts["drive-audit.conf-sample"] = _tool("drive-audit", drive_audit.SECTION, drive_audit.DriveAuditSettings)
     return texts
 

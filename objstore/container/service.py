@@ -11,7 +11,7 @@ from objstore.container.settings import ContainerServerSettings
 from objstore.core import metadata_headers
 from objstore.core.errors import BadRequest
 from objstore.core.headers import is_true
-from objstore.core.names import BackendPath
+from objstore.core.names import SHARDS_PREFIX, BackendPath
 from objstore.core.policy import LEGACY_INDEX
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
@@ -23,7 +23,6 @@ META_PREFIX = "x-container-meta-"
 SYSMETA_PREFIX = "x-container-sysmeta-"
 POLICY_INDEX = "x-backend-storage-policy-index"
 POLICY_DEFAULT = "x-backend-storage-policy-default"
-SHARDS_PREFIX = ".shards_"
 
 _SYNC_TO = "x-container-sync-to"
 _KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", _SYNC_TO)

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from objstore.core.errors import BadRequest, InvalidName
 
 RESERVED = "\0"
+SHARDS_PREFIX = ".shards_"
+"""Shards of an account's containers lie in the account of this prefix and its name."""
 _SAFE = "/~"
 _needs_no_quotes = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 

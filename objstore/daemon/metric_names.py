@@ -47,9 +47,10 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         FAILURES: "failures",
         "redirects": "redirects",
         "quarantined": "quarantines",
-        "superseded": "unlinks",
     },
 }
+_UNLINKED = ("success", "superseded")
+"""Counts of object-updater after which a file of async_pending is gone."""
 _COUNTED_JOBS = ("account-replicator", "container-replicator")
 
 
@@ -70,6 +71,8 @@ def _named(daemon: str, device: str, counts: Counts) -> Iterator[tuple[str, int]
     for count, name in _NAMES.get(daemon, {}).items():
         if counts.get(count):
             yield name.replace(_OF_DEVICE, name_part(device)), counts[count]
+    if daemon == "object-updater" and (unlinked := sum(counts.get(name, 0) for name in _UNLINKED)):
+        yield "unlinks", unlinked
 
 
 def _partition(daemon: str, device: str, counts: Counts, elapsed_s: float) -> list[Metric]:

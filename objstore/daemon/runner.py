@@ -29,7 +29,7 @@ from objstore.daemon.metric_names import job_metrics
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import EVERYTHING, FAILURES, Counts, Job, Pass, PassReport, Scope
 from objstore.daemon.settings import Rate, kind_of
-from objstore.daemon.worker_share import WorkerShare, merged_report, workers_key
+from objstore.daemon.worker_share import WorkerShare, forgotten, merged_report
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
 from objstore.runtime.metrics import Statsd
@@ -249,7 +249,7 @@ class Runner(Generic[J]):
     def _reported(self, known: Mapping[str, Any], scope: Scope, entries: Mapping[str, object]) -> Mapping[str, object]:
         """What goes into the recon file of our kind, which says `known`."""
         if self._share is None:
-            return {**entries, workers_key(self.name): {}}  # Of times when there were several.
+            return {**entries, **forgotten(self.name)}
         return merged_report(known, self.name, self._share, scope.devices or (), entries)
 
     def _tell_progress(self, state: str, tally: _Tally | None) -> None:

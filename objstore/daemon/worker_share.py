@@ -90,6 +90,12 @@ def merged_report(
     return found
 
 
+def forgotten(daemon: str) -> dict[str, object]:
+    """What removes from a recon file what several processes of a daemon have left there, when one does it again."""
+    keys = [workers_key(daemon), *([PER_DISK[daemon]] if daemon in PER_DISK else [])]
+    return {key: {} for key in keys}
+
+
 def workers_key(daemon: str) -> str:
     return f"{daemon.replace('-', '_')}_workers"
 

@@ -1,7 +1,8 @@
 """A client's connection: heads come in, exchanges are run, and between them nothing is held but this object.
 
-A connection that waits for its next head (idle, or with half of one) has no green thread: its Watch wakes it, and the
-server lends it a worker for as long as there is something to do. Every head has a deadline from its first byte on.
+A connection that waits for its next head (idle, or with half of one), for the end of a body that nobody wants, or for
+its client to close, has no green thread: its Watch wakes it, and the server lends it a worker for as long as there is
+something to do. Every head has a deadline from its first byte on.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class ServerConnection:
         "_stream",
         "_scanner",
         "_held",
+        "_unwanted",
+        "_is_ending",
         "_client",
         "_proxied",
         "_head_deadline",
@@ -59,6 +62,8 @@ class ServerConnection:
         self._stream = stream
         self._scanner = HeadScanner(server.limits.head)
         self._held = b""
+        self._unwanted = 0
+        self._is_ending = False
         self._client = client
         self._proxied = proxied
         self._head_deadline = monotonic() + server.limits.head_timeout_s
@@ -90,7 +95,7 @@ class ServerConnection:
     @property
     def is_between_requests(self) -> bool:
         """Its client has an answer and has sent nothing since. A new connection is not: its request is on the way."""
-        if not self._has_answered or not self._scanner.is_empty:
+        if not self._has_answered or not self._scanner.is_empty or self._unwanted:
             return False
         try:
             return not (isinstance(self._stream, PlainStream) and self._stream.peek())
@@ -150,7 +155,7 @@ class ServerConnection:
             if data:
                 self._held = b""
             elif self._is_late:
-                if not self._scanner.is_empty:
+                if not (self._scanner.is_empty or self._is_ending):
                     raise HeadError(HTTPStatus.REQUEST_TIMEOUT, "the request head did not come in time")
                 self.close()
                 return None
@@ -167,12 +172,25 @@ class ServerConnection:
                 if not data:
                     self.close()
                     return None
+            if self._unwanted:
+                self._pass_over(data)
+                if self._is_ending and not self._unwanted:
+                    self.close()
+                    return None
+                continue
             if self._scanner.is_empty:
                 self._head_deadline = monotonic() + self._server.limits.head_timeout_s
             found = self._scanner.feed(data)
             if found is not None:
                 self._held = found[1]
                 return parse_request(found[0], self._server.limits.head)
+
+    def _pass_over(self, data: bytes) -> None:
+        """Throw away what belongs to the body that nobody wants."""
+        self._held = data[self._unwanted :]
+        self._unwanted = max(0, self._unwanted - len(data))
+        if not self._unwanted:
+            self._head_deadline = monotonic() + self._server.limits.keepalive_timeout_s
 
     def _park_or_end(self) -> None:
         if self._server.is_draining and self.is_between_requests:
@@ -222,6 +240,10 @@ class ServerConnection:
             self._server,
         )
         exchange.run(self._server.app, self._environ(head, body))
+        if not body.is_done and exchange.is_reusable and (unwanted := body.on_its_way):
+            self._unwanted = unwanted
+            self._head_deadline = monotonic() + limits.client_timeout_s
+            return True
         if not exchange.is_reusable or not self._discard(body):
             if not body.is_done or body.rest:
                 self._linger()
@@ -281,16 +303,8 @@ class ServerConnection:
     def _linger(self) -> None:
         """Say no more, then read a little: closing on unread bytes would reset the connection under the answer."""
         limits = self._server.limits
-        try:
-            self._stream.shut_down_writing()
-            left, deadline = limits.linger_bytes, monotonic() + limits.linger_s
-            while left > 0:
-                data = self._stream.try_recv(_RECEIVE_BYTES)
-                if data is None:
-                    self._stream.wait_readable(deadline)
-                elif data:
-                    left -= len(data)
-                else:
-                    return
-        except (OSError, TimedOut):
-            pass
+        self._stream.shut_down_writing()
+        self._held, self._proxied = b"", None
+        self._is_ending, self._unwanted = True, max(1, limits.linger_bytes)
+        self._is_late, self._head_deadline = False, monotonic() + limits.linger_s
+        self._next_head()

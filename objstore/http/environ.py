@@ -5,7 +5,7 @@ Middleware never imports the proxy: what it needs of it stands here. Keys are mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -33,6 +33,8 @@ ACL = "objstore.acl"
 """The ACL text that applies, set just before AUTHORIZE is called; None when there is none."""
 INFO = "objstore.info"
 """InfoService: there before the first filter of a pipeline (config.loader.load_app)."""
+DELETIONS = "objstore.deletions"
+"""DeletionService: there before the first filter, too."""
 CACHE = "objstore.cache"
 """CacheService; absent when no cache filter is configured."""
 TEMP_URL_PREFIX = "objstore.temp_url_prefix"
@@ -45,6 +47,8 @@ FINISH = "objstore.finish"
 """list of Finish callbacks; the server calls them when the response is out or has failed."""
 PATH = "objstore.path"
 """(PATH_INFO, ClientPath | None): the parse of client_path_of, valid while PATH_INFO is the same text."""
+CONTENT_TYPE_PARAMETERS = "objstore.content_type_parameters"
+"""What a filter has the proxy add to an object's content type, such as `;swift_bytes=5`: no client may say that."""
 REMOTE_USER = "REMOTE_USER"
 RAW_TARGET = "objstore.raw_target"
 """The request target exactly as it came, as a WSGI string."""
@@ -71,10 +75,18 @@ Finish = Callable[[Outcome], None]
 class InfoService(Protocol):
     """What middleware asks of the proxy. Answers come from the cache where it is valid."""
 
-    def account(self, environ: Environ, account: str) -> AccountInfo: ...
+    def account(self, environ: Environ, account: str, *, fresh: bool = False) -> AccountInfo: ...
 
     def container(self, environ: Environ, account: str, container: str, *, fresh: bool = False) -> ContainerInfo:
         """fresh: as it is now. What a container holds changes without anybody bumping what is cached."""
+
+
+class DeletionService(Protocol):
+    """What the expirer is to delete."""
+
+    def delete_later(self, environ: Environ, account: str, container: str, objects: Sequence[str]) -> bool:
+        """Queue objects as they are now; whether a quorum of the queue's servers has every entry. Nobody is asked
+        whether the client may delete them."""
 
 
 class CacheService(Protocol):

@@ -113,17 +113,18 @@ class HeadScanner:
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
-        self._held = bytearray()
+        # A buffer is made for a head that comes in pieces: most come whole, and thousands may wait.
+        self._held: bytearray | None = None
         self._first_line_is_whole = False
         self._passed_empty_line = False
 
     @property
     def is_empty(self) -> bool:
-        return not self._held
+        return self._held is None
 
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
         """(head with its empty line, bytes after it), or None: more is needed. Raises HeadError as early as it can."""
-        if self._held:
+        if self._held is not None:
             return self._feed_slowly(data)
         end = data.find(b"\r\n\r\n")
         if end < 0 or data.startswith(b"\r\n"):
@@ -134,6 +135,8 @@ class HeadScanner:
         return (data, b"") if end == len(data) else (data[:end], data[end:])
 
     def _feed_slowly(self, data: bytes) -> tuple[bytes, bytes] | None:
+        if self._held is None:
+            self._held = bytearray()
         held = self._held
         scan_from = max(0, len(held) - 3)
         held += data
@@ -143,7 +146,7 @@ class HeadScanner:
                 raise HeadError(HTTPStatus.BAD_REQUEST, "empty lines before the request line")
             self._passed_empty_line = True
             rest = bytes(held[2:])
-            held.clear()
+            self._held = None
             return self._feed_slowly(rest) if rest else None
         end = held.find(b"\r\n\r\n", scan_from)
         if end >= 0:
@@ -156,7 +159,7 @@ class HeadScanner:
         return None
 
     def reset(self) -> None:
-        self._held = bytearray()
+        self._held = None
         self._first_line_is_whole = False
         self._passed_empty_line = False
 

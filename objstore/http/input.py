@@ -80,6 +80,11 @@ class RequestInput:
         return self._reader.remaining
 
     @property
+    def on_its_way(self) -> int:
+        """Bytes that have not been received, if they can be passed over without reading them as a body; else 0."""
+        return 0 if self.owes_continue or self.failure is not None else self._reader.on_its_way
+
+    @property
     def rest(self) -> bytes:
         """Once done: the bytes after the body, the beginning of the next request."""
         return self._reader.rest

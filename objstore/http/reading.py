@@ -130,6 +130,12 @@ class BodyReader:
         return bytes(line)
 
     @property
+    def on_its_way(self) -> int:
+        """Bytes of a body of known length that have not been received; 0 when the length is not known."""
+        decoder = self._decoder
+        return max(0, decoder.raw - len(self._held)) if isinstance(decoder, LengthDecoder) else 0
+
+    @property
     def raw(self) -> int:
         """Body bytes that come next on the stream as they stand; 0 while pieces are buffered."""
         return 0 if self._pieces or self._held else self._decoder.raw

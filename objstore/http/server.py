@@ -25,6 +25,7 @@ from objstore.http.stream import PlainStream, prepare
 from objstore.http.tls import TlsStream
 from objstore.runtime import green
 from objstore.runtime.process import release_memory
+from objstore.runtime.watch import compact
 
 __all__ = ["Server", "ServerLimits"]
 
@@ -33,8 +34,6 @@ _ACCEPT_PAUSE_S = 0.25
 _CROWD = 1000
 """Connections at once that leave behind enough freed memory to give back."""
 _AFTER_CROWD_S = 1.0
-_WORKERS_LEFT = 8
-"""Idle green threads that outlive a crowd."""
 _WORKERS_KEPT = 64
 
 
@@ -224,9 +223,13 @@ class Server:
                 return
 
     def _release(self) -> None:
-        """Give back what a crowd needed: green threads, and the memory it leaves with the C library. In the hub."""
-        while len(self._workers) > _WORKERS_LEFT:
+        """Give back what a crowd needed: green threads, tables that never shrink, and the memory it leaves with the C
+        library. In the hub. One object that was made in its midst and stays keeps a megabyte of it."""
+        while self._workers:
             self._workers.pop().switch(None)
+        self._connections = set(self._connections)
+        self.parked = dict(self.parked)
+        compact()
         release_memory()
 
 

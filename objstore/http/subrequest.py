@@ -25,6 +25,7 @@ _NOT_INHERITED = frozenset(
         "wsgi.input",
         keys.ACL,
         keys.AUTHORIZE_OVERRIDE,
+        keys.CONTENT_TYPE_PARAMETERS,
         keys.OWNER,
         keys.PATH,
         keys.RAW_TARGET,

@@ -163,7 +163,7 @@ def _time_field(seconds_of: Callable[[Exchange], float], form: str, name: str) -
     return lambda exchange, _: _calendar(patterns[form], int(seconds_of(exchange)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _calendar(pattern: str, seconds: int) -> str:
     """Made once a second, not once a request."""
     return quote(time.strftime(pattern, time.gmtime(seconds)), safe="/:-")

@@ -101,8 +101,9 @@ class AccountQuotas:
             return None
         infos = environ[INFO]
         account: AccountInfo = infos.account(environ, path.account)
-        if not account.exists or not (account.meta.get("quota-bytes") or account.sysmeta):
+        if not account.exists or not _has_quota(account):
             return None
+        account = infos.account(environ, path.account, fresh=True)
         request = Request(environ)
         is_upload = path.obj is not None and request.method == "PUT"
         added = {"bytes": (request.content_length or 0) if is_upload else 0, "count": 1 if is_upload else 0}
@@ -127,6 +128,10 @@ class AccountQuotas:
             )
             for unit in _UNITS
         )
+
+
+def _has_quota(account: AccountInfo) -> bool:
+    return "quota-bytes" in account.meta or any(name.startswith("quota-") for name in account.sysmeta)
 
 
 def _names(policies: Policies) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import load_cluster
@@ -16,11 +17,11 @@ from objstore.core.names import ClientPath, wsgi_of
 from objstore.http import capabilities
 from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
-from objstore.http.response import page
+from objstore.http.response import HTML, page
 from objstore.http.status import HTTPStatus, status_line
 from objstore.middleware import bulk_delete, bulk_extract
 from objstore.middleware.archive import MODES
-from objstore.middleware.bulk_report import Report, report_type
+from objstore.middleware.bulk_report import TEXT, Report, report_type
 from objstore.middleware.heartbeat import HeartbeatBody
 
 _ARCHIVE, _DELETE = "extract-archive", "bulk-delete"
@@ -72,21 +73,28 @@ class Bulk:
             why = f"Unsupported archive format {format_!r}: expected one of {', '.join(MODES)}."
             return page(HTTPStatus.BAD_REQUEST, why)(environ, start_response)
         extraction = bulk_extract.Extraction(self._app, environ, path, self._extraction)
-        return self._answer(environ, start_response, lambda: extraction.run(environ["wsgi.input"], format_))
+        run = partial(extraction.run, environ["wsgi.input"], format_)
+        return self._answer(environ, start_response, extraction.report, run)
 
     def _delete(self, environ: Environ, start_response: StartResponse, path: ClientPath) -> Iterable[bytes]:
         base = wsgi_of(f"/{path.version}/{path.account}")
         deletion = bulk_delete.Deletion(self._app, environ, base, self._deletion)
-        return self._answer(environ, start_response, lambda: deletion.run(environ["wsgi.input"]))
+        return self._answer(environ, start_response, deletion.report, partial(deletion.run, environ["wsgi.input"]))
 
-    def _answer(self, environ: Environ, start_response: StartResponse, run: Callable[[], Report]) -> Iterable[bytes]:
+    def _answer(
+        self, environ: Environ, start_response: StartResponse, report: Report, run: Callable[[], Report]
+    ) -> Iterable[bytes]:
+        """report: as it is when nothing is done. The real status always stands in it (http vectors bulk-*)."""
         request = Request(environ)
-        if request.content_length is None and not request.is_chunked:
-            return page(HTTPStatus.LENGTH_REQUIRED, "Missing Content-Length header")(environ, start_response)
         type_ = report_type(environ)
         if type_ is None:
-            why = "The report is text/plain, application/json or application/xml."
-            return page(HTTPStatus.NOT_ACCEPTABLE, why)(environ, start_response)
+            report.fail(HTTPStatus.NOT_ACCEPTABLE, "")
+            start_response(status_line(HTTPStatus.OK), [("Content-Type", HTML)])
+            return HeartbeatBody(lambda: report.render(TEXT), first=b"")
+        if request.content_length is None and not request.is_chunked:
+            report.fail(HTTPStatus.LENGTH_REQUIRED, "")
+            start_response(status_line(HTTPStatus.OK), [("Content-Type", type_)])
+            return HeartbeatBody(lambda: report.render(type_), first=b"")
         # A client that waits for 100 Continue gets it before the 200, not after.
         environ["wsgi.input"].read(0)
         start_response(status_line(HTTPStatus.OK), [("Content-Type", type_)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -27,8 +27,9 @@ from objstore.middleware.bulk_report import Report
 from objstore.runtime import green
 
 SOURCE = "BD"
-_LINE_BYTES = 16 << 10
-"""Above any name of an object, percent-encoded whole."""
+_LINE_BYTES = 4 << 10
+"""Above the name of any object and its container, percent-encoded."""
+_NAME_BYTES = 3900
 _log = logging.getLogger("objstore.bulk")
 
 
@@ -61,7 +62,8 @@ class Deletion:
     def run(self, body: RequestBody) -> Report:
         report = self.report
         try:
-            self._delete_all(_numbered(_lines(body), self._limits.names))
+            # All of the list first: one that is too long or no list deletes nothing.
+            self._delete_all(list(_numbered(_lines(body), self._limits.names)))
         except _TooMany as error:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if "Maximum" in str(error) else HTTPStatus.BAD_REQUEST
             report.fail(status, str(error))
@@ -81,7 +83,7 @@ class Deletion:
         elif not any(report.counts.values()):
             report.fail(HTTPStatus.BAD_REQUEST, "Invalid bulk delete.")
 
-    def _delete_all(self, lines: Iterator[bytes]) -> None:
+    def _delete_all(self, lines: Sequence[bytes]) -> None:
         """A few at once, in the order of the lines; a container waits for everything before it. Raises what ends it,
         when the DELETEs under way are done and counted."""
         under_way: deque[green.Task] = deque()
@@ -100,16 +102,13 @@ class Deletion:
     def _one(self, line: bytes) -> None:
         shown = line.decode("latin-1")
         path = unquote_to_bytes(line).decode("latin-1")
-        if len(line) >= _LINE_BYTES:
-            self._failed(shown[:256] + "...", HTTPStatus.PRECONDITION_FAILED)
-            return
         try:
             path.encode("latin-1").decode("utf-8")
         except UnicodeError:
             self._failed(shown, HTTPStatus.PRECONDITION_FAILED)
             return
         if not path.strip("/"):
-            self._failed(shown, HTTPStatus.BAD_REQUEST)
+            self._failed(shown, HTTPStatus.FORBIDDEN)  # The account itself.
             return
         status = self._delete(f"{self._base}/{path.removeprefix('/')}")
         if is_success(status):
@@ -142,14 +141,13 @@ def _names_object(line: bytes) -> bool:
 
 
 def _lines(body: RequestBody) -> Iterator[bytes]:
-    """Lines without their ends, blank ones left out. One that is longer than any name is yielded cut and its rest is
-    passed over."""
-    is_rest = False
+    """Lines without blanks around them, empty ones left out. Raises _TooMany for one that is longer than any name."""
     while line := body.readline(_LINE_BYTES):
-        ended = line.endswith(b"\n")
-        if not is_rest and line.strip():
-            yield line.rstrip(b"\r\n") if ended or len(line) < _LINE_BYTES else line
-        is_rest = not ended
+        name = line.strip()
+        if len(line) >= _LINE_BYTES or len(name) > _NAME_BYTES:
+            raise _TooMany("Invalid File Name")
+        if name:
+            yield name
 
 
 def _numbered(lines: Iterator[bytes], most: int) -> Iterator[bytes]:

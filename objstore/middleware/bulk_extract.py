@@ -3,7 +3,8 @@
     PUT /v1/account[/container[/prefix]]?extract-archive=tar | tar.gz | tar.bz2
 
 Without a container the first part of a name is one, and is made when it is missing. Each object is a PUT of its own
-through the filters below, authorized as if the client had sent it; one that fails is reported and the rest goes on.
+through the filters below, authorized as if the client had sent it, with the metadata and the life that the request's
+own headers say; one that fails is reported and the rest goes on.
 Source: feature A5.5; Swift API guide, "Extract archive".
 """
 
@@ -25,7 +26,7 @@ from objstore.middleware.bulk_report import Report
 
 SOURCE = "EA"
 _PIECE_BYTES = 64 << 10
-_DETECT = "HTTP_X_DETECT_CONTENT_TYPE"
+_FOR_EVERY_FILE = ("HTTP_X_OBJECT_META_", "HTTP_X_DELETE_A", "HTTP_X_DETECT_CONTENT_TYPE")
 _log = logging.getLogger("objstore.bulk")
 
 
@@ -87,17 +88,20 @@ class Extraction:
     def _store(self, member: Member) -> None:
         name = self._under + member.name
         container, _, obj = name.partition("/")
-        if not container or not obj or ".." in name.split("/"):
+        if not container or not obj:
+            return  # A file outside of every container is none of ours (http vectors bulk-up-bad-names).
+        if ".." in name.split("/"):
             self._failed(name, HTTPStatus.BAD_REQUEST)
         elif member.size > self._limits.file_bytes:
             self._failed(name, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        elif self._has_container(container):
+        else:
+            if container not in self._seen:
+                self._seen.add(container)
+                self._make_container(container)
             self._put(name, member)
 
-    def _has_container(self, container: str) -> bool:
-        """Ask for it once, and make it when it is missing."""
-        if container in self._seen:
-            return True
+    def _make_container(self, container: str) -> None:
+        """When it is missing. What goes wrong is reported once; its files are tried all the same."""
         status = self._ask("HEAD", container)
         if status == HTTPStatus.NOT_FOUND:
             if self._made >= self._limits.containers:
@@ -106,10 +110,7 @@ class Extraction:
             self._made += 1
             status = self._ask("PUT", container)
         if not is_success(status):
-            self._failed(container, status)
-            return False
-        self._seen.add(container)
-        return True
+            self._failed(f"{self._base}/{container}", status)
 
     def _ask(self, method: str, container: str) -> int:
         path = wsgi_of(f"{self._base}/{container}")
@@ -124,8 +125,9 @@ class Extraction:
         except UnicodeError:
             self._failed(name, HTTPStatus.PRECONDITION_FAILED)
             return
-        if _DETECT in self._environ:
-            child[_DETECT] = self._environ[_DETECT]
+        for key, value in self._environ.items():
+            if key.startswith(_FOR_EVERY_FILE):
+                child.setdefault(key, value)
         content = _Content(member)
         child["wsgi.input"] = IteratorInput(content, member.size)
         child["CONTENT_LENGTH"] = str(member.size)
@@ -149,9 +151,9 @@ class Extraction:
         return answer.status
 
     def _failed(self, name: str, status: int) -> None:
-        self.report.errors.append((quote(name.encode("utf-8", "surrogateescape")), status_line(status)))
         if status == HTTPStatus.UNAUTHORIZED:
             raise _GivenUp(status, "")
+        self.report.errors.append((quote(name.encode("utf-8", "surrogateescape")), status_line(status)))
         if len(self.report.errors) >= self._limits.failures:
             raise _GivenUp(HTTPStatus.BAD_REQUEST, "Max failures exceeded.")
 

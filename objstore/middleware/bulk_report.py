@@ -3,7 +3,7 @@
     {"Number Deleted": 2, "Number Not Found": 0, "Response Status": "400 Bad Request", "Response Body": "",
      "Errors": [["c/o", "403 Forbidden"]]}
 
-Source: features A5.5, A5.6; Swift API guide, "Bulk operations".
+Source: features A4.1, A4.5, A5.5, A5.6; Swift API guide, "Bulk operations".
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Report:
     def __init__(self, root: str, *counts: str) -> None:
         self._root = root
         self.counts = dict.fromkeys(counts, 0)
+        self.facts: dict[str, str] = {}
+        """What else there is to tell, by name."""
         self.errors: list[tuple[str, str]] = []
         self.status = status_line(HTTPStatus.OK)
         self.body = ""
@@ -36,8 +38,17 @@ class Report:
         self.status, self.body = status_line(status), why
 
     def render(self, type_: str) -> bytes:
-        facts: dict[str, object] = {**self.counts, "Response Status": self.status, "Response Body": self.body}
+        facts: dict[str, object] = {
+            **self.counts,
+            **self.facts,
+            "Response Status": self.status,
+            "Response Body": self.body,
+        }
         return _RENDER[type_](self._root, facts, self.errors).encode("utf-8", "replace")
+
+    def render_errors(self, type_: str) -> bytes:
+        """The errors alone: of an answer whose own status says the rest."""
+        return _RENDER[type_](self._root, {}, self.errors).encode("utf-8", "replace")
 
 
 def report_type(environ: Environ) -> str | None:

@@ -20,7 +20,7 @@ from objstore.http import capabilities
 from objstore.http.access import denial
 from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
-from objstore.http.response import Response, page, plain
+from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus
 
 EXCEEDED = "Upload exceeds quota."
@@ -72,7 +72,7 @@ def _upload_refusal(environ: Environ, path: ClientPath) -> Response | None:
 
 def over_quota(request: Request, acl: str | None) -> Response:
     """413, for who may write there; others learn nothing about quotas."""
-    return denial(request, acl) or plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, EXCEEDED)
+    return denial(request, acl) or page(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, EXCEEDED)
 
 
 @reads(ContainerQuotasSettings)

@@ -23,7 +23,7 @@ from objstore.http import environ as keys
 from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
 from objstore.http.response import page
-from objstore.http.status import HTTPStatus
+from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import BytesInput, IteratorInput, SubResponse, call, child_environ
 from objstore.middleware.copy_heartbeat import CopyReport, report_type
 
@@ -51,6 +51,9 @@ _NOT_FOR_THE_TARGET = (
     keys.PATH,
 )
 _SOURCE_QUERY = frozenset({"multipart-manifest", "symlink", "version-id"})
+_LINK = frozenset({"x-symlink-target", "x-symlink-target-account", "x-symlink-target-etag"})
+"""Of a link that is copied as a link: the copy leads where it does."""
+_MANIFEST = "multipart-manifest=get"
 _META, _SYSMETA, _TRANSIENT = "x-object-meta-", "x-object-sysmeta-", "x-object-transient-sysmeta-"
 _KEPT = frozenset(
     {
@@ -152,6 +155,8 @@ class Copy:
             # The answer would be a multipart body, which nobody wants to store.
             raise _Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "A copy takes one range.")
         query = [part for part in environ.get("QUERY_STRING", "").split("&") if part.partition("=")[0] in _SOURCE_QUERY]
+        if _MANIFEST in query:
+            query.append("format=raw")  # A static large object's, in the form in which it can be PUT again.
         child = child_environ(
             environ,
             "GET",
@@ -181,10 +186,13 @@ class Copy:
         put["QUERY_STRING"] = "&".join(
             part for part in query if part.partition("=")[0] not in (*_SOURCE_QUERY, "heartbeat")
         )
+        if _MANIFEST in query and is_true(headers.get("x-static-large-object")):
+            # Its segments are looked at again, with the rights of whoever copies it.
+            put["QUERY_STRING"] = "&".join([part for part in (put["QUERY_STRING"], "multipart-manifest=put") if part])
         put["CONTENT_LENGTH"] = length
         put["wsgi.input"] = IteratorInput(source.body, int(length)) if int(length) else BytesInput()
         _lay_under(put, headers, is_fresh=is_true(environ.get("HTTP_X_FRESH_METADATA")))
-        if "multipart-manifest=get" in environ.get("QUERY_STRING", "") and "x-object-manifest" in headers:
+        if _MANIFEST in query and "x-object-manifest" in headers:
             put.setdefault("HTTP_X_OBJECT_MANIFEST", headers["x-object-manifest"])
         if _is_plain(source):
             put["HTTP_ETAG"] = headers["etag"]  # What is stored must be what was read.
@@ -232,7 +240,7 @@ def _lay_under(put: Environ, source: dict[str, str], *, is_fresh: bool) -> None:
         if name.startswith(_OF_THE_BYTES):
             continue
         is_users = name.startswith((_META, _TRANSIENT)) or name in _KEPT
-        if name.startswith(_SYSMETA) or (is_users and not is_fresh):
+        if name.startswith(_SYSMETA) or name in _LINK or (is_users and not is_fresh):
             put.setdefault(environ_key(name), value)
 
 
@@ -249,6 +257,9 @@ def _shown(source: _Name, answer: SubResponse, put: Environ) -> list[tuple[str, 
     modified = answer.headers.get("last-modified")
     if modified:
         headers.append(("X-Copied-From-Last-Modified", modified))
+    version = answer.headers.get("x-object-version-id", "null")
+    if version != "null":
+        headers.append(("X-Copied-From-Version-Id", version))
     for key, value in put.items():
         if key.startswith("HTTP_X_OBJECT_META_") or key == "HTTP_X_DELETE_AT":
             headers.append((title(header_name(key)), value))
@@ -259,6 +270,8 @@ def _with_copy_allowed(start_response: StartResponse) -> StartResponse:
     """OPTIONS of an object: the proxy below does not know COPY."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        if not is_success(int(status[:3])):
+            return start_response(status, headers, *exc_info)
         allowed = [
             (name, f"{value}, COPY")
             if name.lower() in ("allow", "access-control-allow-methods") and "COPY" not in value

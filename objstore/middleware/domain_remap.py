@@ -15,7 +15,7 @@ from objstore.config.boot import settings_for
 from objstore.config.settings import Settings, boolean, names, reads, setting, text
 from objstore.http import capabilities
 from objstore.http.environ import Environ, StartResponse, WSGIApp
-from objstore.http.response import page
+from objstore.http.response import plain
 from objstore.http.status import HTTPStatus
 
 _FIRST_DASH = re.compile(r"[-_]")
@@ -51,24 +51,28 @@ class DomainRemap:
             labels = host[: -len(domain)].split(".")
             if len(labels) > 2 or not all(labels):
                 why = "Bad domain in host header: expected [container.]account before the storage domain"
-                return page(HTTPStatus.BAD_REQUEST, why)(environ, start_response)
+                return plain(HTTPStatus.BAD_REQUEST, why, {"content-type": "text/plain"})(environ, start_response)
             self._remap(environ, labels)
         body: Iterable[bytes] = self._app(environ, start_response)
         return body
 
     def _remap(self, environ: Environ, labels: list[str]) -> None:
-        *container, account = labels
+        *container, label = labels
+        account = self._account(label)
+        if account is None:
+            return
         path = environ["PATH_INFO"]
         if self._mangles and (path == self._root or path.startswith(self._root + "/")):
             path = path[len(self._root) :] or "/"
-        parts = [self._root, self._account(account), *container]
+        parts = [self._root, account, *container]
         environ["PATH_INFO"] = "/".join(parts) + (path if path.startswith("/") else f"/{path}")
 
-    def _account(self, label: str) -> str:
+    def _account(self, label: str) -> str | None:
+        """None: no account of ours, so the request stays as it is."""
         parts = _FIRST_DASH.split(label, maxsplit=1)
         if len(parts) == 2 and parts[0].lower() in self._prefixes:
             return f"{self._prefixes[parts[0].lower()]}_{parts[1]}"
-        return f"{self._default_prefix}_{label}" if self._default_prefix else label
+        return f"{self._default_prefix}_{label}" if self._default_prefix else None
 
 
 def _host(environ: Environ) -> str:

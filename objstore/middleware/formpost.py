@@ -24,16 +24,17 @@ from objstore.core.signatures import DIGEST_BYTES, Signature, allowed_digests
 from objstore.http import capabilities
 from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.response import Response, page
-from objstore.http.status import HTTPStatus, is_success, reason
+from objstore.http.status import HTTPStatus, is_success, reason, status_line
 from objstore.http.subrequest import IteratorInput, call, child_environ
 from objstore.middleware.formpost_form import File, FileTooLarge, Form, FormError, is_form
-from objstore.middleware.signed_scope import signed_scope
+from objstore.middleware.signed_scope import signed_scope, unsigned
 from objstore.middleware.tempurl import words
 
 SOURCE = "FP"
 _VERSIONS = frozenset({"v1", "v1.0"})
 _SIGNED = ("redirect", "max_file_size", "max_file_count", "expires")
 _DIGITS_AT_MOST = 18
+_TEXT = "text/plain"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,12 @@ class Formpost:
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         path = client_path_of(environ)
-        if path is None or path.container is None or path.version not in _VERSIONS:
+        if (
+            path is None
+            or path.account is None
+            or path.version not in _VERSIONS
+            or "boundary" not in environ["CONTENT_TYPE"]
+        ):
             body = self._app(environ, start_response)
             return body
         try:
@@ -83,7 +89,7 @@ class Formpost:
         except _Refused as refused:
             response = _answer(refused.redirect, refused.status, str(refused))
         except FormError as error:
-            response = page(HTTPStatus.BAD_REQUEST, f"FormPost: {error}")
+            response = _answer("", HTTPStatus.BAD_REQUEST, str(error))
         return response(environ, start_response)
 
     def _upload(self, environ: Environ, path: ClientPath) -> Response:
@@ -104,17 +110,17 @@ class Formpost:
 
     def _terms(self, environ: Environ, path: ClientPath, fields: dict[str, str]) -> Terms:
         """What was signed. Admits the uploads. Raises _Refused."""
-        numbers = [_number(fields, name) for name in ("max_file_size", "max_file_count", "expires")]
-        if numbers[2] < self._now():
+        expires, count = _number(fields, "expires", missing=0), _number(fields, "max_file_count")
+        size = _number(fields, "max_file_size", missing=0)
+        if expires < self._now():
             raise _Refused(HTTPStatus.UNAUTHORIZED, "Form Expired")
         signature = Signature.parse(fields.get("signature", ""))
         scope = None
-        if signature is not None and signature.algorithm in self._digests:
+        if signature is not None and signature.algorithm in self._digests and path.container is not None:
             scope = signed_scope(environ, path, signature, [_message(environ, fields)])
         if scope is None:
             raise _Refused(HTTPStatus.UNAUTHORIZED, "Invalid Signature")
         scope.govern(environ, ".wsgi.formpost")
-        size, count, expires = numbers
         return Terms(fields.get("redirect", ""), size, count, expires, tuple(_delete_headers(fields)))
 
     def _store(self, environ: Environ, form: Form, file: File, terms: Terms) -> int:
@@ -133,7 +139,7 @@ class Formpost:
         answer = call(self._app, put)
         answer.discard()
         if content.is_too_large:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "max_file_size exceeded", terms.redirect)
+            raise _Refused(HTTPStatus.BAD_REQUEST, "max_file_size exceeded", terms.redirect)
         if content.failure is not None:
             raise content.failure
         if not is_success(answer.status):
@@ -167,7 +173,10 @@ def _message(environ: Environ, fields: dict[str, str]) -> bytes:
     return signed.encode("latin-1", "replace")
 
 
-def _number(fields: dict[str, str], name: str) -> int:
+def _number(fields: dict[str, str], name: str, *, missing: int | None = None) -> int:
+    """missing: what a field that is not there means; None: that is an error."""
+    if missing is not None and name not in fields:
+        return missing
     text = fields.get(name, "").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_AT_MOST):
         raise _Refused(HTTPStatus.BAD_REQUEST, f"{name} is missing or not a whole number")
@@ -190,7 +199,10 @@ def _joined(path: str, name: str) -> str:
 
 def _answer(redirect: str, status: int, message: str) -> Response:
     if not redirect:
-        return page(status, f"FormPost: {message}") if message else page(status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            return unsigned(f"FormPost: {message}")
+        text = f"{status_line(status)}\nFormPost: {message}" if message else status_line(status)
+        return Response(status, {"content-type": _TEXT}, text.encode("utf-8", "replace"))
     url = redirect + ("&" if "?" in redirect else "?") + urlencode({"status": status, "message": message})
     location = quote(url.encode("utf-8", "surrogateescape"), safe=";/?:@&=+$,#%[]!*'()~")
     return page(HTTPStatus.SEE_OTHER, location, {"location": location})

@@ -29,6 +29,7 @@ _JSON = "application/json"
 _TEXT = "text/plain"
 _OFFERED = (_TEXT, _JSON, "application/xml", "text/xml")
 _BY_FORMAT = {"plain": _TEXT, "json": _JSON, "xml": "application/xml"}
+_JSON_ALONE = (_JSON,)
 _VERSIONS = frozenset({"v1", "v1.0"})
 _LISTING_STATUS = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 _LISTING_BYTES = 256 << 20
@@ -52,7 +53,7 @@ class ListingFormats:
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         try:
-            wanted, varies = _wanted(environ)
+            wanted, varies = _wanted(environ, _OFFERED if not _lists_versions(environ, path) else _JSON_ALONE)
         except BadRequest as error:
             return page(HTTPStatus.BAD_REQUEST, error.reason)(environ, start_response)
         except UnicodeError:
@@ -76,8 +77,12 @@ class ListingFormats:
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             if int(status[:3]) in _LISTING_STATUS:
-                headers = [pair for pair in headers if pair[0].lower() not in dropped]
-                headers += _type_headers(wanted, varies) + length
+                if _is_json(headers):
+                    labels = _type_headers(wanted, varies, headers)
+                    headers = [pair for pair in headers if pair[0].lower() not in dropped] + labels + length
+                elif varies:
+                    # A page that a filter below shows instead of the listing: with another Accept it might be that.
+                    headers = [*(pair for pair in headers if pair[0].lower() != "vary"), _vary(headers)]
             return start_response(status, headers, *exc_info)
 
         body: Iterable[bytes] = self._app(environ, start)
@@ -88,7 +93,10 @@ class ListingFormats:
     ) -> Iterable[bytes]:
         answer = call(self._app, environ)
         if not _is_listing(answer):
-            start_response(answer.status_line, answer.header_list)
+            kept = answer.header_list
+            if varies and answer.status in _LISTING_STATUS:
+                kept = [*(pair for pair in kept if pair[0].lower() != "vary"), _vary(kept)]
+            start_response(answer.status_line, kept)
             return answer.body
         items = json.loads(answer.read(_LISTING_BYTES) or b"[]")
         body = _rendered(items, path, wanted)
@@ -96,7 +104,7 @@ class ListingFormats:
         if wanted == _TEXT:
             status = status_line(HTTPStatus.OK if body else HTTPStatus.NO_CONTENT)
         headers = [pair for pair in answer.header_list if pair[0].lower() not in _REWRITTEN]
-        headers += [*_type_headers(wanted, varies), ("Content-Length", str(len(body)))]
+        headers += [*_type_headers(wanted, varies, answer.header_list), ("Content-Length", str(len(body)))]
         start_response(status, headers)
         return (body,) if body else ()
 
@@ -109,17 +117,26 @@ def _listed(environ: Environ) -> ClientPath | None:
     return path
 
 
-def _wanted(environ: Environ) -> tuple[str | None, bool]:
+def _lists_versions(environ: Environ, path: ClientPath) -> bool:
+    """?versions of a container, which is JSON and nothing else (A4.8)."""
+    if "versions" not in environ.get("QUERY_STRING", "") or path.container is None:
+        return False
+    return environ["REQUEST_METHOD"] == "GET" and "versions" in Request(environ).query
+
+
+def _wanted(environ: Environ, offered: tuple[str, ...]) -> tuple[str | None, bool]:
     """(media type or None when none is acceptable, whether Accept decided). Raises BadRequest, UnicodeError."""
     if "format" in environ.get("QUERY_STRING", ""):
         asked = Request(environ).query.get("format")
         if asked:
             asked.encode("utf-8")  # Surrogates stand for bytes that are not UTF-8.
-            return _BY_FORMAT.get(asked.lower(), _TEXT), False
+            wanted = _BY_FORMAT.get(asked.lower(), _TEXT)
+            return wanted if wanted in offered else None, False
     accept = environ.get("HTTP_ACCEPT", "")
+    varies = len(offered) > 1
     if not accept or accept == "*/*":
-        return _TEXT, True
-    return best_match(accept, _OFFERED), True
+        return offered[0], varies
+    return best_match(accept, offered), varies
 
 
 def _with_json(query: str) -> str:
@@ -131,14 +148,25 @@ def _with_json(query: str) -> str:
 
 
 def _is_listing(answer: SubResponse) -> bool:
-    if answer.status not in _LISTING_STATUS:
-        return False
-    return answer.headers.get("content-type", "").partition(";")[0].strip() == _JSON
+    return answer.status in _LISTING_STATUS and _is_json(answer.header_list)
 
 
-def _type_headers(wanted: str, varies: bool) -> list[tuple[str, str]]:
-    headers = [("Content-Type", f"{wanted}; charset=utf-8")]
-    return [*headers, ("Vary", "Accept")] if varies else headers
+def _is_json(headers: list[tuple[str, str]]) -> bool:
+    return any(name.lower() == "content-type" and value.partition(";")[0].strip() == _JSON for name, value in headers)
+
+
+def _type_headers(wanted: str, varies: bool, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """headers: of the answer that is relabelled."""
+    labels = [("Content-Type", f"{wanted}; charset=utf-8")]
+    if varies:
+        return [*labels, _vary(headers)]
+    return labels + [pair for pair in headers if pair[0].lower() == "vary"]
+
+
+def _vary(headers: list[tuple[str, str]]) -> tuple[str, str]:
+    """Accept, beside what the answer varies by already."""
+    found = [value for name, value in headers if name.lower() == "vary"]
+    return "Vary", ", ".join([*found, "Accept"])
 
 
 def _rendered(items: list[Mapping[str, Any]], path: ClientPath, wanted: str) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
 _AUTH = ("tempauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
+_BEFORE_COPY = ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH)
 _MAY_REPEAT = frozenset({"proxy_logging"})
 
 
@@ -33,8 +34,20 @@ MANDATORY = (
     ),
     Mandatory(
         "copy",
-        ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH),
+        _BEFORE_COPY,
         "without it COPY and X-Copy-From are ignored",
+    ),
+    Mandatory("slo", (*_BEFORE_COPY, "copy"), "without it a manifest would be stored and read as plain data"),
+    Mandatory("dlo", (*_BEFORE_COPY, "copy", "slo"), "without it X-Object-Manifest would be stored and never followed"),
+    Mandatory(
+        "versioned_writes",
+        (*_BEFORE_COPY, "copy", "slo", "dlo"),
+        "without it versions that were asked for would be lost by the next PUT",
+    ),
+    Mandatory(
+        "symlink",
+        (*_BEFORE_COPY, "copy", "slo", "dlo", "versioned_writes"),
+        "without it links would read as empty objects",
     ),
 )
 
@@ -47,6 +60,7 @@ _ORDER = (
     ("gatekeeper", "copy", "headers must be cleaned before anything reads them"),
     ("memcache", "tempauth", "tokens and users are looked up in the cache"),
     ("listing_formats", "copy", "listings are converted at the edge"),
+    ("domain_remap", "listing_formats", "a listing is known by its path"),
     ("listing_formats", "staticweb", "pages are made of listings in JSON"),
     ("bulk", "tempauth", "what a bulk request asks for is authorized one by one"),
     ("bulk", "keystoneauth", "what a bulk request asks for is authorized one by one"),
@@ -64,6 +78,11 @@ _ORDER = (
     ("copy", "account_quotas", "a copy counts by the size of its source"),
     ("tempauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("keystoneauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+    ("copy", "slo", "a copy of a large object is a copy of what it reads as"),
+    ("copy", "versioned_writes", "what a copy replaces has to become a version"),
+    ("slo", "versioned_writes", "a version of a large object is its manifest"),
+    ("dlo", "versioned_writes", "a version of a large object is its manifest"),
+    ("versioned_writes", "symlink", "the current version is a link"),
 )
 
 

@@ -127,14 +127,12 @@ class ProxyLogging:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         source = environ.get(SOURCE)
-        is_logged = self._logger.isEnabledFor(self._level)
-        if environ.get(LOGGED) == (source or _OWN) or not (is_logged or self._statsd):
+        if environ.get(LOGGED) == (source or _OWN) or not (self._statsd or self._logger.isEnabledFor(self._level)):
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         environ[LOGGED] = source or _OWN
         if source:
-            # StatsD is told what clients ask; what filters ask is part of that.
-            return self._internal(environ, start_response) if is_logged else self._app(environ, start_response)
+            return self._internal(environ, start_response)
         exchange = self._begun(environ)
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -143,8 +141,8 @@ class ProxyLogging:
 
         def finished(outcome: Outcome) -> None:
             exchange.outcome = outcome
-            if is_logged:
-                self._log(exchange)
+            self._log(exchange)
+            # What filters ask is part of what clients asked: only of that StatsD is told.
             if self._statsd is not None:
                 self._statsd.event(*metrics_of(exchange, self._methods))
             # The environ holds this callback: without a cut, every request would be a cycle for the collector.
@@ -155,6 +153,8 @@ class ProxyLogging:
         return body
 
     def _log(self, exchange: Exchange) -> None:
+        if self._statsd is not None and not self._logger.isEnabledFor(self._level):
+            return
         # Not logger.log(): it would walk the stack to find the line it was called from, which is always this one.
         line = self._template.line(exchange)
         self._logger.handle(LineRecord(self._logger.name, self._level, line))

@@ -33,7 +33,7 @@ from objstore.http.environ import (
     WSGIApp,
     client_path_of,
 )
-from objstore.http.response import Response
+from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus, is_success
 from objstore.http.subrequest import SubResponse, call, child_environ
 from objstore.middleware.staticweb_page import Directory, Web, render
@@ -169,15 +169,15 @@ class Visit:
         """The site's own page of this error, where it has one."""
         if not self._web.error:
             return plain
-        page = self._ask(f"{plain.status}{self._web.error}", method="GET")
-        if not is_success(page.status):
-            page.close()
+        found = self._ask(f"{plain.status}{self._web.error}", method="GET")
+        if not is_success(found.status):
+            found.close()
             return plain
         try:
-            body = page.read(_PAGE_BYTES)
+            body = found.read(_PAGE_BYTES)
         except BodyTooLarge:
             return plain
-        headers = {"content-type": page.headers.get("content-type", _HTML), "content-length": str(len(body))}
+        headers = {**found.headers, "content-length": str(len(body))}
         if isinstance(plain, SubResponse):
             plain.close()
             if "www-authenticate" in plain.headers:
@@ -186,14 +186,17 @@ class Visit:
 
     def _redirect(self) -> Response:
         """To the same path with a slash, or every link of the page would lead astray."""
-        # As the client sent it: filters on the way have added to QUERY_STRING.
-        query = self._environ.get(RAW_TARGET, "").partition("?")[2]
+        # Only a signed link needs its query further on; filters on the way have added to QUERY_STRING.
+        query = self._environ.get(RAW_TARGET, "").partition("?")[2] if TEMP_URL_PREFIX in self._environ else ""
         path = quoted(text_of(self._environ["PATH_INFO"])) + "/" + (f"?{query}" if query else "")
         base = self._url_base
         if not urlsplit(base).netloc:
             scheme = base.rstrip(":") or self._environ.get("wsgi.url_scheme", "http")
             base = f"{scheme}://{quote(self._environ.get('HTTP_HOST', 'localhost'), safe='[]:')}"
-        return Response(HTTPStatus.MOVED_PERMANENTLY, {"location": base + path, "content-type": _HTML})
+        response = page(HTTPStatus.MOVED_PERMANENTLY, f"It stands at {base + path}", {"location": base + path})
+        if self._environ["REQUEST_METHOD"] == "HEAD":
+            response.body = b""
+        return response
 
     # Asking
 

@@ -39,6 +39,7 @@ _NEVER_STORED = {
     "HTTP_X_COPY_FROM": "X-Copy-From",
     "HTTP_X_VERSIONS_LOCATION": "X-Versions-Location",
 }
+_MANIFEST = "multipart-manifest"
 _VERSIONS = frozenset({"v1", "v1.0"})
 
 
@@ -149,6 +150,9 @@ class Tempurl:
         return signed_scope(environ, path, link.signature, link.messages(method, environ["PATH_INFO"], path))
 
     def _admit(self, environ: Environ, scope: Scope, path: ClientPath) -> None:
+        # A link shows what an object is, not what it is made of.
+        parts = environ.get("QUERY_STRING", "").split("&")
+        environ["QUERY_STRING"] = "&".join(part for part in parts if part.partition("=")[0] != _MANIFEST)
         for key in [key for key in environ if key.startswith("HTTP_") and self._incoming.removes(header_name(key))]:
             del environ[key]
         if path.obj is not None:
@@ -181,8 +185,8 @@ def _forbidden_header(environ: Environ) -> str:
     for key, name in _NEVER_STORED.items():
         if key in environ:
             return name
-    if environ["REQUEST_METHOD"] == "PUT" and "multipart-manifest" in Request(environ).query:
-        return "multipart-manifest"
+    if environ["REQUEST_METHOD"] == "PUT" and _MANIFEST in Request(environ).query:
+        return _MANIFEST
     return ""
 
 

@@ -30,8 +30,16 @@ class Dialogue:
         self._is_over = False
         self.sent = 0
 
-    def send(self, data: bytes) -> None:
-        self._gathered.append(data)
+    def send(self, data: bytes | memoryview) -> None:
+        """What is large leaves at once and uncopied, and may be overwritten afterwards."""
+        if len(data) >= _GATHER_BYTES:
+            self.flush()
+            self._connection.send(chunk_head(len(data)), self._timeout_s)
+            self._connection.send(data, self._timeout_s)
+            self._connection.send(b"\r\n", self._timeout_s)
+            self.sent += len(data)
+            return
+        self._gathered.append(bytes(data))
         self._gathered_bytes += len(data)
         if self._gathered_bytes >= _GATHER_BYTES:
             self.flush()

@@ -15,13 +15,15 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
-from objstore.http.client import Connection, PeerBroken, PeerError, ResponseHead
+from objstore.http.client import BadResponse, Connection, PeerBroken, PeerError, ResponseHead
 from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
 from objstore.runtime import green
 
 _FINAL = HTTPStatus.OK
 """The lowest status that ends an exchange."""
+INTERIM_AT_MOST = 8
+"""Interim answers that are passed over in one look: whoever sends them without end would keep us looking for ever."""
 SMALL_BODY_BYTES = 65536
 """Answers that are read whole: error texts and the like."""
 
@@ -148,7 +150,11 @@ class Exchange:
             return False
         try:
             head = connection.try_read_head()
+            passed_over = 0
             while head is not None and head.status < _FINAL and not self._wants_interim:
+                passed_over += 1
+                if passed_over > INTERIM_AT_MOST:
+                    raise BadResponse(f"more than {INTERIM_AT_MOST} interim answers at once")
                 head = connection.try_read_head()
             self.head = head
         except PeerError as error:

@@ -81,16 +81,16 @@ class QueueRows:
         *,
         one_by_one: bool = False,
         policy_index: int = _QUEUE_POLICY,
-        by_most: bool = False,
+        by_quorum: bool = False,
     ) -> bool:
-        """Remove rows of one container; whether at least one of its primaries has taken every one of them, or most of
-        its primaries (by_most); the others hear of it by replication. one_by_one: the container is sharded, or may be.
-        policy_index: of the rows."""
+        """Remove rows of one container; whether at least one of its primaries has taken every one of them, or half of
+        its primaries, rounded up (by_quorum); the others hear of it by replication. one_by_one: the container is
+        sharded, or may be. policy_index: of the rows."""
         is_taken = True
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = _Rows(account, container, policy_index, rows[start : start + ROWS_AT_ONCE])
             partition, nodes = self._place(account, container)
-            needed = len(nodes) // 2 + 1 if by_most else 1
+            needed = (len(nodes) + 1) // 2 if by_quorum else 1
             is_taken &= self._remove_some(some, partition, nodes, needed, one_by_one)
         return is_taken
 

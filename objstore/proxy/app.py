@@ -20,7 +20,7 @@ from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, C
 from objstore.core.names import ClientPath
 from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp
+from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse, WSGIApp
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
@@ -29,6 +29,7 @@ from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
 from objstore.proxy.containers import Containers
 from objstore.proxy.cors import ClusterRules, Rules
+from objstore.proxy.deletions import Deletions
 from objstore.proxy.info import Infos
 from objstore.proxy.objects_read import ObjectReads
 from objstore.proxy.objects_write import ObjectWrites
@@ -48,6 +49,7 @@ class ProxyApp:
         self._services = services
         self._settings = services.settings
         self.infos = Infos(services)
+        self._deletions = Deletions(services)
         self._cors = ClusterRules(
             self._settings.cors_allow_origin,
             tuple(map(str.lower, self._settings.cors_expose_headers)),
@@ -91,11 +93,12 @@ class ProxyApp:
         return response(environ, start_response)
 
     def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
-        """The pipeline around this application, with INFO in the environ of every request before its first filter."""
-        infos = self.infos
+        """The pipeline around this application, with its services in every environ before the first filter."""
+        infos, deletions = self.infos, self._deletions
 
         def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             environ[INFO] = infos
+            environ[DELETIONS] = deletions
             body: Iterable[bytes] = pipeline(environ, start_response)
             return body
 

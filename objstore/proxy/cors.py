@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from objstore.http.request import Request
-from objstore.http.response import HTML, Response
+from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
 
 _ALWAYS_EXPOSED = (
@@ -67,12 +67,12 @@ class Rules:
     def preflight(self, request: Request, methods: str) -> Response:
         """The answer to OPTIONS. methods: of the Allow header."""
         origin, method = request.header("origin"), request.header("access-control-request-method")
-        if origin is None or method is None:
+        if origin is None:
             return Response(HTTPStatus.OK, {"content-type": HTML, "allow": methods})
         if not self.allows(origin) or method not in (*methods.split(", "), _BY_FILTER):
-            return Response(HTTPStatus.UNAUTHORIZED, {"content-type": HTML, "allow": methods})
+            why = "Pages of this origin may not do that here."
+            return page(HTTPStatus.UNAUTHORIZED, why, {"allow": methods})
         headers = {
-            "content-type": HTML,
             "allow": methods,
             "access-control-allow-origin": self._shown(origin),
             "access-control-allow-methods": methods,

@@ -43,9 +43,10 @@ class Infos:
         self._services = services
         self._entries: dict[str, _Entry] = {}
 
-    def account(self, environ: Environ, account: str) -> AccountInfo:
+    def account(self, environ: Environ, account: str, *, fresh: bool = False) -> AccountInfo:
+        """fresh: as it is now, not as it was when somebody asked last."""
         name = f"/{account}"
-        found = self._cached(name)
+        found = None if fresh else self._cached(name)
         if found is None:
             stamp = self._services.generations.stamp(name)
             found = self._fetch_account(environ, account)

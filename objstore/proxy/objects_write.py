@@ -18,6 +18,7 @@ from objstore.core.headers import is_true
 from objstore.core.names import ClientPath, text_of
 from objstore.core.timestamp import Timestamp
 from objstore.http.access import denial
+from objstore.http.environ import CONTENT_TYPE_PARAMETERS
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
@@ -48,6 +49,11 @@ _TEXT = "text/plain"
 _CLEANS = "X-Backend-Clean-Expiring-Object-Queue"
 _QUEUE_CLEANERS = 2
 """Requests that enqueue the removal of an old expiry entry (formats 6.4)."""
+_SHOWN_AFTER_POST = tuple(
+    f"x-object-sysmeta-{name}"
+    for name in ("symlink-target", "symlink-target-account", "symloop-extend", "allow-reserved-names")
+)
+"""What the filter for links has to know of the object that a POST was about."""
 _NO_BODY = ("Content-Length", "0")
 
 
@@ -107,7 +113,8 @@ class ObjectWrites:
         if self._services.settings.allow_open_expired and is_true(request.header("x-open-expired")):
             headers.append(("X-Backend-Open-Expired", "true"))
         plan = self._plan(change, headers)
-        return write_answer(self._services.write(change.place, plan, use_replication=change.is_replicated))
+        write = self._services.write(change.place, plan, use_replication=change.is_replicated)
+        return write_answer(write, _SHOWN_AFTER_POST)
 
     def delete(self, request: Request, path: ClientPath) -> Response:
         admitted = self._admitted(request, path)
@@ -143,11 +150,12 @@ class ObjectWrites:
         return _Change(request, path, place, index, sharding_state, stamp, expires, replicated)
 
     def _set_content_type(self, request: Request, path: ClientPath) -> Response | None:
-        """Guess it from the name when none is given; refuse one that only the system may set."""
+        """Guess it from the name when none is given; refuse one that only the system may set, and add what it sets."""
         environ = request.environ
         given = environ.get("CONTENT_TYPE", "")
+        own = environ.get(CONTENT_TYPE_PARAMETERS, "")
         if not given or is_true(request.header("x-detect-content-type")):
-            environ["CONTENT_TYPE"] = mimetypes.guess_type(_names(path)[2])[0] or _DEFAULT_TYPE
+            environ["CONTENT_TYPE"] = (mimetypes.guess_type(_names(path)[2])[0] or _DEFAULT_TYPE) + own
             return None
         try:
             text_of(given)
@@ -157,6 +165,8 @@ class ObjectWrites:
             )
         if any(part.strip().lower().startswith("swift_") for part in given.split(";")[1:]):
             return page(HTTPStatus.BAD_REQUEST, "Invalid Content-Type, swift_* is not a valid parameter name.")
+        if own:
+            environ["CONTENT_TYPE"] = given + own
         return None
 
     # The requests of a write

@@ -33,8 +33,8 @@ class Source(Protocol):
     def open(self, hash_hex: str) -> OpenReplica | None:
         """None when the object has gone, or was found damaged and set aside. Waits green."""
 
-    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes:
-        """Of the body. Waits green. Raises OSError."""
+    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes | memoryview:
+        """Of the body, at most BLOCK_BYTES; good until the next read. Waits green. Raises OSError."""
 
     def damaged(self, opened: OpenReplica) -> None:
         """The body is not what was written: set the object aside. Waits green."""

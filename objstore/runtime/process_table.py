@@ -47,13 +47,20 @@ def look(pid: int, proc: Path = _PROC) -> OurProcess | None:
         fields = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
         words = (proc / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0 ").split("\0")
         uptime_s = float((proc / "uptime").read_text().split()[0])
-        units = (proc / str(pid) / "cgroup").read_text(errors="replace").split()
     except (OSError, ValueError, IndexError):
         return None
     if fields[0] in ("Z", "X"):
         return None
-    unit = next((part for line in units for part in line.split("/") if part.endswith(".service")), "")
-    return OurProcess(pid, int(fields[1]), uptime_s - int(fields[19]) / _TICKS, tuple(words), unit)
+    return OurProcess(pid, int(fields[1]), uptime_s - int(fields[19]) / _TICKS, tuple(words), _unit_of(pid, proc))
+
+
+def _unit_of(pid: int, proc: Path) -> str:
+    """The systemd service of a process, "" for none, or where nobody tells."""
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text(errors="replace").split()
+    except OSError:
+        return ""
+    return next((part for line in lines for part in line.split("/") if part.endswith(".service")), "")
 
 
 def ours(proc: Path = _PROC) -> list[OurProcess]:

@@ -21,7 +21,7 @@ from typing import Protocol
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut
 
-__all__ = ["Watch", "wait_any_readable"]
+__all__ = ["Watch", "compact", "wait_any_readable"]
 
 SWEEP_S = 0.1
 """Deadlines are kept to this grain."""
@@ -159,6 +159,11 @@ def wait_any_readable(watches: Sequence[Watch], deadline: float) -> bool:
             watch.read_deadline = _NEVER
 
 
+def compact() -> None:
+    """Give back the room that the table of watches took for a crowd that has gone. In the hub, from a timer."""
+    _Reactor.of_this_process().compact()
+
+
 class _Reactor:
     """The epoll of this process, and the one sweep over all deadlines."""
 
@@ -187,6 +192,9 @@ class _Reactor:
         if self._watches.get(watch.fd) is watch:
             del self._watches[watch.fd]
             self._epoll.unregister(watch.fd)
+
+    def compact(self) -> None:
+        self._watches = dict(self._watches)
 
     def _dispatch(self) -> None:
         watches = self._watches

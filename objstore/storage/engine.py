@@ -54,6 +54,9 @@ class Body(Protocol):
     def pread_cached(self, count: int, offset: int) -> bytes | None:
         """As pread, but None where that would have to wait for a disk."""
 
+    def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
+        """Fill buffer from offset; the bytes read. None where that would have to wait for a disk."""
+
     def crc32c(self) -> int:
         """Of all of it, by reading it. Raises OSError."""
 

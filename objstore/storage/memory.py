@@ -53,6 +53,11 @@ class MemoryBody:
     def pread_cached(self, count: int, offset: int) -> bytes | None:
         return self.pread(count, offset)
 
+    def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
+        data = self.pread(len(buffer), offset)
+        buffer[: len(data)] = data
+        return len(data)
+
     def crc32c(self) -> int:
         return crc32c(self._content)
 

@@ -57,18 +57,26 @@ class FileBody:
         assert self._fd is not None, "the body is closed"
         return os.pread(self._fd, count, offset)
 
-    def pread_cached(self, count: int, offset: int) -> bytes | None:
+    def preadinto(self, view: memoryview, offset: int) -> int:
+        """As pread, into memory of the caller's; how many bytes."""
         assert self._fd is not None, "the body is closed"
+        return os.preadv(self._fd, [view], offset)
+
+    def pread_cached(self, count: int, offset: int) -> bytes | None:
         buffer = bytearray(count)
+        got = self.readinto_cached(memoryview(buffer), offset)
+        return bytes(buffer) if got == count else None
+
+    def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
+        assert self._fd is not None, "the body is closed"
         try:
-            got = os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
+            return os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
         except OSError as error:
             if error.errno == errno.EAGAIN:
                 return None
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
-                return self.pread(count, offset)  # This file system cannot tell.
+                return os.preadv(self._fd, [buffer], offset)  # This file system cannot tell.
             raise
-        return bytes(buffer) if got == count else None
 
     def crc32c(self) -> int:
         assert self._fd is not None, "the body is closed"

@@ -146,7 +146,8 @@ def test_reports_in_other_forms(owner, container, accept, first):
 
 
 def test_requests_that_never_begin(owner):
-    assert owner.post(query="bulk-delete", headers={"Accept": "image/png"}, body=b"x").status == 406
+    answer = owner.post(query="bulk-delete", headers={"Accept": "image/png"}, body=b"x")
+    assert answer.status == 200 and b"406 Not Acceptable" in answer.body
 
 
 def test_nothing_of_somebody_else_is_deleted(swift, owner, container):
@@ -160,7 +161,7 @@ def test_nothing_of_somebody_else_is_deleted(swift, owner, container):
 def test_too_many_names(owner):
     most = owner.raw("GET", "/info").json["bulk_delete"]["max_deletes_per_request"]
     answer = delete(owner, *(["none/such"] * (most + 1)))
-    assert answer.json["Response Status"].startswith("413") and answer.json["Number Not Found"] == most
+    assert answer.json["Response Status"].startswith("413") and answer.json["Number Not Found"] == 0
 
 
 test_too_many_names = pytest.mark.long(test_too_many_names)

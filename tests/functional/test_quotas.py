@@ -23,7 +23,7 @@ def test_a_container_takes_what_its_quota_allows(owner, container):
     assert owner.post(container, headers={"X-Container-Meta-Quota-Bytes": "10"}).status == 204
     assert owner.put(container, "a", body=b"x" * 10).status == 201
     answer = owner.put(container, "b", body=b"x")
-    assert answer.status == 413 and answer.body == b"Upload exceeds quota."
+    assert answer.status == 413 and b"Upload exceeds quota." in answer.body
     assert owner.post(container, headers={"X-Remove-Container-Meta-Quota-Bytes": "x"}).status == 204
     assert owner.put(container, "b", body=b"x").status == 201
 

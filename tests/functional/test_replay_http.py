@@ -23,9 +23,11 @@ def target(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
     cluster.configure("app:proxy-server", "account_autocreate", "true")
     cluster.configure("app:proxy-server", "allow_account_management", "true")
-    pipeline = cluster.setting("pipeline:main", "pipeline").replace("tempurl", "crossdomain domain_remap tempurl")
+    pipeline = cluster.setting("pipeline:main", "pipeline").replace(
+        "listing_formats", "crossdomain domain_remap etag_quoter listing_formats"
+    )
     cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
-    for name in ("crossdomain", "domain_remap"):
+    for name in ("crossdomain", "domain_remap", "etag_quoter"):
         cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
     realms = "[saio]\nkey = changeme\nkey2 = changeme\ncluster_saio_endpoint = http://127.0.0.1/v1/\n"
     (cluster.directory.etc / "container-sync-realms.conf").write_text(realms)

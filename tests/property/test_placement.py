@@ -64,7 +64,7 @@ def host_count(builder, partition):
     return len({builder.device(row[partition]).machine for row in builder.rows})
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from([(4, 1, 3), (3, 2, 3), (1, 2, 3), (5, 1, 2), (4, 2, 1)]), histories)
 def test_no_plan_moves_two_replicas_or_brings_them_together(shape, history):
     node_count, drives, replicas = shape
@@ -86,7 +86,7 @@ def test_no_plan_moves_two_replicas_or_brings_them_together(shape, history):
         builder = placed.builder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories)
 def test_changes_followed_to_their_end_leave_replicas_on_as_many_nodes_as_there_are(history):
     builder, now_s = make_builder(nodes=4, drives=2, part_power=4), NOW_S

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,6 +20,7 @@ from tests.replay.client import Answer
 from tests.replay.placeholders import Values, matches, to_bytes, to_text
 
 # In every answer; compared with nothing, but must be there (unless the case names them absent) and well formed.
+_COUNT = re.compile(r"x-account-(storage-policy-.+-)?(object-count|bytes-used)")
 VOLATILE_HEADERS: Mapping[str, str] = {
     "date": "<date>",
     "x-trans-id": "<txid>",
@@ -49,6 +52,18 @@ def differences(expected: Expected, answer: Answer, values: Values, *, is_head: 
     return found
 
 
+def without_counts(expected: Expected, answer: Answer) -> Expected:
+    """Where nothing has settled since the last write, an account may know of it or not: whatever it says of objects and
+    bytes will do. (There no daemon ran; here containers tell their accounts within seconds.)"""
+    if not expected.headers:
+        return expected
+    headers = {
+        name: answer.header(name) if _COUNT.fullmatch(name.lower()) and answer.header(name).isdigit() else value
+        for name, value in expected.headers.items()
+    }
+    return replace(expected, headers=headers)
+
+
 def _excerpt(answer: Answer) -> str:
     text = to_text(answer.body[:200]).replace("\n", " ")
     return f" ({text!r})" if text and answer.header("content-type").startswith("text/") else ""
@@ -57,6 +72,10 @@ def _excerpt(answer: Answer) -> str:
 def _media_type(headers: Mapping[str, Any]) -> str:
     value = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
     return str(value).partition(";")[0].strip().lower()
+
+
+_SETS = frozenset({"vary", "access-control-allow-headers", "access-control-expose-headers"})
+"""Lists whose order means nothing."""
 
 
 def _is_parsed(expected: Expected, answer: Answer) -> bool:
@@ -101,7 +120,7 @@ def _headers(expected: Expected, answer: Answer, values: Values, *, length_may_d
             yield f"header {name}: expected {theirs}, got none"
         elif not theirs:
             yield f"header {name}: expected none, got {ours}"
-        elif not _same_values(theirs, ours):
+        elif not (name in _SETS and _words(theirs) == _words(ours)) and not _same_values(theirs, ours):
             yield f"header {name}: expected {theirs}, got {ours}"
 
 
@@ -111,6 +130,10 @@ def _flat(headers: Mapping[str, str | list[str]], values: Values) -> dict[str, l
         items = value if isinstance(value, list) else [value]
         flat.setdefault(values.expand(name).lower(), []).extend(values.expand(item) for item in items)
     return flat
+
+
+def _words(values: list[str]) -> set[str]:
+    return {word.strip().lower() for value in values for word in value.split(",")}
 
 
 def _same_values(expected: list[str], got: list[str]) -> bool:
@@ -185,6 +208,12 @@ def _element(element: ElementTree.Element) -> Any:
     }
 
 
+def _is_unordered(where: str, items: list[Any]) -> bool:
+    """Errors of a large manifest: its segments are checked side by side."""
+    in_xml = bool(items) and all(isinstance(item, dict) and item.get("tag") == "object" for item in items)
+    return where.endswith(".Errors") or (in_xml and ".children[0].children" in where)
+
+
 def _tree_differences(expected: Any, got: Any, where: str) -> Iterator[str]:
     if isinstance(expected, dict) and isinstance(got, dict):
         for key in sorted(expected.keys() | got.keys()):
@@ -198,6 +227,8 @@ def _tree_differences(expected: Any, got: Any, where: str) -> Iterator[str]:
         if len(expected) != len(got):
             yield f"{where}: expected {len(expected)} items, got {len(got)}: {str(got)[:300]}"
             return
+        if _is_unordered(where, got):
+            expected, got = sorted(expected, key=json.dumps), sorted(got, key=json.dumps)
         for index, (one, other) in enumerate(zip(expected, got, strict=True)):
             yield from _tree_differences(one, other, f"{where}[{index}]")
     elif isinstance(expected, str) and isinstance(got, str):

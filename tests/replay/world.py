@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 import urllib.parse
 import uuid
@@ -13,6 +14,7 @@ from pathlib import Path
 from tests.replay.client import Answer, Outgoing, exchange, head_bytes
 from tests.replay.placeholders import to_bytes
 
+SETTLED_READS = 4
 SWEEP_LIMIT = 20_000  # requests that one account may need to become empty; more is a runaway
 
 # The users of tests/vectors/http/README.md. Keys are ours: no recorded text shows any but tester's.
@@ -126,6 +128,31 @@ class Target:
                 self._expect(self.send_as(user, "PUT", path, {"X-Storage-Policy": policy}), path, {201, 202})
                 self._expect(self.send_as(user, "DELETE", path), path, {204})
 
+    def settle(self, patience_s: float, poll_s: float) -> None:
+        """Until the accounts say of themselves what their containers say, several times in a row, because any replica
+        may answer; or until the patience is over: then the next step shows what is wrong."""
+        end, in_a_row = time.monotonic() + patience_s, 0
+        while in_a_row < SETTLED_READS and time.monotonic() < end:
+            if all(map(self._is_settled, ("tester", "other"))):
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                time.sleep(poll_s)
+
+    def _is_settled(self, user: str) -> bool:
+        account = self.account(user)
+        names = self._names(user, account)
+        of_account = self._totals(self.send_as(user, "HEAD", account), "account")
+        containers = [self.send_as(user, "HEAD", f"{account}/{urllib.parse.quote(name)}") for name in names]
+        of_containers = [self._totals(answer, "container") for answer in containers]
+        return of_account == (sum(count for count, _ in of_containers), sum(size for _, size in of_containers))
+
+    @staticmethod
+    def _totals(answer: Answer, kind: str) -> tuple[int, int]:
+        """(objects, bytes)"""
+        count, size = answer.header(f"x-{kind}-object-count"), answer.header(f"x-{kind}-bytes-used")
+        return int(count or 0), int(size or 0)
+
     def empty(self, user: str) -> None:
         """Delete every object, container and metadata item of a user's account, and its ACL and quotas."""
         account = self.account(user)
@@ -150,11 +177,28 @@ class Target:
             answer = self.send_as(user, "DELETE", path)
             if answer.status in (204, 404):
                 return
+            self._end_versions(user, path)
             for name in self._names(user, path):
                 # An expired object is still listed, and deleting it answers 404 while it removes the row.
                 answer = self.send_as(user, "DELETE", f"{path}/{urllib.parse.quote(name)}")
                 self._expect(answer, f"{path}/{name}", {204, 404, 409})
         self._expect(self.send_as(user, "DELETE", path), path, {204, 404})
+
+    def _end_versions(self, user: str, path: str) -> None:
+        """Have a DELETE remove an object for good, and remove the versions that are there."""
+        head = self.send_as(user, "HEAD", path)
+        if head.header("x-versions-location") or head.header("x-history-location"):
+            removals = {"X-Remove-Versions-Location": "x", "X-Remove-History-Location": "x"}
+            self._expect(self.send_as(user, "POST", path, removals), path, {204})
+        if not head.header("x-versions-enabled"):
+            return
+        self._expect(self.send_as(user, "POST", path, {"X-Versions-Enabled": "false"}), path, {204})
+        answer = self.send_as(user, "GET", path + "?versions&format=json")
+        self._expect(answer, path, {200})
+        for item in json.loads(answer.body):
+            name, version = urllib.parse.quote(item["name"]), item["version_id"]
+            answer = self.send_as(user, "DELETE", f"{path}/{name}?version-id={version}")
+            self._expect(answer, f"{path}/{name}", {204, 404})
 
     def _forget_metadata(self, user: str, account: str, head: Answer) -> None:
         removals = {}

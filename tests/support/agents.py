@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from objstore.cli.at_once import within
+from objstore.cli.user_nodes import change_here
 from objstore.cluster import agent, drives, first_node, joining, token
 from objstore.cluster.agent_app import AgentApp
 from objstore.cluster.calls import Calls, peer_of
@@ -32,7 +34,7 @@ from objstore.http.tls import server_context
 from objstore.runtime import green
 from objstore.runtime.fs import Fs
 from objstore.runtime.listen import listen
-from tests.support.http import LogLines
+from tests.support.http import PATIENCE_S, LogLines
 from tests.support.ports import PortBlock
 
 T = TypeVar("T")
@@ -66,13 +68,15 @@ class Node:
     @property
     def calls(self) -> Calls:
         """To ask others as this node does."""
-        return Calls(read_key(self.etc), self.id)
+        return Calls(read_key(self.etc), self.id, round_s=PATIENCE_S)
 
     def client(self) -> HolderClient:
         return connect(self.directory)
 
     def start(self) -> Node:
-        self.agent = agent.opened(self.directory, within)
+        self.agent = agent.opened(
+            self.directory, within, round_s=PATIENCE_S, users=partial(change_here, self.directory)
+        )
         app = AgentApp(self.agent, self._agents.blocking)
         listener = listen((self.ip, self._agents.port))
         tls = server_context(str(self.etc / CERTIFICATE_FILE), str(self.etc / KEY_FILE))

@@ -13,7 +13,7 @@ class FixedInfos:
         self.containers: dict[tuple[str, str], ContainerInfo] = containers or {}
         self.asked: list[str] = []
 
-    def account(self, environ, account):
+    def account(self, environ, account, *, fresh=False):
         self.asked.append(account)
         return self.accounts.get(account, AccountInfo(404))
 

@@ -30,7 +30,7 @@ class Machine(Cluster):
         self.number = number
         self.ip = f"127.0.0.{number}"
         self.zone = f"z{number}"
-        self.drives = [directory / "d1"]
+        self.drives = [directory / "drives" / "d1"]
         self._block = ports
         self._via = via
 

@@ -30,3 +30,13 @@ def make_ring(
         for replica in range(replicas)
     ]
     return Ring(RingHeader(HASH_BITS - part_power, **header), rows, all_devices)
+
+
+def ring_of(nodes) -> Ring:
+    """Every partition on all of these nodes, at their addresses."""
+    rows = [array("H", [number] * 16) for number in range(len(nodes))]
+    devices = [
+        make_device(number, device=node.name, port=node.address[1], replication_port=node.address[1])
+        for number, node in enumerate(nodes)
+    ]
+    return Ring(RingHeader(HASH_BITS - 4), rows, devices)

@@ -26,7 +26,7 @@ from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
 from objstore.object.update import Replicas, container_replicas
 from objstore.runtime.checksum import parse_crc
-from objstore.storage.engine import CONTENT_TYPE, ETAG, Absent, StoredObject
+from objstore.storage.engine import CONTENT_TYPE, CRC_HEADER, ETAG, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
 
 _FOOTER_OFFER = ("X-Obj-Metadata-Footer", "yes")
@@ -173,6 +173,7 @@ class _Body:
         self._has_footers = is_true(request.header("x-backend-obj-metadata-footer"))
         self._has_commit = self._has_footers and is_true(request.header("x-backend-obj-multiphase-commit"))
         self._trusts_sender = self._has_footers and is_true(request.header("x-backend-objstore-crc"))
+        self._crc_of_copy = _crc_of_copy(request)
         self.intake = Intake(
             context.engine,
             context.threads,
@@ -181,7 +182,7 @@ class _Body:
             upload.length,
             block_bytes=context.settings.network_chunk_size,
             timeout_s=context.settings.max_upload_time,
-            counts_md5=not self._trusts_sender,
+            counts_md5=not self._trusts_sender and self._crc_of_copy is None,
         )
 
     def receive(self) -> _Received | Response:
@@ -215,6 +216,10 @@ class _Body:
     def _check(self, footers: dict[str, str]) -> _Received | Response:
         counted_etag = self.intake.md5
         stated = (footers.get(ETAG) or self._request.header(ETAG) or "").strip('"').lower()
+        if self._crc_of_copy is not None:
+            if self._crc_of_copy != self.intake.crc32c or not stated:
+                return plain(HTTPStatus.UNPROCESSABLE_ENTITY, "The body does not have the CRC32C its metadata says")
+            return _Received(stated, footers)
         if counted_etag is None:
             if parse_crc(footers.get(_CRC_FOOTER)) != self.intake.crc32c or not stated:
                 return plain(HTTPStatus.UNPROCESSABLE_ENTITY, "The body does not have the CRC32C its footers say")
@@ -223,6 +228,13 @@ class _Body:
         if (stated and stated != counted_etag) or (crc is not None and parse_crc(crc) != self.intake.crc32c):
             return plain(HTTPStatus.UNPROCESSABLE_ENTITY, "The body does not have the ETag the request says")
         return _Received(counted_etag, footers)
+
+
+def _crc_of_copy(request: Request) -> int | None:
+    """What a copy that a replicator brings must sum up to, by its own metadata; its ETag was counted when the object
+    was first written, and MD5 takes longer than all the rest. None where there is none to go by."""
+    is_copy = is_true(request.header("x-backend-replication")) and not request.header("x-backend-obj-metadata-footer")
+    return parse_crc(request.header(CRC_HEADER)) if is_copy else None
 
 
 class _Override:

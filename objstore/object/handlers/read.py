@@ -15,11 +15,13 @@ from objstore.http.response import HTML, Response, plain
 from objstore.http.status import HTTPStatus
 from objstore.object.body import (
     SMALL_BYTES,
+    TINY_BYTES,
     BodyChecker,
     CacheDroppingBody,
     MultipartBody,
     SpanBody,
     VerifiedBody,
+    check_whole,
     verified_bytes,
 )
 from objstore.object.context import ObjectContext
@@ -82,6 +84,10 @@ class ReadHandler:
         if stored.size == 0:
             return Response(HTTPStatus.OK, headers)
         checker = BodyChecker(stored, may_use_md5=random.uniform(0, 100) < self._context.settings.etag_validate_pct)
+        if TINY_BYTES < stored.size <= SMALL_BYTES and stored.body.fd is not None:
+            if checker.checks_anything:
+                check_whole(stored, checker, self._context.threads, self._quarantine)
+            return Response(HTTPStatus.OK, headers, SpanBody(stored, Span(0, stored.size)))
         if stored.size <= SMALL_BYTES:
             return Response(
                 HTTPStatus.OK, headers, verified_bytes(stored, checker, self._context.threads, self._quarantine)

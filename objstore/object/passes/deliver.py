@@ -9,16 +9,19 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from objstore.core.hashing import HashSecrets
+from objstore.daemon.pace import Pace
 from objstore.peers.failure import NodeFailure, name_of
 from objstore.peers.replicate import ReplicateCalls
-from objstore.replication.in_band import InBandSender, Outcome, Subject
+from objstore.replication.in_band import BLOCK_BYTES, InBandSender, Outcome, Subject
 from objstore.replication.plan import SMALL_BYTES, SMALL_OBJECTS, batches
 from objstore.replication.rsync_push import RsyncPush
 from objstore.ring.model import Node
+from objstore.runtime import green
+from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
 from objstore.storage.engine import Engine
 from objstore.storage.layout import ObjectAddress
@@ -29,6 +32,7 @@ from objstore.storage.replica import OpenReplica, Replica, body_bytes, inventory
 _log = logging.getLogger("objstore.object-replicator")
 SMALL_BODY_BYTES = 1 << 16
 """A body up to this size is read by the hub if it is in the page cache."""
+SLOWEST_READ_BYTES = 4096
 BETTER_IN_BAND = NodeFailure("serves no rsync module")
 
 
@@ -51,7 +55,8 @@ class Small:
 
 @dataclass
 class Deliverer:
-    """rsync: None: in-band only."""
+    """rsync: None: in-band only. bandwidth_kb_s: of bodies in one conversation, as rsync has it of one push; 0: no
+    limit. sleep: green."""
 
     engine: Engine
     places: PartitionPlaces
@@ -62,6 +67,9 @@ class Deliverer:
     rsync: RsyncPush | None = None
     region_of_here: int | None = None
     small: Small = Small()
+    bandwidth_kb_s: int = 0
+    clock: Clock = field(default_factory=SystemClock)
+    sleep: Callable[[float], object] = green.sleep
     _without_rsync: set[tuple[str, int]] = field(default_factory=set)
 
     def bring(self, node: Node, device: str, subject: Subject, suffixes: Sequence[str]) -> Delivery:
@@ -147,7 +155,7 @@ class Deliverer:
         is_confirming: bool = False,
         sends: bool = True,
     ) -> Outcome:
-        source = DeviceSource(self, device, subject)
+        source = DeviceSource(self, device, subject, Pace(self.bandwidth_kb_s << 10))
         outcome = self.in_band.synchronise(node, subject, batch, source, is_confirming=is_confirming, sends=sends)
         counts["ssync"] += 1
         counts["objects"] += outcome.sent
@@ -162,6 +170,9 @@ class DeviceSource:
     owner: Deliverer
     device: str
     subject: Subject
+    pace: Pace
+    _blocks: list[memoryview] = field(default_factory=list)
+    """One, once it was needed: fresh memory for each read costs more than the reading."""
 
     def open(self, hash_hex: str) -> OpenReplica | None:
         owner, subject = self.owner, self.subject
@@ -172,13 +183,26 @@ class DeviceSource:
             self._set_aside(hash_hex, error.reason)
             return None
 
-    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes:
+    def read(self, opened: OpenReplica, count: int, offset: int) -> bytes | memoryview:
+        """Short reads keep a low bandwidth from silences that the other node would take for the end."""
         assert opened.body is not None, "a tombstone has no body"
+        if not self.pace.is_unlimited:
+            count = min(count, max(SLOWEST_READ_BYTES, self.owner.bandwidth_kb_s << 9))
+            self._take_turn(count)
         if count <= SMALL_BODY_BYTES:
             data = opened.body.pread_cached(count, offset)
             if data is not None:
                 return data
-        return self.owner.threads.run(self.device, opened.body.pread, count, offset)
+        if not self._blocks:
+            self._blocks.append(memoryview(bytearray(BLOCK_BYTES)))
+        block = self._blocks[0][:count]
+        return block[: self.owner.threads.run(self.device, opened.body.preadinto, block, offset)]
+
+    def _take_turn(self, count: int) -> None:
+        clock = self.owner.clock
+        if (seconds := self.pace.wait_s(clock.monotonic())) > 0:
+            self.owner.sleep(seconds)
+        self.pace.charge(clock.monotonic(), count)
 
     def damaged(self, opened: OpenReplica) -> None:
         parts = opened.name.split("/", 3)[1:]

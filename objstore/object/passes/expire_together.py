@@ -6,7 +6,7 @@ object answer and say the same of it) the daemon asks and deletes by itself:
 
     1. every primary is asked about the object, as the proxy would ask for the newest (expire_plan.look_verdict)
     2. every primary deletes it, if its X-Delete-At still is what the entry says
-    3. the rows go to the container's primaries in one UPDATE, and most of them must take it
+    3. the rows go to the container's primaries in one UPDATE, and a quorum of them must take it
     4. only then may the caller remove the entries
 
 Whatever answers otherwise is left to the proxy, which knows of handoffs and of rows to be sent later. A crash after 2
@@ -41,7 +41,7 @@ class RowRemover(Protocol):
     """peers.queue_rows.QueueRows, as far as it is used here."""
 
     def remove(
-        self, account: str, container: str, rows: list[Removal], *, policy_index: int = 0, by_most: bool = False
+        self, account: str, container: str, rows: list[Removal], *, policy_index: int = 0, by_quorum: bool = False
     ) -> bool: ...
 
 
@@ -84,7 +84,7 @@ class TogetherExpirer:
         told = {task: outcome for task, outcome in zip(tasks, outcomes, strict=True) if outcome is not None}
         rows = [Removal(task.obj, task.at) for task, outcome in told.items() if outcome.has_row]
         verdicts = {task: outcome.verdict for task, outcome in told.items()}
-        if rows and not self._rows.remove(*names, rows, policy_index=policy_index, by_most=True):
+        if rows and not self._rows.remove(*names, rows, policy_index=policy_index, by_quorum=True):
             verdicts |= {task: Verdict.FAILED for task, outcome in told.items() if outcome.has_row}
         return verdicts
 

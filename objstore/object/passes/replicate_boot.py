@@ -46,6 +46,8 @@ def factory(surroundings: Surroundings[ObjectReplicatorSettings]) -> ObjectRepli
         threads,
         _rsync(settings),
         here.region(rings.seen.values()),
+        bandwidth_kb_s=settings.rsync_bwlimit,
+        clock=surroundings.clock,
     )
     return ObjectReplicator(
         engine,

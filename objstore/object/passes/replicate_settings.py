@@ -37,7 +37,7 @@ class ObjectReplicatorSettings(DaemonSettings):
         _module,
         "Where a node's devices are for rsync; {port}, {replication_port}, {device} and the like are filled in.",
     )
-    rsync_bwlimit: int = setting("0", number(0), "KiB a second of one rsync, at most; 0: no limit.")
+    rsync_bwlimit: int = setting("0", number(0), "KiB a second of one rsync or one conversation, at most; 0: no limit.")
     rsync_timeout: float = setting("900", decimal(1), "Seconds that pushing one partition may take.")
     rsync_io_timeout: int = setting("30", number(1), "Seconds of silence after which rsync gives up.")
     rsync_compress: bool = setting("no", boolean, "Compress what goes by rsync to another region.")

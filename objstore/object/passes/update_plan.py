@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from objstore.core.names import SHARDS_PREFIX
 from objstore.object.delivery import MAX_ROWS
 from objstore.object.rows import ContainerRow, row_of
 from objstore.object.update import UNSHARDED
@@ -53,14 +54,22 @@ class Verdict:
 _DONE = Verdict(None)
 
 
+def _may_hold(container_path: str, update: DeferredUpdate) -> bool:
+    """Whether a container can be a shard of the row's, or that itself: a server may not send rows wherever it likes."""
+    account, _, container = container_path.partition("/")
+    return account == f"{SHARDS_PREFIX}{update.account}" or (account, container) == (update.account, update.container)
+
+
 def verdict(
     update: DeferredUpdate, nodes: Collection[int], accepted: Collection[int], redirects: Mapping[int, Redirect]
 ) -> Verdict:
     """nodes: ring ids of the container's primaries. accepted: of those that took the row now. redirects: by node.
 
     Only a row that all of them have is done; no number of refusals is. A redirect that leads where the row has been
-    already is a loop: it starts again from the root. Source: formats 4.14, 6.5.
+    already is a loop: it starts again from the root. One that leads into somebody else's account is none. Source:
+    formats 4.14, 6.5.
     """
+    redirects = {node: redirect for node, redirect in redirects.items() if _may_hold(redirect.container_path, update)}
     if not redirects and len(accepted) == len(nodes) > 0:
         return _DONE
     here = container_of(update)

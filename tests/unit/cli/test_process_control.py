@@ -1,12 +1,16 @@
 """objstore-init: what words mean, which configurations there are, what it refuses. Real processes: tests/cluster."""
 
+import importlib.util
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from objstore.cli.control_targets import UnknownServer, Wanted, configurations, daemon_names, main_servers, wanted
 from objstore.cli.process_control import main
+from objstore.cli.reload import main as reload_main
+from objstore.runtime.pid_files import module_of
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,11 @@ def test_what_does_not_run_is_stopped_already(directory, words):
     assert (code, output) == (0, f"object-server: not running ({directory}/swift/object-server.conf)\n")
 
 
+def test_a_server_has_no_single_pass(directory):
+    code, output, _ = run(directory, "object", "once")
+    assert (code, output) == (0, "object-server: a server has no single pass; left out\n")
+
+
 def test_a_run_directory_that_cannot_be_made_is_said(directory):
     (directory / "run").touch()
     code, _, error = run(directory, "object", "start")
@@ -111,3 +120,15 @@ def test_a_pid_file_beside_nothing_changes_nothing(directory):
         file.write_text(text)
         assert "not running" in run(directory, "object", "kill")[1]
         assert not file.exists()
+
+
+@pytest.mark.parametrize("pid", [1, os.getpid(), 1 << 22])
+def test_only_servers_are_reloaded(pid):
+    err = io.StringIO()
+    assert reload_main([str(pid)], stdout=io.StringIO(), stderr=err, environ={}) == 1
+    assert "not a server or daemon that was started by its command" in err.getvalue()
+
+
+@pytest.mark.parametrize("name", [*main_servers(), *daemon_names()])
+def test_everything_it_starts_is_a_module(name):
+    assert importlib.util.find_spec(module_of(name)) is not None

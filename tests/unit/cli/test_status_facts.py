@@ -52,6 +52,13 @@ def test_a_whole_cluster_has_nothing_against_it(directory):
     assert [(disk.node, disk.device) for disk in facts.disks] == [("n1", "d1"), ("n2", "d1"), ("n3", "d1")]
 
 
+def test_a_drained_disk_is_known_as_one(directory):
+    (directory.nodes / "n3" / "d2").mkdir()
+    for words in (["add", directory.root, "n3", "d2"], ["drain", directory.root, "n3", "d1"]):
+        assert objstore("drive", *words, "--yes")[0] == 0
+    assert {(disk.node, disk.device) for disk in gathered(directory).disks if disk.is_drained} == {("n3", "d1")}
+
+
 def test_copies_of_a_node_that_is_held_down_do_not_answer(directory):
     facts = gathered(directory, "n2")
     assert {(fact.ring, tuple(fact.short.items())) for fact in facts.copies} == {
@@ -114,11 +121,12 @@ def test_a_configuration_that_is_wrong_is_a_reason_and_no_end(directory):
 
 
 def test_looking_loads_no_code_of_servers_and_no_hub(directory):
-    """What made status slow: every module that the files name."""
+    """What made status slow: every module that the files name, and what nodes of several machines say to each other."""
     code = (
         "import pathlib, sys; from objstore.cli import status; from objstore.cluster.directory import ClusterDirectory;"
         "facts = status.gather(ClusterDirectory(pathlib.Path(sys.argv[1])), [], []); assert facts.disks, facts;"
-        "print(*{name for name in sys.modules if name.startswith(('eventlet', 'objstore.object', 'objstore.proxy'))})"
+        "heavy = ('eventlet', 'objstore.object', 'objstore.proxy', 'objstore.cluster.agent');"
+        "print(*{name for name in sys.modules if name.startswith(heavy)})"
     )
     found = subprocess.run([sys.executable, "-c", code, directory.root], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

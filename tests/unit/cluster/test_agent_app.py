@@ -11,6 +11,8 @@ from objstore.cluster.channel import ChannelError, Peer, WrongCertificate, excha
 from objstore.cluster.members import read
 from objstore.cluster.ring_pack import packed
 from objstore.cluster.signature import signed
+from objstore.http.tls import server_context
+from objstore.runtime import green
 from objstore.runtime.fs import Fs
 from tests.support.agents import Agents
 from tests.support.http import running_server
@@ -118,7 +120,7 @@ def test_rpc_path_join_traversal_only_exact_targets_are_known(served, target):
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(served):
     agents, first = served
-    body = b"x" * 100_000
+    body = b"x" * 10_000  # As much as a server reads away to have its answer arrive.
     for target, headers in (("/v1/join", {}), ("/v1/tokens", request(first, "POST", "/v1/tokens", body))):
         assert ask(agents, first, "POST", target, headers, body).status == 413
 
@@ -130,7 +132,7 @@ def test_a_member_that_sends_nonsense_is_told_so_and_changes_nothing(served, met
     for body in (b"\xff\xfe", b"[]", b'{"id": {"a": 1}}', b"{" * 3000):
         answer = ask(agents, first, method, target, request(first, method, target, body), body)
         # These two need no body, and look at none.
-        expected = (200,) if target in ("/v1/tokens", "/v1/push") else (400, 409)
+        expected = (200,) if target in ("/v1/tokens", "/v1/push", "/v1/here") else (400, 409)
         assert answer.status in expected
     assert (read(first.etc), first.ring()) == before
 
@@ -252,3 +254,33 @@ def test_a_wrong_secret_for_a_real_token_is_counted(agents, first):
 
 def test_a_token_of_another_cluster_is_for_another_certificate(agents, first):
     assert tokens.parse(agents.token.text()).fingerprint == first.peer.fingerprint
+
+
+def test_a_peer_that_never_answers_is_given_up(agents, first):
+    over = green.Future()
+
+    def silent(environ, start_response):
+        over.wait()
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    tls = server_context(str(first.etc / "agent.crt"), str(first.etc / "agent.key"))
+    with running_server(silent, tls=tls) as running:
+        peer = Peer(running.host, running.port, first.peer.fingerprint)
+        with pytest.raises(ChannelError, match="no answer within 0.5 s"):
+            agents.blocking(lambda: exchange(peer, "GET", "/healthcheck", {}, b"", timeout_s=0.5))
+        over.set()
+
+
+def test_a_peer_that_answers_a_byte_at_a_time_is_given_up_all_the_same(agents, first):
+    def drip(environ, start_response):
+        start_response("200 OK", [("Content-Length", "1000000")])
+        while True:
+            green.sleep(0.02)
+            yield b"x"
+
+    tls = server_context(str(first.etc / "agent.crt"), str(first.etc / "agent.key"))
+    with running_server(drip, tls=tls) as running:
+        peer = Peer(running.host, running.port, first.peer.fingerprint)
+        with pytest.raises(ChannelError, match="no answer within 0.5 s"):
+            agents.blocking(lambda: exchange(peer, "GET", "/v1/rings", {}, b"", timeout_s=0.5, answer_max=1 << 20))

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import threading
 
@@ -91,6 +92,29 @@ def test_a_change_planned_for_another_version_is_a_conflict(etc):
         one.apply(DrainNode(node(1)), version)
     assert (raised.value.expected, raised.value.found) == (1, 2)
     assert files(etc) == before
+
+
+class InBetween(Fs):
+    """Does something just before the lock is taken for the second time."""
+
+    def __init__(self, action):
+        super().__init__()
+        self._actions = [lambda: None, action]
+
+    def lock(self, path, timeout_s):
+        if self._actions:
+            self._actions.pop(0)()
+        return super().lock(path, timeout_s)
+
+
+def test_a_change_that_comes_while_another_is_reckoned_makes_it_a_conflict(etc):
+    """The lock is not held while a plan is made: what was planned for is checked again before it is written."""
+    version = holder(etc).version()
+    other = InBetween(lambda: holder(etc).apply(DrainNode(node(1)), version))
+    with pytest.raises(VersionConflict):
+        holder(etc, other).apply(ADD, version)
+    assert check_whole(etc).version == version + 1
+    assert node_counts(etc) == {4}
 
 
 def test_of_many_who_apply_at_once_one_wins(etc):
@@ -198,6 +222,30 @@ def test_a_crash_in_the_repair_is_repaired_too(tmp_path):
         check_whole(etc, TWO)
 
 
+def test_a_start_finishes_what_a_crash_interrupted_and_touches_nothing_else(tmp_path):
+    _, events = events_of_a_change(tmp_path / "whole")
+    decided = max(index for index, event in enumerate(events) if event[0] == "rename" and event[2].endswith(".pending"))
+    etc = cut_at(tmp_path / "cut", decided + 1, make_etc(tmp_path / "template", TWO))
+    holder(etc).repair()
+    assert check_whole(etc, TWO).version == 2
+    fresh = make_etc(tmp_path / "fresh", TWO)
+    before = sorted(fresh.iterdir())
+    holder(fresh).repair()
+    assert sorted(fresh.iterdir()) == before
+
+
+def test_a_move_that_a_power_cut_left_with_two_names_is_repaired(etc):
+    """Renaming one name of a file over another name of the same file does nothing and says it was done."""
+    held = holder(etc)
+    held.version()
+    pending = etc / ".rings.pending"
+    pending.mkdir()
+    os.link(etc / "object.builder", pending / "object.builder")
+    assert holder(etc).version() == 1
+    assert not pending.exists()
+    check_whole(etc)
+
+
 def test_rings_are_durable_before_the_manifest_names_them(tmp_path):
     _, events = events_of_a_change(tmp_path)
     moves = [
@@ -261,6 +309,24 @@ def test_a_ring_that_no_builder_here_made_is_reported_and_not_overwritten(etc):
     with pytest.raises(ForeignRing):
         held.rings()
     assert (etc / "object.ring.gz").read_bytes() == before
+
+
+def test_an_older_ring_of_another_table_is_foreign_too(etc):
+    held = holder(etc)
+    old = (etc / "object.ring.gz").read_bytes()
+    held.apply(ADD, held.version())
+    (etc / "object.ring.gz").write_bytes(old)
+    assert len(held.foreign()) == 1
+    assert (etc / "object.ring.gz").read_bytes() == old
+
+
+def test_a_builder_that_was_changed_and_not_rebalanced_is_taken_over(etc):
+    held = holder(etc)
+    version = held.version()
+    builder = load_builder(etc / "object.builder")
+    builder.change_device(0, weight=50.0)
+    save_builder(builder, etc / "object.builder")
+    assert (held.version(), held.foreign()) == (version + 1, [])
 
 
 def test_a_foreign_ring_is_taken_as_it_is_when_asked_to(etc):

@@ -8,11 +8,11 @@ import pytest
 
 from objstore.cluster import joining
 from objstore.cluster.admission import address_of
-from objstore.cluster.changes import AddDrives, DrainNode, NewDrive
-from objstore.cluster.channel import WrongCertificate
+from objstore.cluster.changes import AddDrives, DrainNode, NewDrive, RemoveNode
+from objstore.cluster.channel import ChannelError, WrongCertificate
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.drives import DriveError
-from objstore.cluster.holder import VersionConflict
+from objstore.cluster.holder import Holder, VersionConflict
 from objstore.cluster.holder_messages import HolderRefused
 from objstore.cluster.joining import JoinError
 from objstore.cluster.members import MembersError, read
@@ -67,6 +67,19 @@ def test_a_node_that_was_down_has_everything_when_it_is_back(agents):
     second.start()
     first.round()
     assert second.ring() == first.ring()
+
+
+def test_a_node_that_comes_back_announces_itself_and_the_holder_makes_a_round_at_once(agents):
+    first, second = agents.first(), agents.join("z2")
+    woken = []
+    first.agent.wake = lambda: woken.append(True)
+    agents.blocking(second.agent.announce)
+    assert woken
+    agents.blocking(first.agent.announce)
+    assert len(woken) == 1
+    first.stop()
+    with pytest.raises(ChannelError, match="refused"):
+        agents.blocking(second.agent.announce)
 
 
 def test_a_node_without_a_proxy_needs_no_file_of_one(agents):
@@ -225,6 +238,16 @@ def test_a_ring_that_was_cut_or_lost_is_brought_again(agents):
     assert second.ring() == first.ring() and second.ring("account") == first.ring("account")
 
 
+def test_a_round_says_whether_there_is_news_for_those_it_asked_first(agents):
+    first, second = agents.first(), agents.join("z2")
+    first.round()
+    assert agents.blocking(first.agent.round) is False
+    second.stop()
+    assert [agents.blocking(first.agent.round) for _ in range(2)] == [True, False]
+    second.start()
+    assert [agents.blocking(first.agent.round) for _ in range(2)] == [True, False]
+
+
 def test_every_node_hears_how_the_others_are(agents):
     first, second = agents.first(), agents.join("z2")
     third = agents.join("z3")
@@ -295,6 +318,28 @@ def test_a_second_holder_of_the_same_term_is_not_believed(agents):
     facts = agents.blocking(second.client().facts)
     assert "two nodes hold the ring builders in term 2" in facts.nodes[2].problem
     assert read(second.etc).holding.name == "n2" and read(third.etc).holding.name == "n3"
+    # Somebody decides for one of them.
+    text = agents.blocking(lambda: second.client().take_over(is_lost=True))
+    assert text == "this node holds the ring builders, now in term 3: who said the same steps down"
+    second.round()
+    assert read(third.etc).holding.name == "n2"
+    assert third.ring() == second.ring()
+
+
+def test_a_removal_that_broke_off_between_rings_and_members_is_finished_by_asking_again(agents):
+    first = agents.first()
+    for zone in ("z2", "z3", "z4"):
+        last = agents.join(zone)
+    client = first.client()
+    change = RemoveNode(address_of(client.members.named("n4")), is_lost=True)
+    # As the agent does it, but for its second half.
+    agents.blocking(lambda: Holder(first.etc).apply(change, client.version()))
+    assert last.ip not in {device.ip for device in load(first.etc / "object.ring.gz").devices if device is not None}
+    plan = agents.blocking(client.plan, change)
+    assert plan.notes == ("it has no drives in the rings, and is taken out of the members",) and not plan.refusals
+    rings = agents.blocking(client.apply, change, plan.version)
+    assert rings.version == plan.version
+    assert [node.name for node in read(first.etc).nodes] == ["n1", "n2", "n3"]
 
 
 def test_a_removed_node_says_so_when_it_starts(agents, tmp_path):

@@ -1,15 +1,19 @@
 """cluster/peer_gate.py: who may connect to a storage server."""
 
+import errno
 import ipaddress
 import logging
 
 import pytest
 
-from objstore.cluster import peer_gate
+from objstore.cluster import members
 from objstore.cluster.changes import AddDrives, NewDrive
 from objstore.cluster.holder import Holder
-from objstore.cluster.peer_gate import CHECK_INTERVAL_S, LOG_INTERVAL_S, LOGGED_MAX, PeerGate, ring_addresses
+from objstore.cluster.members import Member, Members
+from objstore.cluster.peer_gate import CHECK_INTERVAL_S, LOG_INTERVAL_S, LOGGED_MAX, PeerGate, ring_hosts
 from objstore.config.server import ServerSettings
+from objstore.ring.fileformat import save
+from objstore.runtime.fs import Fs
 from tests.support.clock import SimClock
 from tests.support.ring_holder import make_etc, node
 from tests.support.rings import make_device, make_ring
@@ -50,15 +54,14 @@ def test_rings_listed_hosts_and_this_machine_are_admitted_and_nobody_else(etc, p
     assert gate.admits(peer) is is_admitted
 
 
-def test_this_machines_own_addresses_are_admitted(etc, monkeypatch):
-    monkeypatch.setattr(peer_gate, "local_addresses", lambda: frozenset({"203.0.113.9"}))
-    assert PeerGate(etc, (), SimClock()).admits("203.0.113.9")
+def test_this_machines_own_addresses_are_admitted(etc):
+    assert PeerGate(etc, (), SimClock(), lambda: frozenset({"203.0.113.9"})).admits("203.0.113.9")
 
 
 def test_both_networks_of_a_ring_are_admitted():
     ring = make_ring(devices=3)
     devices = (*ring.devices[:2], make_device(2, ip="10.1.0.1", replication_ip="fd00:0::2"))
-    assert set(ring_addresses(type(ring)(ring.header, ring.rows, devices))) == {"127.0.0.1", "10.1.0.1", "fd00::2"}
+    assert ring_hosts(type(ring)(ring.header, ring.rows, devices)) == {"127.0.0.1", "10.1.0.1", "fd00:0::2"}
 
 
 def test_a_new_node_is_admitted_within_a_second_and_one_that_left_is_not_for_long(etc):
@@ -77,6 +80,17 @@ def test_a_new_node_is_admitted_within_a_second_and_one_that_left_is_not_for_lon
     assert not gate.admits("10.0.0.5")
 
 
+def test_a_member_without_drives_is_admitted(etc):
+    clock = SimClock()
+    gate = PeerGate(etc, (), clock)
+    assert not gate.admits("10.0.7.1")
+    ports = {"object": 6200, "container": 6201, "account": 6202}
+    member = Member("0" * 16, "n7", "z7", 7, "10.0.7.1", 6199, "a" * 64, ports)
+    members.write(etc, Members("0" * 32, 1, 1, member.id, 6203, (member,)), Fs())
+    clock.advance(1)
+    assert gate.admits("10.0.7.1")
+
+
 def test_a_ring_that_is_damaged_or_gone_keeps_its_nodes(etc):
     clock = SimClock()
     gate = PeerGate(etc, (), clock).open()
@@ -87,6 +101,44 @@ def test_a_ring_that_is_damaged_or_gone_keeps_its_nodes(etc):
             path.unlink()
     clock.advance(CHECK_INTERVAL_S)
     assert gate.admits("10.0.0.4")
+
+
+def test_a_host_name_is_looked_up_and_one_that_is_none_is_said(tmp_path, caplog):
+    devices = [make_device(0, ip="localhost", replication_ip="10.5.0.1"), make_device(1, ip="x" * 64)]
+    ring = make_ring(devices=2, replicas=1)
+    save(type(ring)(ring.header, ring.rows, devices), tmp_path / "object.ring.gz")
+    gate = PeerGate(tmp_path, (), SimClock(), frozenset).open()
+    assert "10.5.0.1" in gate.addresses()
+    assert {"127.0.0.1", "::1"} & set(gate.addresses())
+    assert f"{'x' * 64!r} cannot be looked up" in caplog.text
+
+
+def test_what_cannot_be_found_out_changes_nothing(etc, caplog):
+    clock, answers = SimClock(), [frozenset({"203.0.113.9"})]
+
+    def own():
+        if answers:
+            return answers.pop()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    gate = PeerGate(etc, (), clock, own).open()
+    clock.advance(CHECK_INTERVAL_S)
+    assert gate.admits("203.0.113.9")
+    clock.advance(CHECK_INTERVAL_S)
+    assert gate.admits("10.0.0.4")
+    assert "Too many open files" in caplog.text
+
+
+def test_files_are_read_elsewhere_while_connections_are_answered_as_before(etc):
+    clock, looks = SimClock(), []
+    gate, holder = PeerGate(etc, (), clock, frozenset, looks.append).open(), Holder(etc, None, clock)
+    holder.apply(AddDrives(node(5), 5, (NewDrive("d1", 100.0),)), holder.version())
+    clock.advance(1)
+    assert (gate.admits("10.0.0.5"), gate.admits("10.0.0.4"), len(looks)) == (False, True, 1)
+    clock.advance(1)
+    assert (gate.admits("10.0.0.5"), len(looks)) == (False, 1)
+    looks[0]()
+    assert gate.admits("10.0.0.5")
 
 
 def test_a_refusal_is_logged_once_a_minute_for_each_address(etc, caplog):

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from objstore.cluster import rsyncd
+from objstore.cluster import members, rsyncd
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import read_servers
+from tests.support.agents import Agents
 from tests.support.cluster import Cluster
 
 SAMPLE = Path(__file__).parents[3] / "etc" / "rsyncd.conf-sample"
@@ -35,3 +36,16 @@ def test_a_directory_that_names_no_port_has_no_daemon(tmp_path):
     for file in (cluster.directory.etc / "n1").glob("*.conf"):
         file.write_text("\n".join(line for line in file.read_text().split("\n") if "rsync_module" not in line))
     assert rsyncd.listening(read_servers(ClusterDirectory(tmp_path / "c"))) is None
+
+
+def test_a_node_among_others_listens_on_its_own_address_and_admits_the_others(tmp_path):
+    with Agents(tmp_path) as agents:
+        first = agents.first()
+        servers = read_servers(first.directory)
+        where = rsyncd.listening(servers, is_of_several=True)
+        assert (where.ip, where.port) == ("127.0.0.1", members.read(first.etc).rsync_port)
+        # On its own that template may as well be about the system's rsync: nothing is started for it.
+        assert rsyncd.listening(servers) is None
+        text = rsyncd.text(where, rsyncd.modules(servers), "/run/lock", None, ["127.0.0.2", "127.0.0.1"])
+        assert "hosts allow = 127.0.0.1 127.0.0.2\n" in text
+        assert f"path = {tmp_path / 'm1'}\n" in text

@@ -72,6 +72,7 @@ def copies(**short):
         (Facts(disks=(disk(size=0, avail=0),)), OK, []),
         (Facts(disks=(disk(partitions=EMPTY_BESIDE), disk())), DEGRADED, ["empty"]),
         (Facts(disks=(disk(partitions=EMPTY_BESIDE - 1), disk())), OK, []),
+        (Facts(disks=(disk(partitions=EMPTY_BESIDE), disk(is_drained=True))), OK, []),
         (Facts(disks=(disk(), disk())), OK, []),
         (Facts(disks=(disk(quarantined=1),)), DEGRADED, ["quarantined"]),
         (Facts(disks=(disk(pending=9, pending_oldest_s=NOW_S - 5),)), OK, []),

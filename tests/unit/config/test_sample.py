@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from objstore.config.cluster import load_cluster
+from objstore.config.dispersion import load_dispersion
 from objstore.config.drive_audit import load_drive_audit
 from objstore.config.inifile import read_ini
 from objstore.config.report import check
@@ -18,7 +19,7 @@ def test_the_samples_in_etc_are_what_the_settings_say(name):
 
 
 SERVERS = [name for name in SAMPLES if name.endswith("-server.conf-sample")]
-TOOLS = {"drive-audit.conf-sample": load_drive_audit}
+TOOLS = {"drive-audit.conf-sample": load_drive_audit, "dispersion.conf-sample": load_dispersion}
 
 
 @pytest.mark.parametrize("name", SERVERS)

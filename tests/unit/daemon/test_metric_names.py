@@ -17,7 +17,7 @@ from objstore.daemon.metric_names import job_metrics
         ),
         ("account-replicator", {"failures": 2}, {"failures": 2, "attempts": 1}),
         ("container-updater", {"no_changes": 1}, {"no_changes": 1, "timing": 500}),
-        ("object-updater", {"success": 3, "superseded": 2}, {"successes": 3, "unlinks": 2, "timing": 500}),
+        ("object-updater", {"success": 3, "superseded": 2}, {"successes": 3, "unlinks": 5, "timing": 500}),
         ("object-expirer", {"success": 3, "failures": 1}, {"objects": 3, "errors": 1, "timing": 500}),
         ("account-reaper", {"objects_deleted": 5}, {"objects_deleted": 5, "timing": 500}),
         ("object-auditor", {"quarantined": 1, "bytes": 9}, {"quarantines": 1, "timing": 500}),

@@ -88,13 +88,20 @@ def entries(tmp_path, kind="daemons"):
     return recon.read(recon.recon_file(tmp_path, kind))
 
 
+def replicator(last):
+    found = ListedPass(entries={"x_last": last})
+    found.name = "object-replicator"
+    return found
+
+
 def test_processes_of_one_daemon_report_beside_each_other(tmp_path):
     for index in range(2):
-        make_runner(ListedPass(entries={"x_last": 5.0 + index}), tmp_path, share=share(index, 2)).run_once()
-    assert set(entries(tmp_path)) == {"object-tester #0", "object-tester #1"}
+        make_runner(replicator(5.0 + index), tmp_path, share=share(index, 2)).run_once()
+    assert set(entries(tmp_path)) == {"object-replicator #0", "object-replicator #1"}
     assert entries(tmp_path, "object")["x_last"] == 5.0
-    make_runner(ListedPass(entries={"x_last": 9.0}), tmp_path).run_once()
-    assert set(entries(tmp_path)) == {"object-tester"}
+    assert set(entries(tmp_path, "object")["object_replication_per_disk"]) == set(DISKS)
+    make_runner(replicator(9.0), tmp_path).run_once()
+    assert set(entries(tmp_path)) == {"object-replicator"}
     assert entries(tmp_path, "object") == {"x_last": 9.0}
 
 

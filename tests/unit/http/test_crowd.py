@@ -72,6 +72,39 @@ def test_half_sent_heads_and_bodies_are_all_ended_by_their_deadlines():
         assert greenlets() < greenlets_before + 200
 
 
+def refusing(environ, start_response):
+    """Answers without reading the body."""
+    start_response("401 Unauthorized", [("Content-Length", "2")])
+    return [b"no"]
+
+
+def test_bodies_that_nobody_wants_hold_no_green_thread():
+    with running_server(refusing) as running:
+        before = greenlets()
+        clients = crowd(running, b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf")
+        for client in clients:
+            assert client.read().endswith(b"no")
+        wait_until(lambda: len(running.server.parked) == CROWD)
+        assert greenlets() < before + 200
+        for client in clients:
+            client.send(b"better" + GET)
+            assert client.read().endswith(b"no")
+            client.socket.close()
+
+
+def test_clients_that_stay_after_a_refusal_hold_no_green_thread():
+    with running_server(app, ServerLimits(linger_s=600)) as running:
+        before = greenlets()
+        clients = crowd(running, b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n")
+        for client in clients:
+            assert client.read_to_end().startswith(b"HTTP/1.1 400 ")
+        wait_until(lambda: len(running.server.parked) == CROWD)
+        assert greenlets() < before + 200
+        for client in clients:
+            client.socket.close()
+        wait_until(lambda: running.server.connection_count == 0)
+
+
 def test_one_sweep_serves_all_deadlines():
     """A timer per wait would leave a cancelled one in the hub for each."""
     hub = green.eventlet.hubs.get_hub()

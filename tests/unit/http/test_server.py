@@ -1,5 +1,6 @@
 """http/server.py with connection, exchange and sink: what goes over the wire, and how connections end."""
 
+import contextlib
 import errno
 import io
 import os
@@ -360,6 +361,33 @@ def test_100_continue_may_carry_headers_and_a_second_chunk_sequence_follows():
 def test_an_unread_small_body_is_passed_over():
     data = put(b"hello", b"Content-Length: 5") + put(b"2\r\nhi\r\n0\r\n\r\n", b"Transfer-Encoding: chunked") + GET
     assert answer_of(answering(), data).count(b"HTTP/1.1 200") == 3
+
+
+def test_the_rest_of_an_unread_body_is_never_taken_for_a_request():
+    with running_server(answering()) as running, running.connect() as client:
+        client.send(put(b"", b"Content-Length: %d" % (2 * len(GET) + 3)) + b"abc")
+        assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        client.send(GET)
+        client.send(GET[:5])
+        client.send(GET[5:] + b"HEAD /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert client.read_to_end().count(b"HTTP/1.1 ") == 1
+
+
+def test_an_unread_body_that_does_not_come_ends_the_connection_without_another_answer():
+    limits = ServerLimits(client_timeout_s=0.05)
+    with running_server(answering(), limits) as running, running.connect() as client:
+        client.send(put(b"", b"Content-Length: 5"))
+        assert client.read_to_end().count(b"HTTP/1.1 ") == 1
+
+
+def test_who_keeps_sending_after_a_refusal_is_cut_at_a_bound():
+    limits = ServerLimits(linger_s=600, linger_bytes=100_000)
+    with running_server(answering(), limits) as running, running.connect() as client:
+        client.send(b"no request\r\n\r\n")
+        assert client.read_to_end().startswith(b"HTTP/1.1 400 ")
+        with contextlib.suppress(OSError):
+            client.send(b"x" * 200_000)
+        wait_until(lambda: running.server.connection_count == 0)
 
 
 def test_an_unread_large_body_closes_the_connection_but_the_answer_arrives():

@@ -119,11 +119,19 @@ def test_a_format_that_is_not_utf8_is_a_bad_request():
 
 
 def test_head_says_the_type_it_would_have():
-    head = Response(204, {"content-type": "text/html", "content-length": "0"})
+    head = Response(204, {"content-type": "application/json; charset=utf-8", "content-length": "0"})
     reply, _ = ask(head, method="HEAD", query="format=xml")
     assert (reply.status, reply.headers["content-type"]) == (204, "application/xml; charset=utf-8")
     reply, _ = ask(head, method="HEAD")
     assert reply.headers["content-type"] == "text/plain; charset=utf-8" and reply.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_page_instead_of_a_listing_stays_a_page_and_varies(method):
+    shown = Response(200, {"content-type": "text/html", "content-length": "4", "vary": "Origin"}, b"page")
+    reply, _ = ask(shown, method=method)
+    assert reply.headers["content-type"] == "text/html" and reply.headers["content-length"] == "4"
+    assert reply.headers["vary"] == "Origin, Accept"
 
 
 def test_head_of_text_has_the_length_of_nothing():

@@ -14,7 +14,10 @@ def test_names_have_one_meaning(name, meaning):
 
 
 def test_a_complete_pipeline_is_left_alone():
-    names = "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy proxy-logging proxy"
+    names = (
+        "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy slo dlo "
+        "versioned_writes symlink proxy-logging proxy"
+    )
     assert complete(names.split()) == (names.split(), [])
     assert problems(names.split()) == []
 
@@ -22,14 +25,16 @@ def test_a_complete_pipeline_is_left_alone():
 @pytest.mark.parametrize(
     ("given", "full"),
     [
-        ("proxy", "catch_errors gatekeeper listing_formats copy proxy"),
+        ("proxy", "catch_errors gatekeeper listing_formats copy slo dlo versioned_writes symlink proxy"),
         (
             "healthcheck cache tempauth proxy-server",
-            "catch_errors gatekeeper healthcheck cache listing_formats tempauth copy proxy-server",
+            "catch_errors gatekeeper healthcheck cache listing_formats tempauth copy slo dlo versioned_writes symlink "
+            "proxy-server",
         ),
         (
             "catch_errors proxy-logging cache tempauth proxy-logging proxy-server",
-            "catch_errors gatekeeper proxy-logging cache listing_formats tempauth copy proxy-logging proxy-server",
+            "catch_errors gatekeeper proxy-logging cache listing_formats tempauth copy slo dlo versioned_writes "
+            "symlink proxy-logging proxy-server",
         ),
     ],
 )
@@ -47,6 +52,8 @@ def test_missing_mandatory_filters_are_inserted(given, full):
         ("catch_errors tempauth cache proxy", "memcache must stand before tempauth"),
         ("catch_errors proxy-logging gatekeeper proxy", "gatekeeper must stand before proxy_logging"),
         ("catch_errors gatekeeper copy copy proxy", "copy stands in the pipeline 2 times"),
+        ("catch_errors slo copy proxy", "copy must stand before slo"),
+        ("catch_errors copy symlink versioned_writes proxy", "versioned_writes must stand before symlink"),
         ("", "empty"),
     ],
 )

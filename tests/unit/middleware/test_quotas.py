@@ -53,7 +53,7 @@ def test_a_container_takes_what_its_quota_allows(meta, body, status):
     reply = to_container(container(meta), body=body)
     assert reply.status == status
     if status == 413:
-        assert reply.body == b"Upload exceeds quota."
+        assert b"Upload exceeds quota." in reply.body
 
 
 @pytest.mark.parametrize(

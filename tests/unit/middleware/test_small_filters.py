@@ -1,11 +1,13 @@
-"""crossdomain, name_check, read_only, domain_remap: features A5.9, A5.13, A5.12, A5.7."""
+"""crossdomain, name_check, read_only, domain_remap, etag_quoter: features A5.9, A5.13, A5.12, A5.7, A3.12."""
 
 import pytest
 
 from objstore.core.info import AccountInfo, ContainerInfo
 from objstore.http.environ import INFO
+from objstore.http.response import Response
 from objstore.middleware.crossdomain import Crossdomain, CrossdomainSettings
 from objstore.middleware.domain_remap import DomainRemap, DomainRemapSettings
+from objstore.middleware.etag_quoter import EtagQuoter, EtagQuoterSettings
 from objstore.middleware.name_check import NameCheck, NameCheckSettings
 from objstore.middleware.read_only import ReadOnly, ReadOnlySettings
 from tests.support.infos import FixedInfos
@@ -146,3 +148,39 @@ def test_hosts_that_name_too_much(host):
 def test_old_clients_paths_are_mangled_where_asked(path, expected):
     app = made(DomainRemap, DomainRemapSettings, mangle_client_paths="yes")
     assert send(app, path=path, headers={"Host": "c.AUTH-a.example.com"}).environ["PATH_INFO"] == expected
+
+
+def quoter(etag="abc", default="no", account="", container=""):
+    settings, _ = EtagQuoterSettings.from_pairs({"enable_by_default": default})
+    said = [{"rfc-compliant-etags": value} if value else {} for value in (account, container)]
+    infos = FixedInfos({"a": AccountInfo(204, sysmeta=said[0])}, {("a", "c"): ContainerInfo(204, sysmeta=said[1])})
+    return EtagQuoter(RecordingApp(Response(200, {"etag": etag})), settings), {INFO: infos}
+
+
+@pytest.mark.parametrize(
+    ("default", "account", "container", "is_quoted"),
+    [
+        ("no", "", "", False),
+        ("yes", "", "", True),
+        ("no", "True", "", True),
+        ("yes", "False", "", False),
+        ("no", "True", "False", False),
+        ("no", "False", "True", True),
+    ],
+)
+def test_what_is_said_nearest_to_the_object_counts(default, account, container, is_quoted):
+    app, services = quoter(default=default, account=account, container=container)
+    assert send(app, path="/v1/a/c/o", **services).headers["etag"] == ('"abc"' if is_quoted else "abc")
+
+
+@pytest.mark.parametrize("etag", ['"abc"', 'W/"abc"'])
+def test_an_etag_in_quotes_stays_as_it_is(etag):
+    app, services = quoter(etag, default="yes")
+    assert send(app, path="/v1/a/c/o", **services).headers["etag"] == etag
+
+
+@pytest.mark.parametrize(("value", "kept"), [("true", "True"), ("junk", "False"), ("", "")])
+def test_owners_say_whether_etags_are_quoted(value, kept):
+    app, services = quoter()
+    reply = send(app, "POST", "/v1/a/c", headers={"X-Container-Rfc-Compliant-Etags": value}, **services)
+    assert reply.environ["HTTP_X_CONTAINER_SYSMETA_RFC_COMPLIANT_ETAGS"] == kept

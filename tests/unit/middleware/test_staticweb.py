@@ -96,7 +96,13 @@ def test_pages(path, body):
 @pytest.mark.parametrize("path", ["/v1/a/c", "/v1/a/c/about", "/v1/a/c/docs", "/v1/a/c/mark"])
 def test_a_directory_without_a_slash_redirects_to_one_with(path):
     reply = visit(path, query="x=1")
-    assert reply.status == 301 and reply.headers["location"] == f"http://127.0.0.1:8080{path}/?x=1"
+    assert reply.status == 301 and reply.headers["location"] == f"http://127.0.0.1:8080{path}/"
+
+
+def test_a_signed_link_stays_signed_when_it_is_redirected():
+    raw = "/v1/a/c/docs?temp_url_sig=s"
+    reply = visit("/v1/a/c/docs", **{TEMP_URL_PREFIX: "docs/", "objstore.raw_target": raw})
+    assert reply.headers["location"] == "http://127.0.0.1:8080/v1/a/c/docs/?temp_url_sig=s"
 
 
 @pytest.mark.parametrize(

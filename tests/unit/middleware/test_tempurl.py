@@ -283,3 +283,8 @@ def test_a_link_to_all_of_a_container_shows_no_listing_but_to_filters(go):
 def test_a_link_to_all_of_a_container_changes_no_container(go, method):
     signature = sign(method, "prefix:/v1/a/c/")
     assert refused(go(method, "/v1/a/c", signature=signature, query="&temp_url_prefix="))
+
+
+def test_a_link_shows_an_object_and_not_its_manifest(go):
+    reply = go(query="&multipart-manifest=get&x=1")
+    assert "multipart-manifest" not in reply.environ["QUERY_STRING"] and "&x=1" in reply.environ["QUERY_STRING"]

@@ -54,8 +54,10 @@ def zeroes(path):
     path.write_bytes(b"\0" * size)
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b"y" * 4096, LARGE[: 1 << 20], LARGE[: (1 << 20) + 1], LARGE],
-                         ids=lambda body: str(len(body)))  # fmt: skip
+@pytest.mark.parametrize("body", [
+    b"", b"x", b"y" * 4096, LARGE[:65536], LARGE[:65537], LARGE[:700_000], LARGE[: 1 << 20], LARGE[: (1 << 20) + 1],
+    LARGE,
+], ids=lambda body: str(len(body)))  # fmt: skip
 @pytest.mark.parametrize("iterate", [False, True], ids=["transfer", "iterate"])
 def test_bodies_of_all_sizes(node, body, iterate):
     node.put(PATH, body)
@@ -65,16 +67,18 @@ def test_bodies_of_all_sizes(node, body, iterate):
     assert answer.headers["content-length"] == str(len(body))
 
 
-def test_a_body_that_is_not_cached_is_read_by_a_thread_of_its_device(node, monkeypatch):
-    node.put(PATH, b"y" * 4096)
-    monkeypatch.setattr(FileBody, "pread_cached", lambda self, count, offset: None)
-    assert node.call("GET", PATH).body == b"y" * 4096
+@pytest.mark.parametrize("size", [4096, 700_000])
+def test_a_body_that_is_not_cached_is_read_by_a_thread_of_its_device(node, monkeypatch, size):
+    node.put(PATH, b"y" * size)
+    monkeypatch.setattr(FileBody, "readinto_cached", lambda self, buffer, offset: None)
+    assert node.call("GET", PATH).body == b"y" * size
 
 
 @pytest.mark.parametrize("damage", [flip(0), flip(2000), flip(-1), zeroes], ids=["first", "middle", "last", "zeroes"])
 @pytest.mark.parametrize("by", ["crc", "md5"])
-def test_threat_wrong_bytes_a_small_damaged_object_is_never_answered(node, damage, by):
-    node.put(PATH, b"z" * 4096)
+@pytest.mark.parametrize("size", [4096, 65536, 65537, 700_000])
+def test_threat_wrong_bytes_a_small_damaged_object_is_never_answered(node, damage, by, size):
+    node.put(PATH, b"z" * size)
     if by == "md5":
         drop_crc(node)
     damage(data_file(node))

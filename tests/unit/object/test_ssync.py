@@ -8,6 +8,7 @@ import pytest
 
 from objstore.ring.fileformat import save
 from objstore.ring.model import HASH_BITS, Ring, RingHeader
+from objstore.runtime.checksum import crc32c, crc_text
 from tests.support.clock import SimClock
 from tests.support.object_server import SECRETS, LineBody, ObjectNode
 from tests.support.rings import make_device
@@ -92,6 +93,9 @@ def test_what_is_here_and_newer_stays_and_is_no_failure(node):
 
 REFUSED = {
     "another body than its ETag": put(ETag="0" * 32),
+    "another body than its CRC32C": put(X_Object_Sysmeta_Objstore_Crc32c="00000001"),
+    "a CRC32C without an ETag": put(ETag=None, X_Object_Sysmeta_Objstore_Crc32c=crc_text(crc32c(b"hello"))),
+    "a CRC32C that is none, and another body": put(ETag="0" * 32, X_Object_Sysmeta_Objstore_Crc32c="soon"),
     "no ETag": put(ETag=None),
     "no timestamp": put(X_Timestamp=None),
     "a timestamp that is none": put(at="tomorrow"),
@@ -109,6 +113,12 @@ def test_an_object_that_cannot_be_stored_is_said_to_the_sender(node, update):
     said = answer.body.decode("latin-1")
     assert ":ERROR: 500" in said and DONE not in said
     assert not any(name.endswith(".data") for name in names(node))
+
+
+def test_a_body_that_has_the_crc32c_of_its_metadata_is_stored_with_it(node):
+    crc = crc_text(crc32c(b"hello"))
+    assert say(node, put(X_Object_Sysmeta_Objstore_Crc32c=crc)).body.decode().endswith(DONE)
+    assert names(node) == [f"{AT}.data"]
 
 
 def test_others_are_stored_beside_one_that_is_refused(node):

@@ -102,10 +102,10 @@ def test_only_runs_what_is_named(store, tmp_path):
 
 
 def test_what_is_out_of_scope_is_skipped_with_its_reason(store, tmp_path):
-    outside = {**WRONG, "row": "A2.9"}
+    outside = {**WRONG, "id": "range-ec"}
     code, out, _ = replay(tmp_path, store, PUT_AND_GET, outside)
     assert (code, out.splitlines()[-1]) == (0, "1 passed, 0 failed, 1 skipped")
-    assert "container sync is not built yet" in out
+    assert "erasure coding is not built yet" in out
 
 
 def test_values_are_captured_for_later_steps(store, tmp_path):

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from objstore.runtime import green
-from objstore.runtime.watch import Watch, wait_any_readable
+from objstore.runtime.watch import Watch, compact, wait_any_readable
 from tests.support.http import wait_until
 
 
@@ -44,6 +44,13 @@ def test_a_reader_is_woken_by_each_arrival(pair):
     for data in (b"a", b"b", b"c"):
         green.spawn(right.send, data)
         assert receive(left, watch) == data
+
+
+def test_a_table_that_was_made_small_still_wakes_its_readers(pair):
+    left, right, watch = pair
+    green.call_after(0, compact)
+    green.call_after(0.01, lambda: right.send(b"a"))
+    assert receive(left, watch) == b"a"
 
 
 def test_an_edge_that_nobody_waited_for_ends_the_next_wait(pair):

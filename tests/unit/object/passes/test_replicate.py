@@ -246,6 +246,26 @@ def test_a_whole_pass_reports_itself_to_recon(nodes, copies):
     assert replicator.finished(report) == {}
 
 
+def test_bodies_in_band_keep_to_the_bandwidth(nodes, copies):
+    first, *_ = copies.primaries(NAME)
+    copies.put(first, NAME, body=b"x" * (64 << 10))
+    clock = SimClock(RECENT)
+    started, slept = clock.monotonic(), []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        clock.advance(seconds)
+
+    replicator = make_replicator(nodes, first)
+    deliverer = replicator.deliverer
+    deliverer.bandwidth_kb_s, deliverer.clock, deliverer.sleep = 16, clock, sleep
+    run_pass(replicator)
+    # 64 KiB to each of two nodes at 16 KiB a second, but for what a conversation may do at once; never a long silence.
+    assert 2 * (4 - 1.5) <= clock.monotonic() - started <= 2 * 4
+    assert max(slept) <= 1.0
+    assert all(copies.read(node, NAME)[0] == b"x" * (64 << 10) for node in copies.primaries(NAME))
+
+
 class CountingPush(RsyncPush):
     """rsync that says that nobody serves a module, so that everything travels in-band after all."""
 

@@ -38,9 +38,14 @@ def changed(**fields):
         (changed(container_path=LATER.container_path, redirect_history=(SHARD.container_path, LATER.container_path)),
          [2], {1: SHARD}, Verdict(UPDATE)),
         (UPDATE, [], {1: Redirect("a/c", ts(1))}, Verdict(UPDATE)),
+        (UPDATE, [2], {1: Redirect("b/c", ts(30))}, Verdict(changed(successes=(2,)))),
+        (UPDATE, [2], {1: Redirect("a/other", ts(30))}, Verdict(changed(successes=(2,)))),
+        (UPDATE, [], {1: Redirect(".shards_b/c-1", ts(30)), 2: SHARD},
+         Verdict(changed(container_path=SHARD.container_path, redirect_history=(SHARD.container_path,)), True)),
     ],
     ids=["all", "rest", "ids of another ring", "none", "some", "some more", "nothing new",
-         "redirect", "newest redirect", "redirect of a redirect", "loop", "redirect to itself"],
+         "redirect", "newest redirect", "redirect of a redirect", "loop", "redirect to itself",
+         "redirect to another account", "redirect to another container", "redirect to another account's shard"],
 )  # fmt: skip
 def test_what_becomes_of_a_row(update, accepted, redirects, expected):
     assert verdict(update, [1, 2, 3], accepted, redirects) == expected

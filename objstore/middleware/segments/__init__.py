@@ -1,0 +1,1 @@
+"""What static and dynamic large objects have in common: pieces of stored objects, joined into one body."""
