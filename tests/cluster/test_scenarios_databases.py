@@ -86,6 +86,7 @@ def test_two_of_three_databases_of_a_container_are_lost_or_damaged(scene, damage
     scene.heal()
 
 
+@pytest.mark.long
 def test_rows_that_were_not_merged_yet_are_garbage(scene):
     """A .pending of another program, or of a disk that lost its mind: what is in the database stays."""
     fill(scene, "pending")

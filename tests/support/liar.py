@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from tests.support.cluster import until
+
 _PATIENCE_S = 10.0
 
 
@@ -18,7 +20,8 @@ class Liar:
 
     def __init__(self, ports: Sequence[int], answer: Callable[[str], bytes]) -> None:
         self._answer = answer
-        self._listeners = [socket.create_server(("127.0.0.1", port)) for port in ports]
+        # Connections of who was there before may linger, and hold the port for a moment.
+        self._listeners = [until(lambda: _listening(port), f"port {port} is free") for port in ports]  # noqa: B023
         self._threads: list[threading.Thread] = []
         self.asked: list[str] = []
 
@@ -61,3 +64,10 @@ class Liar:
             method = head.partition(b" ")[0].decode("latin-1")
             self.asked.append(method)
             accepted.sendall(self._answer(method))
+
+
+def _listening(port: int) -> socket.socket | None:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return None
