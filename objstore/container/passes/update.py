@@ -4,6 +4,9 @@ The container server reports changes itself within seconds (container/reports.py
 a process that ended, an account server that was away. A job is one database that has changed since it was last found
 in order. The account is told at all its primaries, and the database notes it when all of them have taken it. An
 account of which most replicas could not be told is left alone for a while. Source: formats 5.4, 6.2, 6.3.
+
+A database on a handoff is not reported: it may be behind, and is gone before it could correct itself, while the
+primaries believe that the account knows their counts. They report once the replicator has brought it home.
 """
 
 from __future__ import annotations
@@ -31,11 +34,13 @@ from objstore.http.status import is_success
 from objstore.peers.account_rows import AccountRows
 from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.silence import Silences
+from objstore.ring.local import belongs_elsewhere
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
+from objstore.runtime.netinfo import local_addresses
 
 _IDLE_HANDLES = 8
 _log = logging.getLogger("objstore.container-updater")
@@ -60,7 +65,7 @@ UpdateJob = TellAccount | CannotRead
 @dataclass(slots=True)
 class ContainerUpdater:
     """ring: gives the account ring of this moment. suppression_s: how long an account that could not be told is left
-    alone."""
+    alone. is_handoff(device, partition): whether its containers belong on other devices."""
 
     devices: Devices
     databases: Databases
@@ -70,6 +75,7 @@ class ContainerUpdater:
     clock: Clock
     suppression_s: float = 60.0
     seen: Seen = field(default_factory=Seen)
+    is_handoff: Callable[[str, int], bool] = lambda device, partition: False
     name: str = "container-updater"
     _suppressed_until: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -87,7 +93,7 @@ class ContainerUpdater:
         try:
             path = self.devices.path(device)
             for partition in on_disk.partitions(path, CONTAINERS):
-                if scope.has_partition(partition):
+                if scope.has_partition(partition) and not self.is_handoff(device, partition):
                     for location in on_disk.locations(path, CONTAINERS, partition):
                         before = look(location)
                         found.add(location.directory)
@@ -160,6 +166,9 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
     databases.handles = Handles(_IDLE_HANDLES)
     ring = ReloadingRing(cluster.swift_dir / "account.ring.gz")
     calls = NodeClient("container-updater", Timeouts(settings.conn_timeout, settings.node_timeout), silence=Silences())
+    containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    ip, port = surroundings.address
+    addresses = local_addresses(ip)
     return ContainerUpdater(
         surroundings.devices,
         databases,
@@ -168,4 +177,5 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
         AccountRows(calls),
         surroundings.clock,
         settings.account_suppression_time,
+        is_handoff=lambda device, partition: belongs_elsewhere(containers.current, addresses, port, device, partition),
     )

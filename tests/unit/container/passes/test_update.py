@@ -178,3 +178,13 @@ def test_a_directory_without_a_database_is_passed_over(tmp_path, clock):
     os.unlink(location.new_path)
     assert look(location) is None
     assert run(updater(tmp_path, Accounts(), clock)).job_count == 0
+
+
+def test_a_handoff_does_not_tell_counts_that_it_could_not_correct(tmp_path, clock):
+    make_container(tmp_path).add(row("o"))
+    accounts = Accounts()
+    the_pass = updater(
+        tmp_path, accounts, clock, is_handoff=lambda device, partition: (device, partition) == ("sda1", 7)
+    )
+    assert run(the_pass).counts == {}
+    assert accounts.told == []
