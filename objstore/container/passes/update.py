@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from objstore.config.settings import reads
 from objstore.container.account_update import info_headers
-from objstore.container.news import facts, has_news, is_heard, is_known
+from objstore.container.news import IN_DOUBT, facts, has_news, is_heard, is_in_doubt, is_known
 from objstore.container.passes.seen import Look, Seen, look
 from objstore.container.passes.update_settings import ContainerUpdaterSettings
 from objstore.core.errors import DeviceUnavailable, DomainError, NotFound
@@ -134,6 +134,8 @@ class ContainerUpdater:
             return {"suppressed": 1}
         successes, replicas = self._tell(info)
         if not is_known(successes, replicas):
+            if not is_in_doubt(info):
+                broker.reported(*IN_DOUBT)
             if not is_heard(successes, replicas):
                 self._suppressed_until[info.account] = self.clock.monotonic() + self.suppression_s
             return {"asked": 1, FAILURES: 1}
