@@ -12,11 +12,12 @@ from pathlib import Path
 
 import eventlet
 
-from tests.sim.disk import Content, SimFs
+from tests.sim.disk import SimFs
 from tests.sim.host import HOST
 from tests.sim.network import Weather
 from tests.sim.nodes import DAEMONS, Node
 from tests.sim.world import World
+from tests.support.durability import Content
 
 Fault = Callable[[], None]
 

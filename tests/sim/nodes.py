@@ -23,6 +23,7 @@ from objstore.runtime.devices import Devices
 from tests.sim.disk import SimFs
 from tests.sim.host import HOST, Ended, Process
 from tests.sim.network import Network, SimServer
+from tests.support.durability import ByChance
 
 PORTS = {"object": 6200, "container": 6201, "account": 6202}
 _FACTORIES = {"object": object_factory, "container": container_factory, "account": account_factory}
@@ -50,6 +51,8 @@ DAEMONS = (
     "object-expirer",
     "account-reaper",
 )
+_PASSES = {name: installed().load(DAEMON_GROUP, name) for name in DAEMONS}
+"""Loaded here, not when they first run: every run shall begin with the same modules in memory."""
 PROXY_SETTINGS = {"account_autocreate": "yes", "sorting_method": "shuffle"}
 
 
@@ -130,7 +133,7 @@ class Node:
         if has_power_cut:
             for disk in self.disks:
                 if (self.root / disk).is_dir():
-                    SimFs.shadow.power_cut(str(self.root / disk), HOST.random)
+                    SimFs.shadow.power_cut(str(self.root / disk), ByChance(HOST.random))
 
     def _end(self, process: Process) -> None:
         process.kill()
@@ -181,8 +184,7 @@ class Node:
         settings: Any = settings_class.from_pairs(_DAEMON_SETTINGS.get(name, {}))[0]
         kind = name.partition("-")[0]
         clock = SystemClock()
-        factory = installed().load(DAEMON_GROUP, name)
-        assert factory is not None
+        factory: Any = _PASSES[name]
         made = factory(
             Surroundings(
                 name,
