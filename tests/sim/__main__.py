@@ -9,8 +9,10 @@ import argparse
 import gc
 import json
 import os
+import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,9 +23,8 @@ from tests.sim import host
 host.install()
 
 from tests.sim.mutations import MUTATIONS  # noqa: E402  (objstore may be imported only now)
-from tests.sim.run import run_seed  # noqa: E402
+from tests.sim.run import MEMORY, has_attributes, run_seed  # noqa: E402
 
-_MEMORY = Path("/dev/shm")
 _SECONDS_PER_SEED = 40
 """Of CPU: then a run is stopped, and where it is is told."""
 _TAIL = 60
@@ -33,6 +34,8 @@ perf_counter = time.perf_counter
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     seeds = [arguments.seed] if arguments.seed is not None else arguments.seeds
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -66,10 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="show everything that happened, not only the end of it")
     parser.add_argument("--digest", action="store_true", help="print a digest of each seed's trace")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break something on purpose")
-    parser.add_argument("--keep", action="store_true", help=f"leave the nodes' files in {_MEMORY}")
+    parser.add_argument("--keep", action="store_true", help="leave the nodes' files where they are")
+    parser.add_argument("--memory", type=Path, default=_memory(), metavar="DIR", help="where the nodes' files are")
     parser.add_argument("--failures", type=int, default=1_000_000, metavar="N", help="stop after so many failed seeds")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="seeds at once")
     return parser
+
+
+def _memory() -> Path:
+    """Memory where that has extended attributes (Linux 6.6), else the disk of temporary files."""
+    return MEMORY if MEMORY.is_dir() and has_attributes(MEMORY) else Path(tempfile.gettempdir())
 
 
 def _range(text: str) -> range:
@@ -105,7 +114,7 @@ def _start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
         signal.setitimer(signal.ITIMER_PROF, _SECONDS_PER_SEED)
         if arguments.mutation:
             MUTATIONS[arguments.mutation]()
-        outcome = run_seed(seed, _MEMORY, keeps=arguments.keep)
+        outcome = run_seed(seed, arguments.memory, keeps=arguments.keep)
         with open(sending, "wb") as file:
             file.write(json.dumps(asdict(outcome)).encode("utf-8", "backslashreplace"))
         status = 0

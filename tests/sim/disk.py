@@ -17,7 +17,7 @@ class SimFs(Fs):
     """The file system of simulated processes: every effect takes a moment, may fail where the disk is failing, and
     does not happen any more once its process was killed."""
 
-    shadow = Shadow(holds=False)
+    shadow = Shadow()
     syncs_are_real = True
     """False: syncs promise and do nothing. A mutation of the tests."""
 

@@ -37,6 +37,7 @@ class Faults:
             "blackout": self._blackout,
             "one way blocked": self._one_way,
             "node cut off": self._cut_off,
+            "two cut off": self._two_cut_off,
             "halves": self._halves,
             "frozen": self._freeze,
             "swizzle": self._swizzle,
@@ -124,8 +125,15 @@ class Faults:
         self._block([(source, target)])
 
     def _cut_off(self) -> None:
-        name = self._chance.choice(self._places())
-        self._block([pair for other in self._places() for pair in ((name, other), (other, name)) if other != name])
+        self._block(self._all_about(self._chance.choice(self._places())))
+
+    def _two_cut_off(self) -> None:
+        """What is written meanwhile is on one primary of most partitions, and lent to others."""
+        nodes = self._chance.sample(self._world.nodes, 2)
+        self._block([pair for node in nodes for pair in self._all_about(node.name)])
+
+    def _all_about(self, name: str) -> list[tuple[str, str]]:
+        return [pair for other in self._places() for pair in ((name, other), (other, name)) if other != name]
 
     def _halves(self) -> None:
         places = self._places()
@@ -136,10 +144,7 @@ class Faults:
     def _swizzle(self) -> None:
         """Cut the nodes off one by one, and give them back in another order."""
         names = [node.name for node in self._world.nodes]
-        groups = {
-            name: [pair for other in self._places() if other != name for pair in ((name, other), (other, name))]
-            for name in names
-        }
+        groups = {name: self._all_about(name) for name in names}
         self._chance.shuffle(names)
         for name in names:
             self._world.network.blocked.update(groups[name])
@@ -193,7 +198,8 @@ class Faults:
                 world.push_rings(name)
 
     def _daemon_pass(self) -> None:
-        self._node().run_pass(self._chance.choice(DAEMONS))
+        replicators = [name for name in DAEMONS if name.endswith("replicator")]
+        self._node().run_pass(self._chance.choice((*DAEMONS, *replicators, *replicators)))
 
 
 def _damage(path: Path) -> None:

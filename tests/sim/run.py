@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 import traceback
@@ -13,12 +14,15 @@ import eventlet
 
 from tests.sim.checks import Checks
 from tests.sim.clients import Clients
+from tests.sim.disk import SimFs
 from tests.sim.faults import Faults
 from tests.sim.history import History
 from tests.sim.host import HOST, Ended, Stuck, where_everybody_waits
 from tests.sim.nodes import DAEMONS
 from tests.sim.world import World
+from tests.support.durability import Shadow
 
+MEMORY = Path("/dev/shm")
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 2, 7
 _PAUSE_S = 61.0
 """Longer than a proxy leaves a failing node alone, and than rings go unread."""
@@ -52,14 +56,15 @@ class _Watchful(logging.Handler):
 def run_seed(
     seed: int, memory: Path, *, keeps: bool = False, clients: int = 3, requests: int = 14, faults: int = 9
 ) -> Outcome:
-    """memory: a directory on a memory file system. keeps: leave the world's files there, to be looked at."""
+    """memory: a directory, best on a memory file system. keeps: leave the world's files there, to be looked at."""
     HOST.begin(seed)
     outcome = Outcome(seed)
-    HOST.trace = lambda text: outcome.trace.append(f"{HOST.now_s:.5f} {text}")
+    SimFs.shadow = Shadow(holds=not is_memory(memory))
     logging.getLogger("objstore").addHandler(_Watchful(outcome))
     logging.getLogger("objstore").setLevel(logging.INFO)
     logging.getLogger("objstore").propagate = False
     root = Path(tempfile.mkdtemp(dir=memory, prefix=f"sim-{seed}-"))
+    HOST.trace = lambda text: outcome.trace.append(f"{HOST.now_s:.5f} {text.replace(str(root), '')}")
     try:
         _play(World(root), outcome, clients, requests, faults)
     except Stuck as error:
@@ -88,7 +93,7 @@ def _play(world: World, outcome: Outcome, client_count: int, requests: int, faul
     checks = Checks(world, history, clients)
     problems: list[str] = []
     while outcome.rounds < ROUNDS_AT_MOST:
-        _round(world)
+        _round(world, outcome.rounds)
         outcome.rounds += 1
         eventlet.sleep(_PAUSE_S)
         if outcome.rounds >= ROUNDS_AT_LEAST:
@@ -101,7 +106,24 @@ def _play(world: World, outcome: Outcome, client_count: int, requests: int, faul
         HOST.trace(f"history {write}")
 
 
-def _round(world: World) -> None:
+def is_memory(directory: Path) -> bool:
+    """Whether files there have extended attributes, and inode numbers are never used twice."""
+    return directory == MEMORY and has_attributes(directory)
+
+
+def has_attributes(directory: Path) -> bool:
+    with tempfile.NamedTemporaryFile(dir=directory) as file:
+        try:
+            os.setxattr(file.name, "user.objstore", b"1")
+        except OSError:
+            return False
+    return True
+
+
+def _round(world: World, number: int) -> None:
+    """Auditors read everything: they come in the first round and in every third."""
     for name in DAEMONS:
+        if name.endswith("auditor") and number % 3:
+            continue
         for node in world.nodes:
             HOST.trace(f"{node.name} {name} {node.run_pass(name)}")
