@@ -42,8 +42,8 @@ swift_dir = %(here)s
 # key_file =
 
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl formpost ratelimit
-    tempauth staticweb copy container-quotas account-quotas proxy-logging proxy-server
+pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl
+    formpost ratelimit tempauth staticweb copy container-quotas account-quotas proxy-logging proxy-server
 
 [app:proxy-server]
 use = egg:objstore#proxy
@@ -72,6 +72,9 @@ use = egg:objstore#memcache
 
 [filter:listing_formats]
 use = egg:objstore#listing_formats
+
+[filter:container_sync]
+use = egg:objstore#container_sync
 
 [filter:bulk]
 use = egg:objstore#bulk

@@ -28,6 +28,7 @@ _PROXY_FILTERS = (
     ("proxy-logging", "proxy_logging"),
     ("cache", "memcache"),
     ("listing_formats", "listing_formats"),
+    ("container_sync", "container_sync"),
     ("bulk", "bulk"),
     ("tempurl", "tempurl"),
     ("formpost", "formpost"),

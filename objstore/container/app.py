@@ -9,6 +9,7 @@ from functools import partial
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.settings import reads
+from objstore.config.sync_realms import LiveRealms
 from objstore.container.account_update import AccountNode, AccountUpdates, Send
 from objstore.container.handlers import put, read, replicate, rows, shards
 from objstore.container.reports import Reports
@@ -49,6 +50,7 @@ def make_app(
         node=DatabaseNode.of(KIND, settings, cluster, clock, logger),
         settings=settings,
         account_updates=updates,
+        realms=LiveRealms(cluster.swift_dir, clock.monotonic),
         reports=account_nodes and Reports(updates, account_nodes, interval_s=settings.report_interval, logger=logger),
     )
     handlers: dict[str, Handler] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from objstore.config.sync_realms import LiveRealms
 from objstore.container.account_update import AccountUpdates
 from objstore.container.reports import Reports
 from objstore.container.settings import ContainerServerSettings
@@ -24,7 +25,8 @@ POLICY_INDEX = "x-backend-storage-policy-index"
 POLICY_DEFAULT = "x-backend-storage-policy-default"
 SHARDS_PREFIX = ".shards_"
 
-_KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to")
+_SYNC_TO = "x-container-sync-to"
+_KEPT_NAMES = ("x-container-read", "x-container-write", "x-container-sync-key", _SYNC_TO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class ContainerService:
     node: DatabaseNode
     settings: ContainerServerSettings
     account_updates: AccountUpdates
+    realms: LiveRealms
     reports: Reports | None
     """None: nobody but the updater tells accounts of changed counts."""
 
@@ -78,5 +81,7 @@ class ContainerService:
         for name in names:
             value = request.header(name)
             if value is not None:
+                if name == _SYNC_TO:
+                    self.realms.current.address(value, self.settings.allowed_sync_hosts)
                 items.update(metadata_headers.stored([(name, value)], (name[:-1],)))
         return meta.stamped(items.items(), timestamp)

@@ -50,6 +50,8 @@ _ORDER = (
     ("listing_formats", "staticweb", "pages are made of listings in JSON"),
     ("bulk", "tempauth", "what a bulk request asks for is authorized one by one"),
     ("bulk", "keystoneauth", "what a bulk request asks for is authorized one by one"),
+    ("container_sync", "tempauth", "what another cluster signs needs no token"),
+    ("container_sync", "keystoneauth", "what another cluster signs needs no token"),
     ("tempurl", "tempauth", "a link is its own authorization"),
     ("tempurl", "keystoneauth", "a link is its own authorization"),
     ("formpost", "tempauth", "a signed form is its own authorization"),

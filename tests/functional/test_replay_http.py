@@ -27,6 +27,9 @@ def target(tmp_path_factory):
     cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
     for name in ("crossdomain", "domain_remap"):
         cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
+    realms = "[saio]\nkey = changeme\nkey2 = changeme\ncluster_saio_endpoint = http://127.0.0.1/v1/\n"
+    (cluster.directory.etc / "container-sync-realms.conf").write_text(realms)
+    cluster.configure("filter:container_sync", "current", "//saio/saio_endpoint")
     for key, value in TEMPAUTH_SETTINGS.items():
         cluster.configure("filter:tempauth", key, value)
     with cluster:

@@ -272,13 +272,38 @@ def test_synced_container_has_a_link_while_it_lives(app, tmp_path):
     def links():
         return [location.hash for location in linked(str(tmp_path / "sdb1"))]
 
-    put(app, 10, x_container_sync_to="//r/c/a/c")
+    put(app, 10, x_container_sync_to="http://127.0.0.1/v1/a/c")
     assert links() == []
     post(app, 11, x_container_sync_key="k")
     assert len(links()) == 1
     post(app, 12, x_container_sync_to="")
     assert links() == []
-    put(app, 13, x_container_sync_to="//r/c/a/c")
+    put(app, 13, x_container_sync_to="http://127.0.0.1/v1/a/c")
     assert len(links()) == 1
     assert delete(app, 14).status == 204
     assert links() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("//r/one/a/c", 204),
+        ("//R/ONE/a/c/", 204),
+        ("//r/two/a/c", 400),
+        ("//s/one/a/c", 400),
+        ("//r/one/a", 400),
+        ("//r", 400),
+        ("https://127.0.0.1:8080/v1/a/c", 204),
+        ("http://example.org/v1/a/c", 400),
+        ("ftp://127.0.0.1/a", 400),
+        ("junk", 400),
+        ("", 204),
+        ("http://127.0.0.1/", 400),
+        ("http://[/v1/a/c", 400),
+    ],
+)
+def test_where_a_container_may_be_synced_to(tmp_path, target, status):
+    (tmp_path / "container-sync-realms.conf").write_text("[r]\nkey = k\ncluster_one = http://one/v1/\n")
+    app = container_server(tmp_path)
+    assert put(app, 10).status == 201
+    assert post(app, 11, x_container_sync_to=target).status == status
