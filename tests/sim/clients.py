@@ -101,13 +101,13 @@ class Clients:
         for _ in range(count):
             eventlet.sleep(HOST.random.choice((0.0, 0.05, 0.5, 2.0, 4.0)))
             HOST.random.choices(
-                (self._put, self._delete, self._post, self._get, self._list, self._churn), (40, 14, 10, 25, 4, 7)
+                (self.put, self._delete, self._post, self._get, self._list, self._churn), (40, 14, 10, 25, 4, 7)
             )[0]()
 
     def _path(self) -> str:
         return f"{ACCOUNT}/{HOST.random.choice(CONTAINERS)}/{HOST.random.choice(OBJECTS)}"
 
-    def _put(self) -> None:
+    def put(self) -> None:
         proxy, path = self.any_proxy(), self._path()
         stamp = self.time_for(proxy)
         content = content_of(path, stamp, HOST.random.choice(SIZES))

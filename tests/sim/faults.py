@@ -23,8 +23,11 @@ Fault = Callable[[], None]
 
 
 class Faults:
-    def __init__(self, world: World) -> None:
+    """write: has a client write something, now."""
+
+    def __init__(self, world: World, write: Fault) -> None:
         self._world = world
+        self._write = write
         self._chance = HOST.random
         self._victim = self._chance.choice(world.nodes)
         self._victim_disk = self._chance.choice(self._victim.disks)
@@ -44,6 +47,7 @@ class Faults:
             "bad weather": self._weather,
             "disk errors": self._disk_errors,
             "disk emptied": self._empty,
+            "lent and lost": self._lend_and_lose,
             "bit flipped": self._flip,
             "ring changed": self._change_ring,
             "daemon pass": self._daemon_pass,
@@ -172,8 +176,34 @@ class Faults:
         node.error_rate = 0.0
 
     def _empty(self) -> None:
-        HOST.trace(f"{self._victim.name}/{self._victim_disk} is emptied")
-        self._victim.empty(self._victim_disk)
+        """Not while rows may be known to nobody else: see _lend_and_lose()."""
+        for name in ("object-updater", "container-replicator", "account-replicator"):
+            counts = self._victim.run_pass(name)
+            if counts.get("failures") or not self._victim.is_up:
+                return
+        if not self._victim.has_waiting_rows(self._victim_disk):
+            HOST.trace(f"{self._victim.name}/{self._victim_disk} is emptied")
+            self._victim.empty(self._victim_disk)
+
+    def _lend_and_lose(self) -> None:
+        """Writes go to the victim and to handoffs; then the victim loses its objects, and only handoffs have them.
+
+        Its databases and waiting rows stay: where the only two who knew of a row were this disk's object server and its
+        container, a listing cannot be whole again (doc/architecture.md, How it is tested)."""
+        nodes = [node for node in self._world.nodes if node is not self._victim]
+        away = self._chance.sample(nodes, 2)
+        pairs = [pair for node in away for pair in self._all_about(node.name)]
+        self._world.network.blocked.update(pairs)
+        for _ in range(6):
+            self._write()
+        self._victim.lose_objects(self._victim_disk)
+        # Handoffs that reach nobody must keep what they have.
+        pairs += self._all_about(self._victim.name)
+        self._world.network.blocked.update(pairs)
+        for node in nodes:
+            if node not in away:
+                node.run_pass("object-replicator")
+        self._world.network.blocked.difference_update(pairs)
 
     def _flip(self) -> None:
         """A byte of a file's content changes, or its end is lost; nobody is told."""

@@ -157,6 +157,16 @@ class Node:
         path.mkdir()
         SimFs.shadow.all_synced(str(path))
 
+    def lose_objects(self, disk: str) -> None:
+        """All of its objects are gone, for good; nothing else is."""
+        path = self.root / disk / "objects"
+        if path.is_dir():
+            os.rename(path, self.root.parent / f"lost-{disk}-{HOST.random.randrange(1 << 30)}")
+            SimFs.shadow.directory_synced(str(path.parent))
+
+    def has_waiting_rows(self, disk: str) -> bool:
+        return any((self.root / disk / "async_pending").glob("*/*"))
+
     def data_files(self, disk: str) -> Iterator[Path]:
         yield from sorted((self.root / disk / "objects").glob("*/*/*/*.data"))
 

@@ -82,7 +82,7 @@ def _play(world: World, outcome: Outcome, client_count: int, requests: int, faul
     world.start()
     clients = Clients(world, history)
     clients.prepare()
-    faults = Faults(world)
+    faults = Faults(world, clients.put)
     running = [eventlet.spawn(clients.run, requests) for _ in range(client_count)]
     running.append(eventlet.spawn(faults.run, fault_count, 3.0))
     for each in running:
