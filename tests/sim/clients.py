@@ -107,7 +107,7 @@ class Clients:
     def _path(self) -> str:
         return f"{ACCOUNT}/{HOST.random.choice(CONTAINERS)}/{HOST.random.choice(OBJECTS)}"
 
-    def put(self) -> None:
+    def put(self) -> Write:
         proxy, path = self.any_proxy(), self._path()
         stamp = self.time_for(proxy)
         content = content_of(path, stamp, HOST.random.choice(SIZES))
@@ -116,7 +116,7 @@ class Clients:
         if HOST.random.random() < 0.12:
             write.delete_at_s = int(EPOCH_S + HOST.now_s) + HOST.random.choice((10, 40, 100))
             headers["x-delete-at"] = str(write.delete_at_s)
-        self.write(proxy, write, headers)
+        return self.write(proxy, write, headers)
 
     def _delete(self) -> None:
         proxy = self.any_proxy()

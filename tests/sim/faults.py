@@ -13,6 +13,7 @@ from pathlib import Path
 import eventlet
 
 from tests.sim.disk import SimFs
+from tests.sim.history import Fate, Write
 from tests.sim.host import HOST
 from tests.sim.network import Weather
 from tests.sim.nodes import DAEMONS, Node
@@ -25,7 +26,7 @@ Fault = Callable[[], None]
 class Faults:
     """write: has a client write something, now."""
 
-    def __init__(self, world: World, write: Fault) -> None:
+    def __init__(self, world: World, write: Callable[[], Write]) -> None:
         self._world = world
         self._write = write
         self._chance = HOST.random
@@ -194,9 +195,10 @@ class Faults:
         away = self._chance.sample(nodes, 2)
         pairs = [pair for node in away for pair in self._all_about(node.name)]
         self._world.network.blocked.update(pairs)
-        for _ in range(6):
-            self._write()
-        self._victim.lose_objects(self._victim_disk)
+        # Only what was acknowledged: the row of a write that nobody was promised would outlive its only copy.
+        known = [write for write in [self._write() for _ in range(6)] if write.fate is Fate.ACKNOWLEDGED]
+        for write in known:
+            self._victim.lose_object(self._victim_disk, write.timestamp)
         # Handoffs that reach nobody must keep what they have.
         pairs += self._all_about(self._victim.name)
         self._world.network.blocked.update(pairs)

@@ -14,6 +14,7 @@ from objstore.account.app import app_factory as account_factory
 from objstore.config.cluster import load_cluster
 from objstore.config.factories import DAEMON_GROUP, installed
 from objstore.container.app import app_factory as container_factory
+from objstore.core.timestamp import Timestamp
 from objstore.daemon.runner import Runner, Schedule
 from objstore.daemon.surroundings import Surroundings
 from objstore.object.app import app_factory as object_factory
@@ -157,12 +158,13 @@ class Node:
         path.mkdir()
         SimFs.shadow.all_synced(str(path))
 
-    def lose_objects(self, disk: str) -> None:
-        """All of its objects are gone, for good; nothing else is."""
-        path = self.root / disk / "objects"
-        if path.is_dir():
-            os.rename(path, self.root.parent / f"lost-{disk}-{HOST.random.randrange(1 << 30)}")
-            SimFs.shadow.directory_synced(str(path.parent))
+    def lose_object(self, disk: str, timestamp: Timestamp) -> None:
+        """The file of one upload is gone for good, and with it the digests that knew it."""
+        for path in (self.root / disk / "objects").glob(f"*/*/*/{timestamp.internal}.data"):
+            path.unlink()
+            (path.parents[2] / "hashes.pkl").unlink(missing_ok=True)
+            for directory in (path.parent, path.parents[2]):
+                SimFs.shadow.directory_synced(str(directory))
 
     def has_waiting_rows(self, disk: str) -> bool:
         return any((self.root / disk / "async_pending").glob("*/*"))

@@ -13,16 +13,14 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 1800
 
 CAUGHT_BY = {
-    "no fsync": "1..3",
-    "lost on the way": "1..6",
-    "unchecked reads": "1..4",
-    "tombstones forgotten": "1..4",
-    "oldest wins": "1..3",
-    "last row wins": "1..8",
-    "early removal": "10..24",
+    "no fsync": "8..20",
+    "lost on the way": "6..12",
+    "tombstones forgotten": "4..12",
+    "oldest wins": "1..6",
+    "last row wins": "1..6",
+    "early removal": "55..70",
 }
 """Mutations, and seeds among which one notices."""
-CAUGHT_LATE = {"one is enough": "1..60"}
 
 
 def simulate(*arguments):
@@ -54,11 +52,4 @@ def test_a_seed_is_the_same_run_again_whatever_ran_before_it():
 @pytest.mark.parametrize("mutation", CAUGHT_BY)
 def test_what_is_broken_on_purpose_is_noticed(mutation):
     found = simulate("--mutation", mutation, "--seeds", CAUGHT_BY[mutation], "--failures", "1")
-    assert found.returncode == 1 and ", 1 failed: " in found.stdout, found.stdout[-3_000:] + found.stderr[-3_000:]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("mutation", CAUGHT_LATE)
-def test_rare_mistakes_are_noticed_among_many_seeds(mutation):
-    found = simulate("--mutation", mutation, "--seeds", CAUGHT_LATE[mutation], "--failures", "1")
     assert found.returncode == 1 and ", 1 failed: " in found.stdout, found.stdout[-3_000:] + found.stderr[-3_000:]
