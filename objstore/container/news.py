@@ -2,7 +2,9 @@
 
 The columns reported_* of a database say what every replica of the account has taken last: one that was away still has
 older counts, and its replicator would bring them to the others, who cannot tell which are newer (formats 5.5). So a
-container goes on telling until all have heard it. Source: formats 5.4.
+container goes on telling until all have heard it. A report that only some may have heard puts what was known before
+in doubt: were it kept, a container whose counts come back to it would have no news, and those few the wrong counts for
+good. Source: formats 5.4.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ class Facts(NamedTuple):
     bytes_used: int
 
 
+IN_DOUBT = Facts("0", "0", 0, 0)
+"""What no container that exists is like: it has news until everybody has heard them."""
+
+
 def facts(info: ContainerInfo) -> Facts:
     return Facts(info.put_timestamp, info.delete_timestamp, info.object_count, info.bytes_used)
 
@@ -36,6 +42,10 @@ def told(info: ContainerInfo) -> Facts:
 
 def has_news(info: ContainerInfo) -> bool:
     return facts(info) != told(info)
+
+
+def is_in_doubt(info: ContainerInfo) -> bool:
+    return told(info) == IN_DOUBT
 
 
 def is_known(successes: int, replicas: int) -> bool:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from objstore.container.account_update import AccountNode, AccountUpdates
-from objstore.container.news import facts, has_news, is_known
+from objstore.container.news import IN_DOUBT, facts, has_news, is_in_doubt, is_known
 from objstore.core.names import BackendPath
 from objstore.db.container import ContainerBroker
 from objstore.http.status import is_success
@@ -58,6 +58,8 @@ class Reports:
         nodes = self._nodes_of(path.account)
         statuses = self._updates.tell(nodes, path, info, [("X-Account-Override-Deleted", "yes")])
         if not is_known(sum(status is not None and is_success(status) for status in statuses), len(nodes)):
+            if not is_in_doubt(info):
+                broker.reported(*IN_DOUBT)
             return False
         broker.reported(*facts(info))
         return True

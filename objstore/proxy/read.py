@@ -169,9 +169,10 @@ class Read:
             for exchange in self._active:
                 self._faults.failed(exchange.node, PeerTimedOut(f"no answer to {exchange.request.method}"))
             return False
-        overdue_s = green.monotonic() - self._times.answer_s
+        now_s = green.monotonic()
         for exchange in list(self._active):
-            if exchange.started_s <= overdue_s:
+            # The sum that the deadline was, to the bit: (a + b) - b may be less than a, and nobody would be overdue.
+            if exchange.started_s + self._times.answer_s <= now_s:
                 self._active.remove(exchange)
                 exchange.fail(PeerTimedOut(f"no answer to {exchange.request.method}"))
                 self._faults.failed(exchange.node, exchange.failure or PeerTimedOut("no answer"))

@@ -31,6 +31,18 @@ def is_named_here(ring: Ring, addresses: Collection[str], device: str) -> bool:
     )
 
 
+def belongs_elsewhere(ring: Ring, addresses: Collection[str], port: int, device: str, partition: int) -> bool:
+    """Whether a partition on a device of this node is a handoff: the ring knows this node, and names others for the
+    partition. False where it does not know the node: it may be another cluster's, or the address not be ours."""
+    named = local_devices(ring, addresses, port)
+    if not named:
+        return False
+    here = named.get(device)
+    if here is None or partition >= ring.partition_count:
+        return True
+    return all(node.id != here.id for node in ring.primaries(partition))
+
+
 def _short(ip: str) -> str:
     """Host names stay as they are."""
     try:

@@ -35,7 +35,9 @@ def clean(fs: Fs, directory: str, rules: CleaningRules) -> LiveSet:
     live = resolve(names)
     for name in live.obsolete:
         fs.unlink(f"{directory}/{name}")
-    removed = {file.name for file in _expired(live, rules) if fs.unlink(f"{directory}/{file.name}")}
+    # A tombstone stays while anything it ended is here: a power cut may bring back one removal and not the other.
+    expired = [] if live.obsolete else _expired(live, rules)
+    removed = {file.name for file in expired if fs.unlink(f"{directory}/{file.name}")}
     if removed:
         for side_file in [name for name in names if overflow_owner(name) in removed]:
             fs.unlink(f"{directory}/{side_file}")

@@ -49,8 +49,11 @@ def remove_partition(fs: Fs, partition_path: str) -> bool:
         with fs.lock(f"{partition_path}/{LOCK}", LOCK_TIMEOUT_S):
             if set(_listed(partition_path)) - set(own):
                 return False
-            # Digests first: without them everything is hashed again, whatever else is left.
-            for name in own:
+            # Digests first, durably: without them everything is hashed again, whatever else is left. With them, and
+            # without the list of what has changed, digests of what is gone would be believed.
+            fs.unlink(f"{partition_path}/{PICKLE}")
+            fs.sync_directory(partition_path)
+            for name in own[1:]:
                 fs.unlink(f"{partition_path}/{name}")
             return fs.remove_directory(partition_path)
     except FileNotFoundError:

@@ -7,7 +7,11 @@ account of which most replicas could not be told is left alone for a while.
 
 What all have heard is told again at growing intervals: a replicator that was just bringing one account server the
 counts of another may have put older ones there after the report, which nobody can tell from newer ones (formats 5.5),
-and which the replicas then agree on. Source: formats 5.4, 6.2, 6.3.
+and which the replicas then agree on.
+
+A database on a handoff is not reported: it may be behind, and is gone before it could correct itself, while the
+primaries believe that the account knows their counts. They report once the replicator has brought it home.
+Source: formats 5.4, 6.2, 6.3.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from dataclasses import dataclass, field
 
 from objstore.config.settings import reads
 from objstore.container.account_update import info_headers
-from objstore.container.news import facts, has_news, is_heard, is_known
+from objstore.container.news import IN_DOUBT, facts, has_news, is_heard, is_in_doubt, is_known
 from objstore.container.passes.seen import Look, Seen, look
 from objstore.container.passes.update_settings import ContainerUpdaterSettings
 from objstore.core.errors import DeviceUnavailable, DomainError, NotFound
@@ -35,11 +39,13 @@ from objstore.http.status import is_success
 from objstore.peers.account_rows import AccountRows
 from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.silence import Silences
+from objstore.ring.local import belongs_elsewhere
 from objstore.ring.model import Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
+from objstore.runtime.netinfo import local_addresses
 
 _IDLE_HANDLES = 8
 _log = logging.getLogger("objstore.container-updater")
@@ -65,7 +71,7 @@ UpdateJob = TellAccount | CannotRead
 @dataclass(slots=True)
 class ContainerUpdater:
     """ring: gives the account ring of this moment. suppression_s: how long an account that could not be told is left
-    alone."""
+    alone. is_handoff(device, partition): whether its containers belong on other devices."""
 
     devices: Devices
     databases: Databases
@@ -75,6 +81,7 @@ class ContainerUpdater:
     clock: Clock
     suppression_s: float = 60.0
     seen: Seen = field(default_factory=Seen)
+    is_handoff: Callable[[str, int], bool] = lambda device, partition: False
     name: str = "container-updater"
     _suppressed_until: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -92,7 +99,7 @@ class ContainerUpdater:
         try:
             path = self.devices.path(device)
             for partition in on_disk.partitions(path, CONTAINERS):
-                if scope.has_partition(partition):
+                if scope.has_partition(partition) and not self.is_handoff(device, partition):
                     for location in on_disk.locations(path, CONTAINERS, partition):
                         before = look(location)
                         found.add(location.directory)
@@ -141,6 +148,8 @@ class ContainerUpdater:
             self.seen.remember(job.location, job.before, now_s)
             return {"asked": 1, "again": 1}
         if not is_known(successes, replicas):
+            if not is_in_doubt(info):
+                broker.reported(*IN_DOUBT)
             if not is_heard(successes, replicas):
                 self._suppressed_until[info.account] = self.clock.monotonic() + self.suppression_s
             return {"asked": 1, FAILURES: 1}
@@ -173,6 +182,9 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
     databases.handles = Handles(_IDLE_HANDLES)
     ring = ReloadingRing(cluster.swift_dir / "account.ring.gz")
     calls = NodeClient("container-updater", Timeouts(settings.conn_timeout, settings.node_timeout), silence=Silences())
+    containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    ip, port = surroundings.address
+    addresses = local_addresses(ip)
     return ContainerUpdater(
         surroundings.devices,
         databases,
@@ -181,5 +193,6 @@ def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUp
         AccountRows(calls),
         surroundings.clock,
         settings.account_suppression_time,
-        Seen(again_s=settings.tell_again_after),
+        seen=Seen(again_s=settings.tell_again_after),
+        is_handoff=lambda device, partition: belongs_elsewhere(containers.current, addresses, port, device, partition),
     )

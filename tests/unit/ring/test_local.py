@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from objstore.ring.local import is_named_here, local_devices
+from objstore.ring.local import belongs_elsewhere, is_named_here, local_devices
 from objstore.ring.model import Ring, RingHeader
 from tests.support.rings import make_device
 
@@ -33,3 +33,30 @@ def test_devices_are_told_by_replication_address(device, is_mine, is_named):
     assert (list(local_devices(ring, HERE, 6200)) == ["sd0"]) is is_mine
     assert is_named_here(ring, HERE, "sd0") is is_named
     assert not is_named_here(ring, HERE, "sd1")
+
+
+@pytest.mark.parametrize(
+    ("device", "partition", "addresses", "expected"),
+    [
+        ("sd0", 0, HERE, False),
+        ("sd1", 0, HERE, True),
+        ("sd1", 1, HERE, False),
+        ("sd7", 0, HERE, True),
+        ("sd0", 2, HERE, True),
+        ("sd1", 0, frozenset({"10.9.9.9"}), False),
+    ],
+    ids=[
+        "at home",
+        "a handoff",
+        "another partition",
+        "a device that left the ring",
+        "no such partition",
+        "not our ring",
+    ],
+)
+def test_a_partition_belongs_elsewhere_when_the_ring_knows_this_node_and_names_others(
+    device, partition, addresses, expected
+):
+    devices = [make_device(number, ip="10.0.0.1", replication_port=6200) for number in range(2)]
+    ring = Ring(RingHeader(31), [array("H", [0, 1])], devices)
+    assert belongs_elsewhere(ring, addresses, 6200, device, partition) is expected

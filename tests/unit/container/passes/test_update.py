@@ -208,3 +208,28 @@ def test_a_directory_without_a_database_is_passed_over(tmp_path, clock):
     os.unlink(location.new_path)
     assert look(location) is None
     assert run(updater(tmp_path, Accounts(), clock)).job_count == 0
+
+
+def test_a_handoff_does_not_tell_counts_that_it_could_not_correct(tmp_path, clock):
+    make_container(tmp_path).add(row("o"))
+    accounts = Accounts()
+    the_pass = updater(
+        tmp_path, accounts, clock, is_handoff=lambda device, partition: (device, partition) == ("sda1", 7)
+    )
+    assert run(the_pass).counts == {}
+    assert accounts.told == []
+
+
+def test_counts_that_come_back_after_a_report_that_some_have_heard_are_told_again(tmp_path, clock):
+    broker = make_container(tmp_path)
+    accounts = Accounts()
+    the_pass = updater(tmp_path, accounts, clock, suppression_s=0.0)
+    run(the_pass)
+    broker.add(row("o", 1))
+    accounts.statuses = {1: 503, 2: 503}
+    run(the_pass)
+    broker.add(row("o", 2, deleted=1))
+    accounts.statuses = {}
+    accounts.told.clear()
+    assert run(the_pass).counts["success"] == 1
+    assert sorted(accounts.counts()) == [(node, "AUTH_v/c", "0") for node in range(3)]
