@@ -232,6 +232,8 @@ def test_the_clock_of_a_node_is_an_hour_ahead(cluster, scene):
         fill(scene, "clock")
         scene.ledger.put("clock", "o0", b"overwritten")
         scene.ledger.delete("clock", "o1")
+        # Half an hour over, by its clock: its expirer must not believe that.
+        scene.ledger.put("clock", "short-lived", b"still there", {"X-Delete-After": "1800"})
         scene.heal()
     finally:
         cluster.kill_node("n2")

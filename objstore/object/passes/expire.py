@@ -38,7 +38,9 @@ from objstore.object.passes.expire_plan import (
 from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
 from objstore.object.passes.expire_together import TogetherExpirer
 from objstore.object.passes.here import RingBook
+from objstore.peers.clocks import seconds_ahead
 from objstore.peers.queue_rows import QueueRows, Removal, direct_client
+from objstore.ring.model import Node
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
 from objstore.runtime.clock import Clock
@@ -84,14 +86,17 @@ class ObjectExpirer:
         rank: Callable[[str], int],
         clock: Clock,
         together: Together | None = None,
+        lead_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """together: None: everything goes through the proxy. Raises ValueError for a delay_reaping_… that makes no
-        sense."""
+        """together: None: everything goes through the proxy. lead_s: how far the clock is ahead of the others, asked once
+        a pass. Raises ValueError for a delay_reaping_… that makes no sense."""
         self._settings = settings
         self._client = client
         self._queue = queue
         self._rank = rank
         self._clock = clock
+        self._measured_lead_s = lead_s
+        self._lead_s = 0.0
         self._delays, problems = delays_of(settings.extra)
         if problems:
             raise ValueError("; ".join(problems))
@@ -133,8 +138,9 @@ class ObjectExpirer:
         """Names of the containers that may hold something due, the oldest first; asked for once a pass."""
         with self._listing:
             if self._containers is None:
+                self._look_at_other_clocks()
                 self._containers = []
-                now_s = self._clock.now().seconds
+                now_s = self._now_s()
                 try:
                     for page in self._client.pages(f"/v1/{self._account}"):
                         names = [str(row.get("name", "")) for row in page.rows]
@@ -143,11 +149,26 @@ class ObjectExpirer:
                     self._count_unlisted(error, counts)
             return self._containers
 
+    def _look_at_other_clocks(self) -> None:
+        lead_s = self._measured_lead_s()
+        if lead_s and not self._lead_s:
+            _log.error(
+                "this node's clock is %.0f s ahead of the others: only what is due by theirs is deleted; have it set by "
+                "chrony or systemd-timesyncd",
+                lead_s,
+            )
+        self._lead_s = lead_s
+
+    def _now_s(self) -> float:
+        """Unix seconds, by which it is decided what is due: never ahead of what the other nodes say, because an object
+        that is deleted too early is lost."""
+        return self._clock.now().seconds - self._lead_s
+
     def _work_off(self, container: str, rank: int, counts: Counter[str]) -> None:
         """Everything due in one container. rank: 0 takes what is due, others what has been due for a while.
 
         Raises ListingFailed."""
-        until_s = int(self._clock.now().seconds - rank * TAKEOVER_S)
+        until_s = int(self._now_s() - rank * TAKEOVER_S)
         is_seen = False
         for page in self._client.pages(f"/v1/{self._account}/{container}", f"{max(0, until_s) + 1:010d}"):
             is_seen = True
@@ -168,7 +189,7 @@ class ObjectExpirer:
             return None
         delays = self._delays
         delay_s = delays.get((task.account, task.container), delays.get((task.account, ""), 0.0)) if delays else 0.0
-        return task if task.at.seconds + delay_s <= self._clock.now().seconds else None
+        return task if task.at.seconds + delay_s <= self._now_s() else None
 
     def _remove(self, container: str, done: list[Removal], is_sharded: bool, counts: Counter[str]) -> None:
         if done and not self._queue.remove(self._account, container, done, one_by_one=is_sharded):
@@ -183,7 +204,7 @@ class ObjectExpirer:
     def _drop_if_past(self, container: str) -> None:
         """Remove an empty container of a day long past. A server that still holds an entry refuses, and entries that
         come late bring it back."""
-        past_s = self._clock.now().seconds - 2 * self._settings.expiring_objects_container_divisor
+        past_s = self._now_s() - 2 * self._settings.expiring_objects_container_divisor
         if int(container) < past_s - SLICES:
             self._client.request("DELETE", f"/v1/{self._account}/{container}").discard()
 
@@ -209,7 +230,7 @@ class ObjectExpirer:
         if policy_index is None:
             return {}
         self._pause(len(tasks))
-        return self._together.expire(names, policy_index, tasks, self._clock.now().seconds)
+        return self._together.expire(names, policy_index, tasks, self._now_s())
 
     def _policy_of(self, names: tuple[str, str]) -> int | None:
         """Where the container's objects lie; None when that cannot be told, or its rows may belong to a shard. Asked
@@ -247,7 +268,7 @@ class ObjectExpirer:
         return delete_verdict(response.status, self._age_s(task), self._settings.reclaim_age)
 
     def _age_s(self, task: Task) -> float:
-        return self._clock.now().seconds - task.at.seconds
+        return self._now_s() - task.at.seconds
 
     def _pause(self, count: int = 1) -> None:
         self._pace.charge(self._clock.monotonic(), count)
@@ -277,9 +298,18 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     queue = QueueRows(calls, lambda: containers.current, cluster.secrets)
     rings = RingBook(cluster.swift_dir, cluster.policies)
     together = TogetherExpirer(calls, rings.current, cluster.secrets, queue, settings.reclaim_age)
+    clock = surroundings.clock
+
+    def lead_s() -> float:
+        return seconds_ahead(
+            calls,
+            [Node(device) for device in objects.current.devices if device is not None],
+            lambda: clock.now().seconds,
+        )
+
     shares = Shares(lambda: objects.current, surroundings.address, surroundings.clock.monotonic, can_connect)
     try:
-        return ObjectExpirer(settings, client, queue, shares.rank, surroundings.clock, together)
+        return ObjectExpirer(settings, client, queue, shares.rank, clock, together, lead_s)
     except ValueError as error:
         place = str(cluster.swift_dir)
         raise ConfigError([ConfigProblem(place, surroundings.name, DELAY_PREFIX, "", "", str(error))]) from None

@@ -47,14 +47,14 @@ class Expiry:
         answer = self.proxy.put(path, lines, body=b"hello")
         assert answer.status == 201, answer
 
-    def expirer(self, rank=lambda container: 0, clock=None, queue=None, app=None, **settings):
+    def expirer(self, rank=lambda container: 0, clock=None, queue=None, app=None, lead_s=0.0, **settings):
         found, problems = ObjectExpirerSettings.from_pairs({"tasks_per_second": "0"} | settings)
         assert not problems
         client = InternalClient(app or self.proxy.app, "expirer under test")
         rows = queue or QueueRows(direct_client(), lambda: self.container_ring, self.secrets)
         rings = {0: load(self.nodes.directory / "object.ring.gz")}
         together = TogetherExpirer(direct_client(), rings.get, self.secrets, rows, 604_800.0)
-        return ObjectExpirer(found, client, rows, rank, clock or self.clock, together)
+        return ObjectExpirer(found, client, rows, rank, clock or self.clock, together, lambda: lead_s)
 
     def run(self, expirer=None, **settings):
         """One pass: the counts."""
@@ -456,3 +456,16 @@ def test_what_is_sent_is_what_swift_sends(expiry, operation, kind, method):
         for environ in sent:
             found = environ[environ_key(name)]
             assert name in free or found.lower() == value.lower(), name
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_clock_that_is_ahead_of_the_others_deletes_nothing_early(expiry, count, caplog):
+    for number in range(count):
+        expiry.put(f"{OBJECT}{number}")
+    expiry.wait_for_queue(count)
+    hour_ahead = SimClock(expiry.at + 1800.0)
+    assert expiry.run(expiry.expirer(clock=hour_ahead, lead_s=3600.0)) == {}
+    assert "3600 s ahead" in caplog.text
+    for number in range(count):
+        assert expiry.proxy.get(f"{OBJECT}{number}").status == 200
+    assert expiry.run(expiry.expirer(clock=hour_ahead, lead_s=0.0)) == {"success": count}
