@@ -88,8 +88,8 @@ class ObjectExpirer:
         together: Together | None = None,
         lead_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """together: None: everything goes through the proxy. lead_s: how far the clock is ahead of the others, asked once
-        a pass. Raises ValueError for a delay_reaping_… that makes no sense."""
+        """together: None: everything goes through the proxy. lead_s: how far the clock is ahead of the others, asked
+        once a pass. Raises ValueError for a delay_reaping_… that makes no sense."""
         self._settings = settings
         self._client = client
         self._queue = queue
@@ -153,8 +153,8 @@ class ObjectExpirer:
         lead_s = self._measured_lead_s()
         if lead_s and not self._lead_s:
             _log.error(
-                "this node's clock is %.0f s ahead of the others: only what is due by theirs is deleted; have it set by "
-                "chrony or systemd-timesyncd",
+                "this node's clock is %.0f s ahead of the others: only what is due by theirs is deleted; have it set "
+                "by chrony or systemd-timesyncd",
                 lead_s,
             )
         self._lead_s = lead_s
