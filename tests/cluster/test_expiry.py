@@ -82,6 +82,7 @@ def test_expired_objects_go_though_a_node_is_down_in_between(tmp_path):
         assert cluster.request("GET", "/c/stays")[2] == b"stays"
 
 
+@pytest.mark.long
 def test_a_replica_that_missed_a_longer_life_cannot_end_the_object(tmp_path):
     """Its X-Delete-At is the old one: alone it would take the expirer's delete, and the tombstone would spread."""
     # Nobody repairs the replica, or removes the old entry of the queue, before the expirer comes.

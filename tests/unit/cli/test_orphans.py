@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import setproctitle
 
 from objstore.cli import oldies
 from objstore.cli import orphans as command
@@ -50,7 +51,16 @@ TITLED = (
 )
 
 
-def test_both_list_a_process_that_is_there(tmp_path):
+@pytest.fixture
+def no_supervisor():
+    """This process is not called one, though tests that ran before may have named it so."""
+    before = setproctitle.getproctitle()
+    setproctitle.setproctitle("pytest")
+    yield
+    setproctitle.setproctitle(before)
+
+
+def test_both_list_a_process_that_is_there(tmp_path, no_supervisor):
     title = f"objstore object-server - {tmp_path}/{'x' * 80}.conf"
     child = subprocess.Popen([sys.executable, "-c", TITLED, title], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
