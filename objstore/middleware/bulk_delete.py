@@ -11,7 +11,6 @@ it. Source: feature A5.6; Swift API guide, "Bulk delete".
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +21,15 @@ from objstore.http.body import RequestBody
 from objstore.http.environ import Environ, WSGIApp
 from objstore.http.errors import error_response
 from objstore.http.status import HTTPStatus, is_success, status_line
-from objstore.http.subrequest import call, child_environ
+from objstore.http.subrequest import child_environ
 from objstore.middleware.bulk_report import Report
+from objstore.middleware.bulk_request import status_of
 from objstore.runtime import green
 
 SOURCE = "BD"
 _LINE_BYTES = 4 << 10
 """Above the name of any object and its container, percent-encoded."""
 _NAME_BYTES = 3900
-_log = logging.getLogger("objstore.bulk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ class Deletion:
         self._base = base
         self._limits = limits
         self._failures = 0
-        self._server_errors = 0
         self.report = Report("delete", "Number Deleted", "Number Not Found")
 
     def run(self, body: RequestBody) -> Report:
@@ -77,10 +75,7 @@ class Deletion:
 
     def _conclude(self) -> None:
         report = self.report
-        if report.errors:
-            only_servers = self._server_errors == len(report.errors)
-            report.fail(HTTPStatus.BAD_GATEWAY if only_servers else HTTPStatus.BAD_REQUEST, "")
-        elif not any(report.counts.values()):
+        if not report.fail_of_errors() and not any(report.counts.values()):
             report.fail(HTTPStatus.BAD_REQUEST, "Invalid bulk delete.")
 
     def _delete_all(self, lines: Sequence[bytes]) -> None:
@@ -119,21 +114,11 @@ class Deletion:
             self._failed(quote(path.encode("latin-1")), status)
 
     def _delete(self, path: str) -> int:
-        child = child_environ(self._environ, "DELETE", path, source=SOURCE)
-        try:
-            answer = call(self._app, child)
-            answer.discard()
-        except Exception as error:  # One name's failure is a line of the report.
-            response = error_response(error)
-            if response is None:
-                _log.exception("bulk delete: path=%r: unexpected error", path)
-            return response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
-        return answer.status
+        return status_of(self._app, child_environ(self._environ, "DELETE", path, source=SOURCE))
 
     def _failed(self, name: str, status: int) -> None:
         self.report.errors.append((name, status_line(status)))
         self._failures += 1
-        self._server_errors += status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _names_object(line: bytes) -> bool:

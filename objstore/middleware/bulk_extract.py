@@ -10,7 +10,6 @@ Source: feature A5.5; Swift API guide, "Extract archive".
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -20,14 +19,14 @@ from objstore.core.names import ClientPath, wsgi_of
 from objstore.http.environ import Environ, WSGIApp
 from objstore.http.errors import error_response
 from objstore.http.status import HTTPStatus, is_success, status_line
-from objstore.http.subrequest import IteratorInput, call, child_environ
+from objstore.http.subrequest import IteratorInput, child_environ
 from objstore.middleware.archive import ArchiveError, Member, Readable, members
 from objstore.middleware.bulk_report import Report
+from objstore.middleware.bulk_request import status_of
 
 SOURCE = "EA"
 _PIECE_BYTES = 64 << 10
 _FOR_EVERY_FILE = ("HTTP_X_OBJECT_META_", "HTTP_X_DELETE_A", "HTTP_X_DETECT_CONTENT_TYPE")
-_log = logging.getLogger("objstore.bulk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,9 @@ class Extraction:
 
     def _conclude(self) -> None:
         report = self.report
-        if report.errors:
-            are_servers = all(int(status[:3]) >= HTTPStatus.INTERNAL_SERVER_ERROR for _, status in report.errors)
-            report.fail(HTTPStatus.BAD_GATEWAY if are_servers else HTTPStatus.BAD_REQUEST, "")
-        elif report.counts["Number Files Created"]:
+        if report.fail_of_errors():
+            return
+        if report.counts["Number Files Created"]:
             report.status = status_line(HTTPStatus.CREATED)
         else:
             report.fail(HTTPStatus.BAD_REQUEST, "Invalid Tar File: No Valid Files")
@@ -114,9 +112,7 @@ class Extraction:
 
     def _ask(self, method: str, container: str) -> int:
         path = wsgi_of(f"{self._base}/{container}")
-        answer = call(self._app, child_environ(self._environ, method, path, source=SOURCE))
-        answer.discard()
-        return answer.status
+        return status_of(self._app, child_environ(self._environ, method, path, source=SOURCE))
 
     def _put(self, name: str, member: Member) -> None:
         try:
@@ -131,24 +127,13 @@ class Extraction:
         content = _Content(member)
         child["wsgi.input"] = IteratorInput(content, member.size)
         child["CONTENT_LENGTH"] = str(member.size)
-        status = self._answer(child, name)
+        status = status_of(self._app, child)
         if content.failure is not None:
             raise content.failure
         if is_success(status):
             self.report.counts["Number Files Created"] += 1
         else:
             self._failed(name, status)
-
-    def _answer(self, child: Environ, name: str) -> int:
-        try:
-            answer = call(self._app, child)
-            answer.discard()
-        except Exception as error:  # One file's failure is a line of the report.
-            response = error_response(error)
-            if response is None:
-                _log.exception("archive: name=%r: unexpected error", name)
-            return response.status if response is not None else HTTPStatus.INTERNAL_SERVER_ERROR
-        return answer.status
 
     def _failed(self, name: str, status: int) -> None:
         if status == HTTPStatus.UNAUTHORIZED:

@@ -37,6 +37,13 @@ class Report:
         """Give the whole operation up."""
         self.status, self.body = status_line(status), why
 
+    def fail_of_errors(self) -> bool:
+        """Whether there are any; then they decide the status: the servers' fault when all of them are."""
+        if self.errors:
+            are_servers = all(int(status[:3]) >= HTTPStatus.INTERNAL_SERVER_ERROR for _, status in self.errors)
+            self.fail(HTTPStatus.BAD_GATEWAY if are_servers else HTTPStatus.BAD_REQUEST, "")
+        return bool(self.errors)
+
     def render(self, type_: str) -> bytes:
         facts: dict[str, object] = {
             **self.counts,
