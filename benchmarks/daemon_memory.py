@@ -17,7 +17,7 @@ from typing import TextIO
 from benchmarks.idle import pss_mb
 from objstore.config.factories import DAEMON_GROUP, installed
 from objstore.daemon import recon
-from objstore.daemon.runner import DAEMONS
+from objstore.daemon.recon import DAEMONS
 from tests.support.cluster import Cluster, like_a_newcomers, until
 
 BUDGET = 1.05

@@ -23,7 +23,7 @@ from objstore.config.cluster import load_cluster
 from objstore.core.hashing import suffix_of
 from objstore.core.timestamp import Timestamp
 from objstore.daemon import recon
-from objstore.daemon.runner import DAEMONS
+from objstore.daemon.recon import DAEMONS
 from objstore.storage.pending import DeferredUpdate, encode
 from tests.support.cluster import Cluster, like_a_newcomers, until
 

@@ -51,3 +51,8 @@ def test_commands_in_bin_are_executable_and_short():
     for path in (ROOT / "bin").iterdir():
         assert os.access(path, os.X_OK), f"{path.name} is not executable"
         assert len(path.read_text().splitlines()) < 120, f"{path.name}: logic belongs in objstore/cli"
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")))
+def test_every_benchmark_can_be_imported(module):
+    importlib.import_module(f"benchmarks.{module}")
