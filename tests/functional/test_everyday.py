@@ -1,13 +1,17 @@
 """objstore ls, cp, rm, stat, temp-url, share against the endpoint: features B5.11 and the words of issue 4."""
 
 import hashlib
+import io
 import json
 import os
+import shlex
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from objstore.cli.main import main
 from tests.functional.everyday import Commands, Terminal, relay
 
 pytestmark = pytest.mark.cluster
@@ -387,17 +391,37 @@ def test_a_link_to_a_prefix_and_from_an_address(commands, owner, bucket):
         fetch(refused)
 
 
-def test_a_key_is_made_when_it_may(endpoint):
-    url, users = endpoint
-    mine = Commands(url, *users["stranger"])
-    mine.ok("cp", __file__, "objstore:links/o")
+def test_a_key_is_made_when_it_may(endpoint, swift, tmp_path):
+    mine = Commands(endpoint[0], *endpoint[1]["stranger"])
+    (tmp_path / "o").write_bytes(b"linked")
+    mine.ok("cp", tmp_path / "o", "objstore:links/o")
     try:
         code, _, err = mine("temp-url", "links/o")
         assert code == 1 and "--make-key" in err
-        assert b"A key is made" not in fetch(mine.ok("temp-url", "links/o", "--make-key").strip())[:0]
+        assert fetch(mine.ok("temp-url", "links/o", "--make-key").strip()) == b"linked"
         assert mine("temp-url", "links/o")[0] == 0
     finally:
+        swift.stranger.post(headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
         mine("rm", "-r", "--yes", "links")
+
+
+def test_the_examples_of_the_manual(commands, owner, tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "doc" / "operations" / "everyday.md"
+    examples = [line[2:] for line in page.read_text().splitlines() if line.startswith("$ objstore ")]
+    assert len(examples) > 10
+    (tmp_path / "Pictures" / "2026").mkdir(parents=True)
+    (tmp_path / "Pictures" / "2026" / "dog.jpg").write_bytes(b"dog")
+    (tmp_path / "cat.jpg").write_bytes(b"cat")
+    random_file(tmp_path / "big.iso", SEGMENT + 1)
+    monkeypatch.chdir(tmp_path)
+    try:
+        outputs = {line: commands.ok(*shlex.split(line)[1:]) for line in examples}
+    finally:
+        owner.post(headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
+        owner.delete("archive_segments")
+    assert outputs["objstore ls photos"] == "2026/\n"
+    assert content(tmp_path / "restored") == {"cat.jpg": b"cat", "dog.jpg": b"dog"}
+    assert [owner.head(name).status for name in ("photos", "archive")] == [404, 404]
 
 
 def test_sharing_lets_in_and_revoking_shuts_out(commands, owner, swift, endpoint, bucket, tmp_path):
@@ -430,10 +454,6 @@ def test_the_public_is_let_in_only_after_a_question(commands, owner, swift, buck
 
 
 def test_a_terminal_sees_progress_and_a_pipe_does_not(commands, bucket, tree):
-    import io
-
-    from objstore.cli.main import main
-
     for stream, is_shown in ((Terminal(), True), (io.StringIO(), False)):
         words = ["cp", "-r", "-f", str(tree), f"objstore:{bucket}"]
         assert main(words, stdout=io.StringIO(), stderr=stream, environ=commands.environ) == 0
