@@ -41,9 +41,11 @@ class Commands:
 
 
 @contextmanager
-def relay(address, *, after_bytes, direction, times=1):
+def relay(address, *, after_bytes, direction, times=1, stalls=False):
     """A (host, port) that passes everything on to `address`; a connection over which more than after_bytes have come
-    (direction "down") or gone ("up") is cut, `times` times in all. The list it gives counts the cuts."""
+    (direction "down") or gone ("up") is cut, `times` times in all; stalls: it falls silent instead. The list it gives
+    counts the cuts."""
+    ending = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     cuts, lock, threads, open_sockets = [], threading.Lock(), [], []
 
@@ -56,6 +58,8 @@ def relay(address, *, after_bytes, direction, times=1):
                     is_cut = is_watched and passed > after_bytes and len(cuts) < times
                     if is_cut:
                         cuts.append(passed)
+                if is_cut and stalls:
+                    ending.wait()
                 if is_cut:
                     break
                 target.sendall(data)
@@ -85,6 +89,7 @@ def relay(address, *, after_bytes, direction, times=1):
     try:
         yield listener.getsockname(), cuts
     finally:
+        ending.set()
         listener.shutdown(socket.SHUT_RDWR)
         server_thread.join()
         listener.close()
