@@ -98,7 +98,7 @@ class Write:
                     give_up_s = now_s + self._times.post_quorum_s
                 lend_at_s = give_up_s
         self._slots.give_up(lambda exchange: PeerTimedOut(f"no answer to {exchange.request.method}"))
-        if self._slots.unserved and self.quorum.has_success:
+        if self._slots.unserved and self._stored:
             self._tell_again()
         return self.status
 

@@ -185,6 +185,28 @@ def test_what_a_lost_server_was_to_tell_is_told_by_one_that_did_the_write(peers,
     assert [again.header(name.lower()) for name, _ in with_targets(1)] == [value for _, value in with_targets(1)]
 
 
+def test_what_lost_servers_were_to_tell_is_told_by_the_only_one_that_did_the_write_though_the_client_hears_503(
+    peers, errors
+):
+    """The object may survive, and win: then it must be listed."""
+
+    def plan(servers):
+        headers = [("Etag", "e" * 32), ("Content-Length", "5")]
+        return [BackendRequest("PUT", "/0/a/c/o", [*headers, *with_targets(slot)]) for slot in range(len(servers))]
+
+    peers.otherwise(REFUSES).on(PRIMARIES[1], Says(201), Says(409))
+    write = Write(Caller(peers, 0.1, 0.1), FaultLog(errors, logging.getLogger("test")), TIMES, plan, 3)
+    assert write.run(PRIMARIES, iter(())) == 503
+    again = peers.requests[-1]
+    assert (len(peers.requests), again.header("x-container-host")) == (2, "10.0.0.0:6201,10.0.0.2:6201")
+
+
+def test_a_write_that_nobody_did_is_told_to_nobody(peers, errors):
+    peers.otherwise(Says(503))
+    assert written(peers, errors, handoffs=()).status == 503
+    assert len(peers.requests) == 3
+
+
 def test_507_limits_the_node(peers, errors):
     peers.otherwise(Says(201)).on(PRIMARIES[0], Says(507))
     written(peers, errors)
