@@ -90,7 +90,7 @@ class WriteQuorum:
         return self.success_count + hopeful >= self.quorum
 
     def verdict(self) -> int | None:
-        """The status that has a plain quorum, or None. A class of statuses wins together, its most frequent one speaks."""
+        """The status that has a plain quorum, or None. A class wins together; its most frequent status speaks."""
         for hundreds in _CLASSES:
             votes = [status for status in self._slots if status // 100 == hundreds]
             if len(votes) >= self.quorum:
