@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.functional.api import Swift
-from tests.functional.site import Site
 from tests.support.cluster import Cluster
 
 USERS = {
@@ -69,8 +68,3 @@ def container(owner):
     name = owner.new_container()
     yield name
     owner.empty(name)
-
-
-@pytest.fixture(scope="session")
-def site(swift):
-    return Site(swift)
