@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 PATIENCE_S = 60.0
+# An object at the limits has more headers than http.client takes by itself (100).
+http.client._MAXHEADERS = 1000
 
 
 @dataclass

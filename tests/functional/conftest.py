@@ -68,3 +68,11 @@ def container(owner):
     name = owner.new_container()
     yield name
     owner.empty(name)
+
+
+@pytest.fixture(scope="module")
+def shelf(owner):
+    """The same for a whole module, whose tests do not get into each other's way there."""
+    name = owner.new_container()
+    yield name
+    owner.empty(name)

@@ -34,6 +34,21 @@ def test_a_container_takes_so_many_objects(owner, container):
     assert owner.delete(container, "a").status == 204 and owner.put(container, "b").status == 201
 
 
+@pytest.mark.parametrize(("size", "status"), [(10, 201), (11, 413), (200_000, 413)])
+def test_an_upload_that_does_not_say_how_long_it_is(owner, container, size, status):
+    owner.post(container, headers={"X-Container-Meta-Quota-Bytes": "10"})
+    body = (b"x" * min(1000, size - start) for start in range(0, size, 1000))
+    assert owner.put(container, "o", body=body).status == status
+    assert owner.names(container) == (["o"] if status == 201 else [])
+
+
+def test_an_upload_of_unknown_length_into_an_account_with_a_quota(owner, container, sold):
+    used = int(owner.head("").headers["x-account-bytes-used"])
+    assert sold(X_Account_Quota_Bytes=str(used + 10_000)).status == 204
+    assert owner.put(container, "o", body=(b"x" * 1000 for _ in range(150))).status == 413
+    assert owner.put(container, "p", body=b"x").status == 201
+
+
 @pytest.mark.parametrize("unit", ["Bytes", "Count"])
 @pytest.mark.parametrize(("value", "status"), [("-1", 400), ("x", 400), ("1.5", 400), ("0", 204), ("", 204)])
 def test_a_quota_is_a_whole_number(owner, container, unit, value, status):
