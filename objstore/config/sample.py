@@ -45,6 +45,8 @@ _PROXY_FILTERS = (
 )
 # Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
 _PROXY_OPTIONS = (
+    ("authtoken", "authtoken"),
+    ("keystoneauth", "keystoneauth"),
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
     ("etag_quoter", "etag_quoter"),

@@ -57,7 +57,15 @@ _ORDER = (
     ("gatekeeper", "memcache", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "listing_formats", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "tempauth", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "authtoken", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "copy", "headers must be cleaned before anything reads them"),
+    ("memcache", "authtoken", "what Keystone said is kept in the cache"),
+    ("authtoken", "keystoneauth", "who asks is found out before it is judged"),
+    ("keystoneauth", "tempauth", "accounts that are no project's are left to tempauth behind it"),
+    ("tempurl", "authtoken", "a link needs no token"),
+    ("formpost", "authtoken", "a signed form needs no token"),
+    ("container_sync", "authtoken", "what another cluster signs needs no token"),
+    ("bulk", "authtoken", "what a bulk request asks for is authorized one by one"),
     ("memcache", "tempauth", "tokens and users are looked up in the cache"),
     ("listing_formats", "copy", "listings are converted at the edge"),
     ("domain_remap", "listing_formats", "a listing is known by its path"),
@@ -83,6 +91,12 @@ _ORDER = (
     ("slo", "versioned_writes", "a version of a large object is its manifest"),
     ("dlo", "versioned_writes", "a version of a large object is its manifest"),
     ("versioned_writes", "symlink", "the current version is a link"),
+)
+
+# (filter, what it cannot do without, why)
+_NEEDS = (
+    ("keystoneauth", "authtoken", "without it nobody says who asks, and everybody is refused"),
+    ("authtoken", "keystoneauth", "without it nobody judges what the user of a token may do"),
 )
 
 
@@ -119,6 +133,9 @@ def problems(names: Sequence[str]) -> list[str]:
     for earlier, later, why in _ORDER:
         if earlier in known and later in known and known.index(earlier) > known.index(later):
             found.append(f"{earlier} must stand before {later}: {why}")
+    for name, needed, why in _NEEDS:
+        if name in known and needed not in known:
+            found.append(f"{name} needs {needed} in the pipeline: {why}")
     return found
 
 
