@@ -14,12 +14,13 @@ from pathlib import Path
 
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
-from objstore.cluster.admission import Admission, applicant_of
+from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
 from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
 from objstore.cluster.holder_messages import change_of
+from objstore.cluster.local_drives import LocalDrives
 from objstore.cluster.member_changes import MemberChanges
 from objstore.cluster.members import MembersError
 from objstore.cluster.membership import Membership, NotHolder
@@ -63,7 +64,7 @@ class Agent:
         self.verifier = verifier
         self.wake = wake
         self._users = users
-        self._etc = directory.etc
+        self._directory = directory
         self._calls = calls
         self._fs = fs
         self._clock = clock
@@ -76,6 +77,7 @@ class Agent:
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
+        self._changing_drives = threading.Lock()
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -192,6 +194,27 @@ class Agent:
             with self._changing_users:
                 self._users(line)
         return b""
+
+    def look(self, body: bytes) -> bytes:
+        """{"drives": [{"name"}], "new": name or ""} of this node → a Look."""
+        fields = Fields.parse(body, "body")
+        held = [each.text("name", 255) for each in fields.objects("drives", DRIVES_MAX)]
+        return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
+
+    def prepare(self, body: bytes) -> bytes:
+        """{"drive", "may_have_data"}: a drive of this node is ready for the rings to name it."""
+        fields = Fields.parse(body, "body")
+        with self._changing_drives:
+            self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
+        return b""
+
+    @property
+    def _drives(self) -> LocalDrives:
+        """Raises MembersError."""
+        me = self.membership.me
+        if me is None:
+            raise MembersError("this node is not among the members any more")
+        return LocalDrives(self._directory, me.name)
 
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""
