@@ -1,4 +1,5 @@
-"""The agent of a node as a process under `objstore up`: TLS on the node's own address, and the holder's rounds."""
+"""The agent of a node as a process under `objstore up` or objstore-agent: TLS on the node's own address, and the
+holder's rounds."""
 
 from __future__ import annotations
 
@@ -38,8 +39,9 @@ _THREADS = 8
 _log = logging.getLogger("objstore.agent")
 
 
-def program(directory: ClusterDirectory) -> Program | None:
-    """None for a directory that is no node among others. Raises CannotStart."""
+def program(directory: ClusterDirectory, *, is_alone: bool = False) -> Program | None:
+    """None for a directory that is no node among others. is_alone: it is all that is started here, and logs to standard
+    error. Raises CannotStart."""
     if not is_of_several(directory):
         return None
     try:
@@ -51,17 +53,18 @@ def program(directory: ClusterDirectory) -> Program | None:
     return Program(
         ROLE,
         me.name,
-        partial(serve, directory),
+        partial(serve, directory, is_alone),
         addresses=((me.ip, me.agent_port),),
         origin=f"{directory.etc / MEMBERS_FILE}: agent_port",
     )
 
 
-def serve(directory: ClusterDirectory, worker: Worker) -> None:
+def serve(directory: ClusterDirectory, is_alone: bool, worker: Worker) -> None:
     """Run in the child until the supervisor asks it to stop. Raises CannotStart.
 
     Nothing is made green here but what waits for the hub: native threads may use sockets, and log."""
-    logs.log_to_file(directory.log_file(ROLE, worker.program.node))
+    if not is_alone:
+        logs.log_to_file(directory.log_file(ROLE, worker.program.node))
     try:
         gate = rsync_gate(directory.etc, glance(directory))
         rounds = _Rounds(green.ThreadPool(_THREADS), gate.addresses, partial(_admit_to_rsync, directory))
