@@ -210,7 +210,12 @@ def _say_done(rings: Rings, plan: ChangePlan, version: int, as_json: bool, termi
         terminal.say(json.dumps({"applied": True, "version": version, "plan": plan.to_json()}, indent=2))
         return
     terminal.say(f"done: the rings are at version {version}; running servers use them within {CHECK_INTERVAL_S:.0f} s")
-    if plan.next_s is not None:
+    if plan.next_s is not None and rings.client is not None:
+        terminal.say(
+            "the next step follows by itself when everything is in its place: objstore ring status "
+            f"{rings.directory.root}; to have it wait: objstore ring pause {rings.directory.root}"
+        )
+    elif plan.next_s is not None:
         terminal.say(
             f"next step, possible in {waiting_text(plan.next_s)}: objstore ring continue {rings.directory.root}"
         )

@@ -27,7 +27,9 @@ from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.ring_pack import packed, unpacked
+from objstore.cluster.settled import Settlement
 from objstore.cluster.signature import Verifier, read_key
+from objstore.cluster.steps import Steps
 from objstore.cluster.strict_json import Fields
 from objstore.cluster.succession import Succession
 from objstore.cluster.token_store import TokenStore
@@ -73,7 +75,10 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
+        self._steps = Steps(directory.etc, self._holder)
+        self._distribution = Distribution(
+            membership, self._holder, self._installed, calls, at_once, clock.monotonic, self._settled, self._steps.text
+        )
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
@@ -89,10 +94,19 @@ class Agent:
             return False
         before = self._distribution.problems()
         try:
-            self._distribution.round()
+            has_gone_on = self._go_on(self._distribution.round())
         except NotHolder:  # Somebody took over meanwhile.
             return False
-        return self._distribution.problems() != before
+        return has_gone_on or self._distribution.problems() != before
+
+    def _go_on(self, facts: ClusterFacts) -> bool:
+        """The next step of a change, unless somebody is changing something now: the next round comes."""
+        if not self._changing.acquire(blocking=False):
+            return False
+        try:
+            return self._steps.go_on(facts, self.membership.require_holder())
+        finally:
+            self._changing.release()
 
     def announce(self) -> None:
         """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody
@@ -149,6 +163,14 @@ class Agent:
         self.membership.require_holder()
         return facts_body(self._distribution.round(is_forced=True))
 
+    def pause(self, body: bytes) -> bytes:
+        """{"is_paused"}: whether further steps of changes wait until this is said otherwise."""
+        is_paused = Fields.parse(body, "body").truth("is_paused")
+        with self._as_holder():
+            self._holder.pause(is_paused)
+        self.wake()
+        return b""
+
     def hand_over(self, body: bytes) -> bytes:
         to = Fields.parse(body, "body").hexadecimal("to", 8)
         with self._changing:
@@ -169,7 +191,8 @@ class Agent:
         facts = cluster_facts_of(Fields.parse(body, "body"))
         self._told = self._clock.monotonic(), facts
         members = self.membership.members
-        return json.dumps(NodeState(members.stamp, members.holder, self._installed.state()).to_json()).encode()
+        state = NodeState(members.stamp, members.holder, self._installed.state(), self._settled())
+        return json.dumps(state.to_json()).encode()
 
     def facts(self, _: bytes) -> bytes:
         """What is known of all nodes: by the holder itself, or as the holder said last."""
@@ -207,6 +230,10 @@ class Agent:
         with self._changing_drives:
             self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
         return b""
+
+    def _settled(self) -> int:
+        me = self.membership.me
+        return 0 if me is None else Settlement(self._directory, me.name, self._fs, self._clock).version()
 
     @property
     def _drives(self) -> LocalDrives:

@@ -134,6 +134,10 @@ class Calls:
         body = self.body_of(peer, "POST", "/v1/tokens", timeout_s=ASK_S)
         return Fields.parse(body, "token").text("token")
 
+    def pause(self, peer: Peer, *, is_paused: bool) -> None:
+        """Whether further steps of changes follow by themselves. The holder asks every node first."""
+        self.body_of(peer, "POST", "/v1/steps", json.dumps({"is_paused": is_paused}).encode(), timeout_s=PLAN_S)
+
     def change_user(self, peer: Peer, line: UserLine) -> None:
         """Have a node's proxy know a user as given, or no more."""
         self.body_of(peer, "PUT", "/v1/users", line.to_json(), timeout_s=self.round_s)

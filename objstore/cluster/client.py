@@ -72,6 +72,10 @@ class HolderClient:
         """Bring the holder's rings to every node now, also over files that came there by hand; what is known then."""
         return self._calls.push_all(self.holder)
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Whether further steps of changes wait, or follow by themselves."""
+        self._calls.pause(self.holder, is_paused=is_paused)
+
     def change_user(self, node: Member, line: UserLine) -> None:
         """On one node's proxy."""
         self._calls.change_user(peer_of(node), line)
