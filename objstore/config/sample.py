@@ -50,6 +50,8 @@ _PROXY_OPTIONS = (
     ("etag_quoter", "etag_quoter"),
     ("name_check", "name_check"),
     ("read_only", "read_only"),
+    ("keymaster", "keymaster"),
+    ("encryption", "encryption"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
