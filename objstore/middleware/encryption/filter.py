@@ -81,6 +81,9 @@ class Encryption:
         body = encrypt_body(inner, keys) if environ["REQUEST_METHOD"] == "PUT" else None
         start = start_response if body is None else _with_plain_etag(start_response, body)
         answer: Iterable[bytes] = self._app(inner, start)
+        if "CONTENT_TYPE" in inner:
+            # As the proxy has completed it: whoever made this request may make another one of it.
+            environ["CONTENT_TYPE"] = inner["CONTENT_TYPE"]
         return answer
 
     # Reading
