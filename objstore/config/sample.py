@@ -55,6 +55,8 @@ _PROXY_OPTIONS = (
     ("name_check", "name_check"),
     ("read_only", "read_only"),
     ("xprofile", "xprofile"),
+    ("keymaster", "keymaster"),
+    ("encryption", "encryption"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
