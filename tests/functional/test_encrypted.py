@@ -18,7 +18,9 @@ def target(tmp_path_factory):
     configure(cluster)
     pipeline = cluster.setting("pipeline:main", "pipeline").split()
     at = pipeline.index("symlink") + 1
-    cluster.configure("pipeline:main", "pipeline", " ".join([*pipeline[:at], "keymaster", "encryption", *pipeline[at:]]))
+    cluster.configure(
+        "pipeline:main", "pipeline", " ".join([*pipeline[:at], "keymaster", "encryption", *pipeline[at:]])
+    )
     for name in ("keymaster", "encryption"):
         cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
     secret = base64.b64encode(bytes(range(32))).decode()

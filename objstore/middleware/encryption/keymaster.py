@@ -33,7 +33,7 @@ class KeymasterSettings(Settings):
         "", text, "A file with a section [keymaster] that has all of these, so that this one holds no secret."
     )
     meta_version_to_write: str = setting(
-        WRITTEN_VERSION, choice(*VERSIONS), "Form of the key ids in objects: 3 is read by newer versions of Swift alone.",
+        WRITTEN_VERSION, choice(*VERSIONS), "Form of key ids in objects: 3 is read by newer versions of Swift alone.",
         advanced=True,
     )  # fmt: skip
 

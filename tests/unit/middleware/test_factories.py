@@ -16,7 +16,10 @@ ORDER = (
 )
 
 # Options without which a filter is of no use.
-NEEDED = {"authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"}}
+NEEDED = {
+    "authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"},
+    "keymaster": {"encryption_root_secret": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="},
+}
 
 
 @pytest.fixture
