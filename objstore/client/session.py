@@ -269,12 +269,11 @@ class Session:
                 if body is None or connection.sock is None:
                     raise
             return Reading(connection, self._connections)
-        except ValueError:
-            # Of http.client, whose text would show the value: it may be a key.
+        except BaseException as error:
             self._connections.drop(connection)
-            raise ClientError(f"{question.method}: a header or address holds what no request can have") from None
-        except BaseException:
-            self._connections.drop(connection)
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                # Of http.client, whose text would show the value: it may be a key. (A bad certificate is both.)
+                raise ClientError(f"{question.method}: a header or address holds what no request can have") from None
             raise
 
 

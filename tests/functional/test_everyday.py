@@ -384,7 +384,7 @@ def test_a_listing_looks_like_a_directory(commands, owner, bucket):
 
 
 def test_stat_shows_what_is_there_and_no_keys(commands, owner, bucket):
-    owner.upload(bucket, "o", b"12345", X_Object_Meta_Color="grün")
+    owner.upload(bucket, "o", b"12345", {"X-Object-Meta-Color": "grün"})
     facts = json.loads(commands.ok("stat", f"{bucket}/o", "--json"))
     assert facts["headers"]["x-object-meta-color"] == "grün" and facts["headers"]["content-length"] == "5"
     assert "grün" in commands.ok("stat", f"{bucket}/o")
