@@ -229,10 +229,12 @@ def test_a_download_that_was_given_up_goes_on_where_it_was(commands, through, ow
     assert (tmp_path / "o").read_bytes() == body
 
 
-def test_what_an_earlier_copy_left_wrong_is_fetched_again(commands, owner, bucket, tmp_path):
+@pytest.mark.parametrize("left", [b"x" * 70_000, b"", None], ids=["wrong", "nothing", "too much"])
+def test_what_an_earlier_copy_left_wrong_does_not_matter(commands, owner, bucket, tmp_path, left):
     body = os.urandom(100_000)
+    left = body + b"more" if left is None else left
     etag = owner.upload(bucket, "o", body)
-    (tmp_path / f".objstore-{hashlib.sha256(b'o').hexdigest()[:16]}-{etag}.part").write_bytes(b"x" * 70_000)
+    (tmp_path / f".objstore-{hashlib.sha256(b'o').hexdigest()[:16]}-{etag}.part").write_bytes(left)
     assert commands.copied(f"objstore:{bucket}/o", tmp_path / "o")["copied"] == 1
     assert (tmp_path / "o").read_bytes() == body
 
@@ -488,6 +490,18 @@ def test_sharing_lets_in_and_revoking_shuts_out(commands, owner, swift, endpoint
     commands.ok("share", "revoke", bucket, "--all")
     assert stranger("ls", bucket, *theirs)[0] == 1
     assert owner.head(f"{bucket}_segments").headers.get("x-container-read", "") == ""
+
+
+def test_what_may_only_be_written_to_takes_files(owner, endpoint, bucket, tree):
+    stranger = Commands(endpoint[0], *endpoint[1]["stranger"])
+    theirs = ("--account", owner.account)
+    code, _, err = stranger("cp", tree / "a b", f"objstore:{bucket}/o", *theirs)
+    assert code == 1 and "answered 403" in err
+    owner.post(bucket, headers={"X-Container-Write": endpoint[1]["stranger"][0]})
+    assert stranger.copied(tree / "deep-er", f"objstore:{bucket}/", *theirs)["copied"] == 1
+    assert stranger.copied("-r", tree / "deep", f"objstore:{bucket}", *theirs)["copied"] == 1
+    assert owner.get(bucket, "er/file").body == b"deep"
+    assert stranger("cp", f"objstore:{bucket}/deep-er", tree / "back", *theirs)[0] == 1
 
 
 def test_the_public_is_let_in_only_after_a_question(commands, owner, swift, bucket):

@@ -133,7 +133,7 @@ def test_a_listing_is_read_to_its_end(proxy, account):
     assert names(account.objects("c", "a")) == ["a", "b&c"]
     assert proxy.requests[-1][1].endswith("&prefix=a&marker=b%26c")
     proxy.script = [Answer(404)]
-    assert names(account.objects("none", is_missing_empty=True)) == []
+    assert names(account.objects("none", is_unseen_empty=True)) == []
     with pytest.raises(Refused):
         names(account.objects("none"))
 
@@ -192,3 +192,24 @@ def test_a_key_is_in_no_error_and_no_text(proxy, account):
         account.put("/c")
     assert "k" not in str(raised.value).replace("http", "").split()
     assert "secret" not in repr(PasswordV1("http://h/", "u", "secret")) + repr(Given("http://h/", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "etag"),
+    [
+        (Answer(201, headers={"Etag": '"e"'}), "e"),
+        (Answer(202, b'  {"Response Status": "201 Created", "Etag": "e", "Errors": []}'), "e"),
+    ],
+    ids=["at once", "after a while"],
+)
+def test_a_copy_tells_its_etag(proxy, account, answer, etag):
+    proxy.script = [answer]
+    assert account.copy("/c/ü", "/d/o") == etag
+    assert proxy.sent[-1]["x-copy-from"] == "/c/%C3%BC"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"Response Status": ""}', b'{"Response Status": "503 No"}'])
+def test_a_copy_that_failed_later_is_an_error(proxy, account, body):
+    proxy.script = [Answer(202, body)]
+    with pytest.raises(ClientError, match="PUT /d/o"):
+        account.copy("/c/o", "/d/o")
