@@ -1,4 +1,4 @@
-"""The real pipeline of a new cluster, with one filter taken out: what it understood is refused, never taken as plain."""
+"""The pipeline of a new cluster, with one filter taken out: what it understood is refused, never taken for plain."""
 
 import dataclasses
 
