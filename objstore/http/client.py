@@ -33,6 +33,7 @@ from objstore.http.status import HTTPStatus
 from objstore.http.stream import PlainStream, prepare
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
+from objstore.runtime.listen import shown
 from objstore.runtime.watch import wait_any_readable
 
 __all__ = [
@@ -545,10 +546,10 @@ def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
             stream.wait_writable(deadline)
             code = stream.error_code()
         if code:
-            raise ConnectFailed(f"{host}:{port}: {os.strerror(code)}")
+            raise ConnectFailed(f"{shown((host, port))}: {os.strerror(code)}")
     except TimedOut:
         stream.close()
-        raise ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s") from None
+        raise ConnectTimedOut(f"{shown((host, port))}: no connection within {timeout_s:g} s") from None
     except BaseException:
         stream.close()
         raise
