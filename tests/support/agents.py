@@ -24,11 +24,11 @@ from objstore.cluster.calls import Calls, peer_of
 from objstore.cluster.certificate import CERTIFICATE_FILE, KEY_FILE
 from objstore.cluster.channel import Peer
 from objstore.cluster.client import HolderClient, connect
+from objstore.cluster.cluster_key import KeyRing
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.first_node import FirstNode
 from objstore.cluster.init import InitPlan
 from objstore.cluster.joining import JoinPlan
-from objstore.cluster.signature import read_key
 from objstore.http.server import Server
 from objstore.http.tls import server_context
 from objstore.runtime import green
@@ -68,7 +68,7 @@ class Node:
     @property
     def calls(self) -> Calls:
         """To ask others as this node does."""
-        return Calls(read_key(self.etc), self.id, round_s=PATIENCE_S)
+        return Calls(KeyRing(self.etc, Fs()).signing, self.id, round_s=PATIENCE_S)
 
     def client(self) -> HolderClient:
         return connect(self.directory)
