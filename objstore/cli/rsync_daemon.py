@@ -17,6 +17,7 @@ from objstore.cluster.peer_gate import rsync_gate
 from objstore.cluster.servers import ServerFile
 from objstore.runtime.fs import Fs
 from objstore.runtime.listen import Address, is_free
+from objstore.runtime.priority import give_way
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
@@ -56,8 +57,10 @@ def write(
 
 
 def _run(rsync: str, configuration: Path, log_file: Path, address: Address, worker: Worker) -> None:
-    """In the child: become rsync. It ends by SIGTERM, and with its parent, as any other process here."""
+    """In the child: become rsync, background work as much as those who call it. It ends by SIGTERM, and with its
+    parent, as any other process here."""
     arguments = ["rsync", "--daemon", "--no-detach", f"--config={configuration}", f"--log-file={log_file}"]
+    give_way()
     worker.ready()
     # At a reload the rsync before this one goes once we are ready; if it does not, this one fails and is started again.
     deadline = time.monotonic() + PREDECESSOR_S
