@@ -45,6 +45,8 @@ _PROXY_FILTERS = (
 )
 # Sections of the samples that their pipelines do not name: off until an operator puts them there.
 _PROXY_OPTIONS = (
+    ("authtoken", "authtoken"),
+    ("keystoneauth", "keystoneauth"),
     ("cname_lookup", "cname_lookup"),
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
@@ -53,6 +55,8 @@ _PROXY_OPTIONS = (
     ("name_check", "name_check"),
     ("read_only", "read_only"),
     ("xprofile", "xprofile"),
+    ("keymaster", "keymaster"),
+    ("encryption", "encryption"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))

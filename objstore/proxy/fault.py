@@ -28,6 +28,10 @@ class FaultLog:
         if self._errors.heard_nothing(node):
             self._logger.warning("node left alone until it answers: device=%s", _where(node))
 
+    def is_silent(self, node: Node) -> bool:
+        """Whether the node was asked if it is there, since it was silent(), and has not answered yet."""
+        return self._errors.is_unheard(node)
+
     def refused(self, node: Node, status: int) -> None:
         """An answer of 5xx. 507 says that the device is not there or full: no need to ask again soon. 529 says that it
         works and is asked too much: nothing is held against it, and it logs that itself."""

@@ -12,7 +12,7 @@ LAYERS = (
     ("core",),
     ("config", "runtime"),
     ("ring", "http", "storage", "db", "cache"),
-    ("peers", "daemon", "dbserver"),
+    ("peers", "daemon", "dbserver", "client"),
     ("replication",),
     ("account", "container", "object", "cluster", "proxy"),
     ("middleware", "s3"),
