@@ -15,15 +15,15 @@ from objstore.http.environ import KEYRING, Environ, StartResponse, WSGIApp
 from objstore.middleware.encryption.keyring import VERSIONS, WRITTEN_VERSION, Keyring
 from objstore.middleware.encryption.root_secrets import check_active, decoded, keymaster_settings, secret_ids
 
-_SECRET = "encryption_root_secret"
-_SECTION = "keymaster"
+SECRET = "encryption_root_secret"
+SECTION = "keymaster"
 
 
 @dataclass(frozen=True)
 class KeymasterSettings(Settings):
     """Further secrets are encryption_root_secret_<id>."""
 
-    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{_SECRET}_",)
+    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{SECRET}_",)
 
     encryption_root_secret: str = setting("", text, "The root secret without an id: base64 of 32 bytes or more.")
     active_root_secret_id: str = setting(
@@ -53,18 +53,17 @@ class Keymaster:
 
 def keyring_of(settings: KeymasterSettings, file: str) -> Keyring:
     """file: where they stand. Raises ConfigError."""
-    values = {_SECRET: settings.encryption_root_secret, **settings.extra}
-    texts = secret_ids(values, _SECRET)
+    values = {SECRET: settings.encryption_root_secret, **settings.extra}
+    texts = secret_ids(values, SECRET)
     active_id = settings.active_root_secret_id or None
-    check_active(file, _SECTION, _SECRET, texts, active_id)
+    check_active(file, SECTION, SECRET, texts, active_id)
     secrets = {
-        id_: decoded(file, _SECTION, _SECRET if id_ is None else f"{_SECRET}_{id_}", text)
-        for id_, text in texts.items()
+        id_: decoded(file, SECTION, SECRET if id_ is None else f"{SECRET}_{id_}", text) for id_, text in texts.items()
     }
     return Keyring(secrets, active_id, settings.meta_version_to_write)
 
 
 @reads(KeymasterSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Keymaster]:
-    keyring = keyring_of(*keymaster_settings(KeymasterSettings, _SECTION, global_conf, local_conf))
+    keyring = keyring_of(*keymaster_settings(KeymasterSettings, SECTION, global_conf, local_conf))
     return lambda app: Keymaster(app, keyring)

@@ -13,6 +13,12 @@ def test_names_have_one_meaning(name, meaning):
     assert canonical(name) == meaning
 
 
+def test_encryption_stays_innermost_when_filters_are_inserted():
+    full, _ = complete("tempauth keymaster encryption proxy-logging proxy".split())
+    assert full[-5:] == ["symlink", "keymaster", "encryption", "proxy-logging", "proxy"]
+    assert problems(full) == []
+
+
 def test_a_complete_pipeline_is_left_alone():
     names = (
         "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy slo dlo "
@@ -54,6 +60,10 @@ def test_missing_mandatory_filters_are_inserted(given, full):
         ("catch_errors gatekeeper copy copy proxy", "copy stands in the pipeline 2 times"),
         ("catch_errors slo copy proxy", "copy must stand before slo"),
         ("catch_errors copy symlink versioned_writes proxy", "versioned_writes must stand before symlink"),
+        ("catch_errors copy keymaster encryption slo proxy", "slo must stand before encryption"),
+        ("catch_errors symlink encryption keymaster proxy", "keymaster must stand before encryption"),
+        ("catch_errors symlink encryption proxy", "encryption needs one of keymaster, kmip_keymaster"),
+        ("catch_errors keymaster kmip_keymaster encryption proxy", "there are 2"),
         ("", "empty"),
     ],
 )
