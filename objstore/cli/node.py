@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from objstore.cli.drive_check import left_on
 from objstore.cli.node_holder import become_holder, say_token
 from objstore.cli.place import add_directory, ask_supervisor, existing
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out
@@ -64,5 +63,5 @@ def _change(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.action == "drain":
         return carry_out(rings, DrainNode(node), arguments, terminal)
     drives = {d.device for name, ring in rings.rings.items() for d in devices_of(ring, name.partition("-")[0], node)}
-    left = None if arguments.lost else left_on(rings.server(node), sorted(drives))
+    left = None if arguments.lost else rings.left_on(node, sorted(drives))
     return carry_out(rings, RemoveNode(node, left, arguments.lost), arguments, terminal)

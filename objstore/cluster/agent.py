@@ -14,19 +14,22 @@ from pathlib import Path
 
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
-from objstore.cluster.admission import Admission, applicant_of
+from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
 from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
 from objstore.cluster.holder_messages import change_of
+from objstore.cluster.local_drives import LocalDrives
 from objstore.cluster.member_changes import MemberChanges
 from objstore.cluster.members import MembersError
 from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.ring_pack import packed, unpacked
+from objstore.cluster.settled import Settlement
 from objstore.cluster.signature import Verifier, read_key
+from objstore.cluster.steps import Steps
 from objstore.cluster.strict_json import Fields
 from objstore.cluster.succession import Succession
 from objstore.cluster.token_store import TokenStore
@@ -63,7 +66,7 @@ class Agent:
         self.verifier = verifier
         self.wake = wake
         self._users = users
-        self._etc = directory.etc
+        self._directory = directory
         self._calls = calls
         self._fs = fs
         self._clock = clock
@@ -72,10 +75,14 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
+        self._steps = Steps(directory.etc, self._holder)
+        self._distribution = Distribution(
+            membership, self._holder, self._installed, calls, at_once, clock.monotonic, self._settled, self._steps.text
+        )
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
+        self._changing_drives = threading.Lock()
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -87,10 +94,19 @@ class Agent:
             return False
         before = self._distribution.problems()
         try:
-            self._distribution.round()
+            has_gone_on = self._go_on(self._distribution.round())
         except NotHolder:  # Somebody took over meanwhile.
             return False
-        return self._distribution.problems() != before
+        return has_gone_on or self._distribution.problems() != before
+
+    def _go_on(self, facts: ClusterFacts) -> bool:
+        """The next step of a change, unless somebody is changing something now: the next round comes."""
+        if not self._changing.acquire(blocking=False):
+            return False
+        try:
+            return self._steps.go_on(facts, self.membership.require_holder())
+        finally:
+            self._changing.release()
 
     def announce(self) -> None:
         """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody
@@ -147,6 +163,14 @@ class Agent:
         self.membership.require_holder()
         return facts_body(self._distribution.round(is_forced=True))
 
+    def pause(self, body: bytes) -> bytes:
+        """{"is_paused"}: whether further steps of changes wait until this is said otherwise."""
+        is_paused = Fields.parse(body, "body").truth("is_paused")
+        with self._as_holder():
+            self._holder.pause(is_paused)
+        self.wake()
+        return b""
+
     def hand_over(self, body: bytes) -> bytes:
         to = Fields.parse(body, "body").hexadecimal("to", 8)
         with self._changing:
@@ -167,7 +191,8 @@ class Agent:
         facts = cluster_facts_of(Fields.parse(body, "body"))
         self._told = self._clock.monotonic(), facts
         members = self.membership.members
-        return json.dumps(NodeState(members.stamp, members.holder, self._installed.state()).to_json()).encode()
+        state = NodeState(members.stamp, members.holder, self._installed.state(), self._settled())
+        return json.dumps(state.to_json()).encode()
 
     def facts(self, _: bytes) -> bytes:
         """What is known of all nodes: by the holder itself, or as the holder said last."""
@@ -192,6 +217,31 @@ class Agent:
             with self._changing_users:
                 self._users(line)
         return b""
+
+    def look(self, body: bytes) -> bytes:
+        """{"drives": [{"name"}], "new": name or ""} of this node → a Look."""
+        fields = Fields.parse(body, "body")
+        held = [each.text("name", 255) for each in fields.objects("drives", DRIVES_MAX)]
+        return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
+
+    def prepare(self, body: bytes) -> bytes:
+        """{"drive", "may_have_data"}: a drive of this node is ready for the rings to name it."""
+        fields = Fields.parse(body, "body")
+        with self._changing_drives:
+            self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
+        return b""
+
+    def _settled(self) -> int:
+        me = self.membership.me
+        return 0 if me is None else Settlement(self._directory, me.name, self._fs, self._clock).version()
+
+    @property
+    def _drives(self) -> LocalDrives:
+        """Raises MembersError."""
+        me = self.membership.me
+        if me is None:
+            raise MembersError("this node is not among the members any more")
+        return LocalDrives(self._directory, me.name)
 
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""

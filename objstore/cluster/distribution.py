@@ -82,13 +82,19 @@ class Distribution:
         calls: Calls,
         at_once: AtOnce,
         monotonic: Callable[[], float] = time.monotonic,
+        settled: Callable[[], int] = lambda: 0,
+        steps: Callable[[ClusterFacts, Members], str] = lambda facts, members: "",
     ) -> None:
+        """settled: at which version of the rings this node is (settled.py). steps: what the next one waits for."""
         self._membership = membership
         self._holder = holder
+        self._settled = settled
         self._installed = installed
         self._calls = calls
         self._at_once = at_once
         self._monotonic = monotonic
+        self._find_steps = steps
+        self._steps = ""
         self._heard: dict[str, _Heard] = {}
         self._one_at_a_time = threading.Lock()
         self._own: RingSet | None = None
@@ -114,6 +120,7 @@ class Distribution:
                 if heard.at_s is None:
                     heard = replace(heard, at_s=before.at_s, state=before.state)
                 self._heard[node.id] = heard
+            self._steps = "" if self._own is None else self._find_steps(self.facts(), sent.members)
             return self.facts()
 
     def problems(self) -> dict[str, str]:
@@ -126,9 +133,8 @@ class Distribution:
         version, digests = 0, {}
         if self._own is not None:
             version, digests = self._own.version, {name: digest for name, (digest, _) in self._own.files.items()}
-        return ClusterFacts(
-            members.holding.name, version, digests, tuple(map(self._fact, members.nodes)), self._foreign
-        )
+        nodes = tuple(map(self._fact, members.nodes))
+        return ClusterFacts(members.holding.name, version, digests, nodes, self._foreign, steps=self._steps)
 
     def _read_own(self) -> None:
         self._membership.require_holder()
@@ -140,11 +146,11 @@ class Distribution:
 
     def _fact(self, node: Member) -> NodeFact:
         if node.id == self._membership.node_id:
-            return NodeFact(node.name, node.ip, 0.0, self._installed.state())
+            return NodeFact(node.name, node.ip, 0.0, self._installed.state(), settled=self._settled())
         heard = self._heard.get(node.id, _Heard())
-        rings = heard.state.rings if heard.state is not None else RingState(0, {})
+        state = heard.state or NodeState((0, 0), "", RingState(0, {}))
         age_s = None if heard.at_s is None else max(0.0, self._monotonic() - heard.at_s)
-        return NodeFact(node.name, node.ip, age_s, rings, heard.problem)
+        return NodeFact(node.name, node.ip, age_s, state.rings, heard.problem, state.settled)
 
     def _visits(self, group: Sequence[Member], sent: _Sent, came: dict[str, _Heard]) -> Callable[[], None]:
         """For a thread of its own: one node after the other, what they say goes into `came`; raises nothing."""

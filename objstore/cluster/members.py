@@ -3,7 +3,8 @@
 Every node has the same file; only the holder changes it, and its agent brings it to the others (distribution.py). Who a
 node is itself, it knows by its certificate. What drives there are is said by the rings and nowhere else.
 
-    {"cluster": 32 hex, "term": 1, "version": 4, "holder": node id, "rsync_port": 6203, "nodes": [
+    {"cluster": 32 hex, "term": 1, "version": 4, "holder": node id, "rsync_port": 6203, "weights_by_size": true,
+     "nodes": [
         {"id": 16 hex, "name": "n1", "zone": "z1", "zone_number": 1, "ip": "10.0.0.1", "agent_port": 6199,
          "fingerprint": SHA-256 of the certificate, "ports": {"object": 6200, "container": 6201, "account": 6202}}]}
 
@@ -55,7 +56,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """rsync_port: where the rsync daemon of every node listens, on the node's own address."""
+    """rsync_port: where the rsync daemon of every node listens, on the node's own address. weights_by_size: new drives
+    get a weight of 1 per gigabyte; in clusters older than that every drive weighs the same."""
 
     cluster: str
     term: int
@@ -63,6 +65,7 @@ class Members:
     holder: str
     rsync_port: int
     nodes: tuple[Member, ...]
+    weights_by_size: bool = False
 
     @property
     def stamp(self) -> Stamp:
@@ -236,6 +239,7 @@ def _members(fields: Fields) -> Members:
         holder=fields.hexadecimal("holder", 8),
         rsync_port=fields.number("rsync_port", 1, 65535),
         nodes=tuple(member_of(each) for each in fields.objects("nodes", NODES_MAX)),
+        weights_by_size="weights_by_size" in fields and fields.truth("weights_by_size"),
     )
     for what, values in (
         ("id", [node.id for node in members.nodes]),

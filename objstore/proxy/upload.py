@@ -266,8 +266,7 @@ class Upload:
             sink.exchange.connection.mark_request_whole()
             sink.exchange.expect_final()
         self._collect([sink.exchange for sink in sinks.live])
-        if self.quorum.has_success:
-            self._tell_again(before, shares)
+        self._tell_again(before, shares)
         return self.quorum.final()
 
     def _tell_again(self, before: Mapping[int, Sink], shares: Mapping[int, object]) -> None:

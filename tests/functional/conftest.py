@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.functional.api import Swift
-from tests.functional.site import Site
 from tests.support.cluster import Cluster
 
 USERS = {
@@ -71,6 +70,9 @@ def container(owner):
     owner.empty(name)
 
 
-@pytest.fixture(scope="session")
-def site(swift):
-    return Site(swift)
+@pytest.fixture(scope="module")
+def shelf(owner):
+    """The same for a whole module, whose tests do not get into each other's way there."""
+    name = owner.new_container()
+    yield name
+    owner.empty(name)

@@ -22,6 +22,12 @@ CAUGHT_BY = {
 }
 """Mutations, and seeds among which one notices."""
 
+FOUND = {
+    66: "a lent server that stores a PUT of which the client hears 503 knew of no container server to tell",
+    73: "the container servers of those lost after the footers were told of by nobody when the client heard 503",
+}
+"""Seeds that found something, and what."""
+
 
 def simulate(*arguments):
     return subprocess.run(
@@ -42,6 +48,12 @@ def test_after_all_faults_everything_acknowledged_is_there_whole_and_counted():
 @pytest.mark.long
 def test_after_all_faults_everything_is_there_in_many_more_runs():
     assert "200 seeds, 0 failed" in passes("--seeds", "51..250", "--jobs", "2")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", FOUND, ids=str)
+def test_what_a_seed_has_found_stays_mended(seed):
+    assert "1 seeds, 0 failed" in passes("--seed", str(seed))
 
 
 def test_a_seed_is_the_same_run_again_whatever_ran_before_it():

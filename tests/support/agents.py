@@ -138,11 +138,11 @@ class Agents:
         """Run what blocks while the hub serves."""
         return self._pool.run(call, *arguments)
 
-    def first(self, **plan: Any) -> Node:
+    def first(self, *, weight: int | None = None, **plan: Any) -> Node:
         """The first node, which holds the builders; its agent runs."""
         directory = ClusterDirectory(self.root / "c1")
         found = drives.found([self.root / "m1" / "d1"], Fs())
-        first = FirstNode("z1", found, "127.0.0.1", self.port)
+        first = FirstNode("z1", found, "127.0.0.1", self.port, weight=weight)
         fields = {"part_power": 4, "port": self.port + _PROXY, "base_port": self.port + _NODE, "ip": "127.0.0.1"} | plan
         _, self.token = first_node.initialise(directory, InitPlan(**fields), first, Fs())
         return self._node(directory, 1)

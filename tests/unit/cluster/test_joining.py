@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,27 @@ def test_a_node_without_a_proxy_needs_no_file_of_one(agents):
         "container-server",
         "account-server",
     ]
+
+
+# Weights
+
+
+def weights(node):
+    return {device.ip: device.weight for device in load(node.etc / "object.ring.gz").devices}
+
+
+def test_drives_that_join_weigh_as_the_cluster_weighs_its_own_or_as_they_are_told_to(agents):
+    first = agents.first()
+    by_size = weights(first)["127.0.0.1"]
+    agents.join("z2")
+    third = agents.join("z3", weight=7)
+    assert weights(third) == {"127.0.0.1": by_size, "127.0.0.2": by_size, "127.0.0.3": 7}
+
+
+def test_a_cluster_that_was_laid_out_before_drives_were_weighed_goes_on_so(agents):
+    first = agents.first(weight=100)
+    first.agent.membership.change(lambda now: replace(now, version=now.version + 1, weights_by_size=False))
+    assert weights(agents.join("z2")) == {"127.0.0.1": 100, "127.0.0.2": 100}
 
 
 # Tokens

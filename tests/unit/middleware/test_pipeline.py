@@ -64,6 +64,12 @@ def test_missing_mandatory_filters_are_inserted(given, full):
         ("catch_errors symlink encryption keymaster proxy", "keymaster must stand before encryption"),
         ("catch_errors symlink encryption proxy", "encryption needs one of keymaster, kmip_keymaster"),
         ("catch_errors keymaster kmip_keymaster encryption proxy", "there are 2"),
+        ("catch_errors cache keystoneauth authtoken copy proxy", "authtoken must stand before keystoneauth"),
+        ("catch_errors cache authtoken tempauth keystoneauth proxy", "keystoneauth must stand before tempauth"),
+        ("catch_errors authtoken cache keystoneauth proxy", "memcache must stand before authtoken"),
+        ("catch_errors authtoken tempurl keystoneauth proxy", "tempurl must stand before authtoken"),
+        ("catch_errors keystoneauth copy proxy", "keystoneauth needs authtoken in the pipeline"),
+        ("catch_errors authtoken copy proxy", "authtoken needs keystoneauth in the pipeline"),
         ("", "empty"),
     ],
 )
