@@ -2,7 +2,7 @@
 
 Two clusters of four nodes, one after the other in a directory of its own (TMPDIR decides where): one that stores what
 comes, one that encrypts. Printed: the proxy's CPU-ms per MiB for a PUT and a GET of N MiB, and its CPU-ms per request
-of 4 KiB, each of both clusters and the difference. The better of three runs counts; rates say nothing on a busy machine.
+of 4 KiB, each of both clusters and the difference. The best of three runs counts; rates mean nothing on a busy machine.
 """
 
 from __future__ import annotations

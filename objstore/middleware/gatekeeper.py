@@ -2,7 +2,8 @@
 
 A client may neither set nor see system metadata and what servers tell each other: a forged X-Container-Host would make
 an object server send its rows wherever the client likes (CVE-2026-50221). The list is that of formats 6.1. A client's
-X-Timestamp is moved aside, to where container sync looks for it. Names that hold NUL are the system's (A5.14). An encrypted object that nobody inside has decrypted is refused, not shown as it is stored.
+X-Timestamp is moved aside, to where container sync looks for it. Names that hold NUL are the system's (A5.14). An
+encrypted object that nobody inside has decrypted is refused, not shown as it is stored.
 """
 
 from __future__ import annotations

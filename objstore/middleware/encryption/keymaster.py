@@ -10,32 +10,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from objstore.config.settings import Settings, choice, reads, setting, text
+from objstore.config.settings import reads, setting, text
 from objstore.http.environ import KEYRING, Environ, StartResponse, WSGIApp
-from objstore.middleware.encryption.keyring import VERSIONS, WRITTEN_VERSION, Keyring
-from objstore.middleware.encryption.root_secrets import check_active, decoded, keymaster_settings, secret_ids
+from objstore.middleware.encryption.keyring import Keyring
+from objstore.middleware.encryption.root_secrets import (
+    RootSecretSettings,
+    check_active,
+    decoded,
+    keymaster_settings,
+    secret_ids,
+)
 
 SECRET = "encryption_root_secret"
 SECTION = "keymaster"
 
 
 @dataclass(frozen=True)
-class KeymasterSettings(Settings):
+class KeymasterSettings(RootSecretSettings):
     """Further secrets are encryption_root_secret_<id>."""
 
     WILDCARDS: ClassVar[tuple[str, ...]] = (f"{SECRET}_",)
 
     encryption_root_secret: str = setting("", text, "The root secret without an id: base64 of 32 bytes or more.")
-    active_root_secret_id: str = setting(
-        "", text, "The id of the secret that new objects are encrypted under; empty: the one without an id."
-    )
-    keymaster_config_path: str = setting(
-        "", text, "A file with a section [keymaster] that has all of these, so that this one holds no secret."
-    )
-    meta_version_to_write: str = setting(
-        WRITTEN_VERSION, choice(*VERSIONS), "Form of the key ids in objects: 3 is read by newer versions of Swift alone.",
-        advanced=True,
-    )  # fmt: skip
 
 
 class Keymaster:

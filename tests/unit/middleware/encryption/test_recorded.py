@@ -7,10 +7,10 @@ import re
 import pytest
 
 from objstore.http.response import Response
+from objstore.http.subrequest import IteratorInput
 from objstore.middleware.encryption.crypto_meta import CryptoMeta, Sealed
 from tests.support.encryption import body_of, encrypting, footers_of, headers_of, recorded
 from tests.support.pipeline import RecordingApp, send
-from objstore.http.subrequest import IteratorInput
 
 LINES = recorded()
 SECRET, NAME = "/v1/AUTH_wire/encd/secret", "secret"
