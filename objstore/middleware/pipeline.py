@@ -154,10 +154,16 @@ def problems(names: Sequence[str]) -> list[str]:
     return found
 
 
+def innermost(names: Sequence[str]) -> int:
+    """Where encryption and its keymaster begin, else where the application stands. names ends with that."""
+    sealed = (*_KEYMASTERS, "encryption")
+    return next((index for index, name in enumerate(names) if canonical(name) in sealed), len(names) - 1)
+
+
 def _outside(known: list[str]) -> list[str]:
     """The filters without those that stay innermost: encryption and its keymaster, and a second proxy-logging right
     before the application, which logs what filters ask."""
-    innermost = next((index for index, name in enumerate(known) if name in (*_KEYMASTERS, "encryption")), None)
-    if innermost is not None:
-        return known[:innermost]
+    at = innermost([*known, ""])
+    if at < len(known):
+        return known[:at]
     return known[:-1] if known.count("proxy_logging") > 1 and known[-1] == "proxy_logging" else known

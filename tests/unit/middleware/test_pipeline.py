@@ -2,7 +2,7 @@
 
 import pytest
 
-from objstore.middleware.pipeline import canonical, complete, problems
+from objstore.middleware.pipeline import canonical, complete, innermost, problems
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,14 @@ def test_encryption_stays_innermost_when_filters_are_inserted():
     full, _ = complete("tempauth keymaster encryption proxy-logging proxy".split())
     assert full[-5:] == ["symlink", "keymaster", "encryption", "proxy-logging", "proxy"]
     assert problems(full) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "at"),
+    [("slo proxy", 1), ("slo keymaster encryption proxy", 1), ("slo egg:swift#kms_keymaster encryption x proxy", 1)],
+)
+def test_encryption_and_its_keymaster_are_innermost(names, at):
+    assert innermost(names.split()) == at
 
 
 def test_a_complete_pipeline_is_left_alone():

@@ -7,7 +7,8 @@ import pytest
 from objstore.core.errors import DomainError
 from objstore.http.outgoing import BadAnswer, ServiceBroken, ServiceSilent, ServiceUnreachable
 from objstore.http.response import Response, page
-from tests.support.storage_nodes import StorageNodes
+from tests.support.encryption import encrypting
+from tests.support.storage_nodes import ProxyClient, StorageNodes
 from tests.support.sync_world import HERE, THERE, SyncWorld, write_realms
 
 SLO = "multipart-manifest=put"
@@ -41,6 +42,15 @@ def test_objects_arrive_with_their_metadata_and_their_time(world):
     for name in ("x-timestamp", "etag", "content-type", "content-encoding", "x-object-meta-colour"):
         assert theirs.headers[name] == ours.headers[name]
     assert done(world)
+
+
+@pytest.mark.parametrize("body", [b"encrypted", b""])
+def test_what_is_encrypted_is_not_sent_as_it_is_stored(world, body, caplog):
+    client = ProxyClient(encrypting(world.nodes.proxy().app))
+    assert client.put(f"{HERE}/o", {"X-Object-Meta-Colour": "blue"}, body=body).status == 201
+    world.passes(2)
+    assert world.there.get(f"{THERE}/o").status == 404 and not done(world)
+    assert "needs a keymaster and encryption" in caplog.text
 
 
 def test_every_primary_knows_in_the_end_and_each_object_is_sent_once(world):
