@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from objstore.container.passes.sync_peer import DONE, Peer, Said, Verdict
+from objstore.container.passes.sync_peer import KNOWN, Peer, Said, Verdict
 from objstore.container.passes.sync_target import Target
 from objstore.core.errors import DomainError, InvalidTimestamp
 from objstore.core.names import RESERVED
@@ -35,6 +35,8 @@ _NOT_SENT = frozenset({
     "last-modified", "server", "trailer", "transfer-encoding", "vary", "x-manifest-etag", "x-openstack-request-id",
     "x-parts-count", "x-timestamp", "x-trans-id", "x-object-version-id", _FLAG,
 })  # fmt: skip
+_ENCRYPTED = ("x-object-sysmeta-crypto-body-meta", "x-object-transient-sysmeta-crypto-meta")
+"""Of an object that no filter has decrypted."""
 _NOT_SENT_PREFIXES = ("x-backend-", "x-object-sysmeta-", "x-object-transient-sysmeta-", "x-container-", "x-account-")
 
 
@@ -60,7 +62,7 @@ class RowSync:
         if isinstance(there, Said):
             return there
         if there >= at:
-            return DONE
+            return KNOWN
         try:
             return self._send(row, at)
         except (DomainError, PeerError) as error:
@@ -71,7 +73,7 @@ class RowSync:
         try:
             newest = _newest(source.headers)
             if source.status == HTTPStatus.NOT_FOUND and newest is not None and newest >= at:
-                return DONE  # Deleted or expired since.
+                return KNOWN  # Deleted or expired since.
             if not source.is_success:
                 return Said(Verdict.FAILED, f"GET here was answered with {source.status}")
             if newest is None or newest < at:
@@ -87,6 +89,9 @@ class RowSync:
 
     def _put(self, name: str, at: Timestamp, source: SubResponse) -> Said:
         headers = source.headers
+        if any(name in headers for name in _ENCRYPTED):
+            # Sent as it is stored, the other cluster would take it for plain text.
+            return Said(Verdict.FAILED, "encrypted; internal_client_conf_path needs a keymaster and encryption")
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdigit()):
             return Said(Verdict.FAILED, "GET here told no length")
