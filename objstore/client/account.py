@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from objstore.client.errors import ClientError, Refused
+from objstore.client.exchange import Body, Bytes
 from objstore.client.login import Answer
-from objstore.client.session import Body, Bytes, Headers, Session
+from objstore.client.session import Headers, Session
 from objstore.core.names import quoted
 from objstore.http.status import HTTPStatus, is_success
 
