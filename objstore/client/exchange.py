@@ -45,8 +45,10 @@ class Bytes:
 class Reading:
     """An answer; its body is in `body` (whole) or read bit by bit. size: of the body, None when it was not said."""
 
-    def __init__(self, connection: http.client.HTTPConnection, connections: Connections) -> None:
-        """Waits for the head. Raises OSError, HTTPException."""
+    def __init__(
+        self, connection: http.client.HTTPConnection, connections: Connections, *, is_last: bool = False
+    ) -> None:
+        """Waits for the head. is_last: of the connection. Raises OSError, HTTPException."""
         self._connection = connection
         self._connections = connections
         self._response = connection.getresponse()
@@ -55,7 +57,7 @@ class Reading:
         length = self.headers.get("content-length", "")
         self.size = int(length) if length.isascii() and length.isdigit() else None
         self.body = b""
-        self._is_cut = False
+        self._is_last = is_last or self._response.will_close
 
     def load(self) -> None:
         """Read the body whole. Raises OSError, HTTPException."""
@@ -70,11 +72,11 @@ class Reading:
         while piece := self._response.read(at_once_bytes):
             left = None if left is None else left - len(piece)
             yield piece
-        self._is_cut = bool(left)
+        self._is_last |= bool(left)
 
     def close(self) -> None:
         """The connection is kept when the body was read to its end."""
-        is_whole = self._response.isclosed() and not self._response.will_close and not self._is_cut
+        is_whole = self._response.isclosed() and not self._is_last
         self._response.close()
         if is_whole:
             self._connections.keep(self._connection)
@@ -85,6 +87,7 @@ class Reading:
 def exchange(connections: Connections, question: Question, body: Body | None = None) -> Reading:
     """The answer's head. Raises OSError, HTTPException, ClientError."""
     connection = connections.take(question.url)
+    is_cut = False
     try:
         try:
             _send(connection, question, body)
@@ -92,7 +95,8 @@ def exchange(connections: Connections, question: Question, body: Body | None = N
             # Who refuses a body before it has come says why, and closes: that answer may be there.
             if body is None or connection.sock is None:
                 raise
-        return Reading(connection, connections)
+            is_cut = True
+        return Reading(connection, connections, is_last=is_cut)
     except BaseException as error:
         connections.drop(connection)
         if isinstance(error, ValueError) and not isinstance(error, OSError):

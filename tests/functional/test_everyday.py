@@ -1,5 +1,6 @@
 """objstore ls, cp, rm, stat, temp-url, share against the endpoint: features B5.11 and the words of issue 4."""
 
+import argparse
 import hashlib
 import io
 import json
@@ -14,7 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from objstore.cli.main import main
+from objstore.cli import rm
+from objstore.cli import terminal as cli
+from objstore.cli.main import main, run_command
 from tests.functional.everyday import Commands, Terminal, relay
 from tests.support.cluster import until
 
@@ -415,6 +418,19 @@ def test_rm_asks_and_takes_all_that_is_meant_and_no_more(commands, owner, tmp_pa
     assert json.loads(commands.ok("rm", "-r", "--yes", "--json", name)) == {"deleted": 2, "errors": []}
     assert owner.head(name).status == 404
     owner.delete(f"{name}_segments")
+
+
+@pytest.mark.parametrize(("answer", "is_there"), [("n\n", True), ("", True), ("y\n", False)])
+def test_a_question_decides(commands, owner, bucket, answer, is_there):
+    owner.upload(bucket, "dir/o")
+    listed(owner, bucket, ["dir/o"])
+    parser = argparse.ArgumentParser()
+    rm.add_arguments(parser)
+    out, words = Terminal(), parser.parse_args(["-r", f"{bucket}/dir"])
+    terminal = cli.Terminal(out, io.StringIO(), commands.environ, Terminal(answer))
+    code = run_command(lambda: rm.run(words, terminal), terminal)
+    assert f"delete everything below objstore:{bucket}/dir?" in out.getvalue()
+    assert (owner.head(bucket, "dir/o").status == 200, code) == (is_there, 1 if is_there else 0)
 
 
 # Links and rights
