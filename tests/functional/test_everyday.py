@@ -23,7 +23,7 @@ from tests.support.cluster import until
 
 pytestmark = pytest.mark.cluster
 ODD_NAMES = ("a b", "ünï Å….txt", "100%?#&+;=", "new\nline", "-rf", "quote'\"\\", "objstore:x", "~", "x" * 250)
-SEGMENT = 1 << 20
+SEGMENT = 1 << 19
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_dynamic_large_objects_and_links_are_copied_as_what_they_read_as(command
 def test_a_download_that_breaks_goes_on(commands, through, owner, bucket, tmp_path):
     body = os.urandom(2 * SEGMENT)
     owner.upload(bucket, "o", body)
-    with relay(owner.swift.address, after_bytes=300_000, direction="down", times=3) as (address, cuts):
+    with relay(owner.swift.address, after_bytes=200_000, direction="down", times=3) as (address, cuts):
         assert through(address).copied(f"objstore:{bucket}/o", tmp_path / "o")["copied"] == 1
     assert len(cuts) == 3 and (tmp_path / "o").read_bytes() == body
     assert [path.name for path in tmp_path.iterdir()] == ["o"]
@@ -232,7 +232,7 @@ def test_a_download_that_was_given_up_goes_on_where_it_was(commands, through, ow
     body = os.urandom(2 * SEGMENT)
     etag = owner.upload(bucket, "o", body)
     (tmp_path / f".objstore-{hashlib.sha256(b'o').hexdigest()[:16]}-{etag}.part").write_bytes(body[: SEGMENT + 5])
-    with relay(owner.swift.address, after_bytes=SEGMENT + 100_000, direction="down") as (address, cuts):
+    with relay(owner.swift.address, after_bytes=SEGMENT + 50_000, direction="down") as (address, cuts):
         assert through(address).copied(f"objstore:{bucket}/o", tmp_path / "o")["copied"] == 1
     assert not cuts, "all of it was fetched again"
     assert (tmp_path / "o").read_bytes() == body
@@ -250,7 +250,7 @@ def test_what_an_earlier_copy_left_wrong_does_not_matter(commands, owner, bucket
 
 def test_an_upload_that_breaks_is_sent_again(through, owner, bucket, tmp_path):
     file = random_file(tmp_path / "f", 2 * SEGMENT)
-    with relay(owner.swift.address, after_bytes=700_000, direction="up", times=2) as (address, cuts):
+    with relay(owner.swift.address, after_bytes=350_000, direction="up", times=2) as (address, cuts):
         assert through(address).copied(file, f"objstore:{bucket}/f")["copied"] == 1
     assert len(cuts) == 2 and owner.get(bucket, "f").body == file.read_bytes()
 
@@ -290,14 +290,16 @@ def test_ctrl_c_ends_a_copy_at_once_and_the_next_goes_on(commands, through, owne
 # What must not be
 
 
-@pytest.mark.parametrize("name", ["../escaped", "a/../../escaped", "/escaped", "a//b", "./a", "a/.", "..", "x" * 256])
-def test_an_archives_entry_does_not_climb_out_of_where_it_goes(commands, owner, bucket, tmp_path, name):
-    owner.upload(bucket, name, b"bad")
+def test_an_archives_entry_does_not_climb_out_of_where_it_goes(commands, owner, bucket, tmp_path):
+    names = ["../escaped", "a/../../escaped", "/escaped", "a//b", "./a", "a/.", "..", "x" * 256]
+    for name in names:
+        owner.upload(bucket, name, b"bad")
     owner.upload(bucket, "good", b"good")
-    listed(owner, bucket, [name, "good"])
+    listed(owner, bucket, [*names, "good"])
     (tmp_path / "in").mkdir()
     code, out, err = commands("cp", "-r", f"objstore:{bucket}", tmp_path / "in" / "side")
-    assert code == 1 and "can be no file" in err or "a file's name has at most" in err
+    assert code == 1 and f"1 copied (4), {len(names)} failed" in out
+    assert err.count("can be no file") == 7 and err.count("a file's name has at most 255") == 1
     assert content(tmp_path) == {"in/side/good": b"good"}
 
 
