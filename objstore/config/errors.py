@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from objstore.config.settings import Problem
 
 SECRET_WORDS = ("key", "secret", "password", "hash_path", "user_", "user64_", "credential")
+_USER_IN_URL = re.compile(r"://[^/\s]*@")
 EX_CONFIG = 78
 """Exit code of a command that will not start with the configuration it was given (sysexits.h)."""
 
@@ -31,7 +33,7 @@ class ConfigProblem:
         return f"{where}{what} expected {self.expected}{hint}"
 
     def _shown_value(self) -> str:
-        return "***" if is_secret(self.key) and self.value else self.value
+        return "***" if (is_secret(self.key) and self.value) or _USER_IN_URL.search(self.value) else self.value
 
 
 class ConfigError(Exception):

@@ -128,6 +128,5 @@ class AuthtokenSettings(Settings):
 
 
 def _hidden(problem: Problem) -> Problem:
-    """Without the value where it may be a secret that nobody knows as one: below a misspelt key, or inside a URL."""
-    is_misspelt = problem.key not in AuthtokenSettings.keys()
-    return dataclasses.replace(problem, value="***") if is_misspelt or "@" in problem.value else problem
+    """Without the value below a misspelt key: it may be a secret that nobody knows as one."""
+    return problem if problem.key in AuthtokenSettings.keys() else dataclasses.replace(problem, value="***")

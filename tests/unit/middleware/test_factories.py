@@ -16,7 +16,10 @@ ORDER = (
 )
 
 # Options without which a filter is of no use.
-NEEDED = {"authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"}}
+NEEDED = {
+    "authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"},
+    "ldapauth": {"ldap_url": "ldaps://127.0.0.1", "user_base": "ou=people", "group_base": "ou=groups"},
+}
 
 
 @pytest.fixture
