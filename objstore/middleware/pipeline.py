@@ -12,6 +12,7 @@ from dataclasses import dataclass
 _ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
 _AUTH = ("tempauth", "ldapauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
 _BEFORE_COPY = ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH)
+_KEYMASTERS = ("keymaster", "kmip_keymaster", "kms_keymaster")
 _MAY_REPEAT = frozenset({"proxy_logging"})
 
 
@@ -70,6 +71,8 @@ _ORDER = (
     ("bulk", "authtoken", "what a bulk request asks for is authorized one by one"),
     ("memcache", "tempauth", "tokens and users are looked up in the cache"),
     ("listing_formats", "copy", "listings are converted at the edge"),
+    ("cname_lookup", "domain_remap", "an alias stands for a host that domain_remap knows"),
+    ("cname_lookup", "listing_formats", "a listing is known by its path"),
     ("domain_remap", "listing_formats", "a listing is known by its path"),
     ("listing_formats", "staticweb", "pages are made of listings in JSON"),
     ("bulk", "tempauth", "what a bulk request asks for is authorized one by one"),
@@ -87,6 +90,10 @@ _ORDER = (
     ("tempauth", "staticweb", "a site is for who comes without a token"),
     ("ldapauth", "staticweb", "a site is for who comes without a token"),
     ("keystoneauth", "staticweb", "a site is for who comes without a token"),
+    ("tempauth", "list_endpoints", "only the auth filter knows who is a reseller administrator"),
+    ("keystoneauth", "list_endpoints", "only the auth filter knows who is a reseller administrator"),
+    ("tempauth", "xprofile", "only the auth filter knows who is a reseller administrator"),
+    ("keystoneauth", "xprofile", "only the auth filter knows who is a reseller administrator"),
     ("tempauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
     ("ldapauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
     ("keystoneauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
@@ -100,6 +107,11 @@ _ORDER = (
     ("slo", "versioned_writes", "a version of a large object is its manifest"),
     ("dlo", "versioned_writes", "a version of a large object is its manifest"),
     ("versioned_writes", "symlink", "the current version is a link"),
+    *(
+        (name, "encryption", "what it reads and writes has to be plain text")
+        for name in ("bulk", "staticweb", "copy", "slo", "dlo", "versioned_writes", "symlink")
+    ),
+    *((name, "encryption", "encryption takes its keys from what stands before it") for name in _KEYMASTERS),
 )
 
 # (filter, what it cannot do without, why)
@@ -139,6 +151,9 @@ def problems(names: Sequence[str]) -> list[str]:
         found.append("catch_errors must be the first filter, or what fails before it has no transaction id")
     for name in sorted({name for name in known if known.count(name) > 1 and name not in _MAY_REPEAT}):
         found.append(f"{name} stands in the pipeline {known.count(name)} times; once is right")
+    masters = [name for name in _KEYMASTERS if name in known]
+    if "encryption" in known and len(masters) != 1:
+        found.append(f"encryption needs one of {', '.join(_KEYMASTERS)} before it; there are {len(masters)}")
     for earlier, later, why in _ORDER:
         if earlier in known and later in known and known.index(earlier) > known.index(later):
             found.append(f"{earlier} must stand before {later}: {why}")

@@ -19,6 +19,7 @@ ORDER = (
 NEEDED = {
     "authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"},
     "ldapauth": {"ldap_url": "ldaps://127.0.0.1", "user_base": "ou=people", "group_base": "ou=groups"},
+    "keymaster": {"encryption_root_secret": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="},
 }
 
 
