@@ -35,9 +35,8 @@ class ConfigProblem:
         return f"{where}{what} expected {self.expected}{hint}"
 
     def _shown_value(self) -> str:
-        return "***" if (is_secret(self.key) and self.value) or _USER_IN_URL.search(self.value) else self.value
         is_hidden = is_secret(self.key) or (self.expected == UNKNOWN and holds_secrets(self.section))
-        return "***" if is_hidden and self.value else self.value
+        return "***" if (is_hidden and self.value) or _USER_IN_URL.search(self.value) else self.value
 
 
 class ConfigError(Exception):

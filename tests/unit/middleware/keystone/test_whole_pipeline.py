@@ -21,7 +21,9 @@ class Site(ProxyClient):
         settings = parsed({"auth_url": keystone.url, **OPTIONS})
         self.outgoing = Outgoing(connect_timeout_s=20, timeout_s=20)
         service = Keystone(self.outgoing, settings.auth_url, settings.credentials, timeout_s=60)
-        app = Keystoneauth(AccountQuotas(proxy.app, Policies([Policy(0, "gold", is_default=True)])), KeystoneauthSettings())
+        app = Keystoneauth(
+            AccountQuotas(proxy.app, Policies([Policy(0, "gold", is_default=True)])), KeystoneauthSettings()
+        )
         app = Gatekeeper(Authtoken(app, settings, service), GatekeeperSettings())
         super().__init__(proxy.app.at_the_edge(app))
 
