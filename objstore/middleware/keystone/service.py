@@ -75,19 +75,6 @@ class Keystone:
         finally:
             self._asking -= 1
 
-    def token(self) -> str:
-        """Our own, for asking other services in our name. Raises KeystoneAway, GivenUp."""
-        self._enter()
-        try:
-            return self._own_token()
-        finally:
-            self._asking -= 1
-
-    def forget_token(self, token: str) -> None:
-        """A service refused our token: the next one is new."""
-        if token == self._token:
-            self._token = ""
-
     def _enter(self) -> None:
         if self._now() < self._quiet_until:
             raise KeystoneAway(self._why_quiet)
@@ -102,7 +89,8 @@ class Keystone:
                 "GET", f"/auth/tokens?nocatalog{query}", [("X-Auth-Token", own), ("X-Subject-Token", token)]
             )
             if answer.status == HTTPStatus.UNAUTHORIZED and not is_last:
-                self.forget_token(own)
+                if self._token == own:
+                    self._token = ""
                 continue
             break
         if answer.status == HTTPStatus.OK:

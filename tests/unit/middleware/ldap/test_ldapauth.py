@@ -1,6 +1,8 @@
 """middleware/ldap/: logins and rights out of a directory, which is a stand-in over real sockets."""
 
 import logging
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -390,6 +392,33 @@ def test_a_directory_without_starttls_gets_no_password(authority):
         w.directory.result = 2
         assert w.login().status == 503
         assert w.directory.questions("bind") == []
+
+
+def test_a_process_whose_libraries_have_green_sockets_asks_over_tls(authority):
+    """As proxies do: ldap3 is imported after that, and would wait in those sockets without a deadline."""
+    context = server_context(authority.issue("127.0.0.1"), None)
+    passwords = {dn: PASSWORD for dn in entries()} | {SERVICE: SERVICE_PASSWORD}
+    with running_directory(context, entries=entries(), passwords=passwords) as directory:
+        section = {
+            **OPTIONS,
+            "ldap_url": f"ldaps://127.0.0.1:{directory.port}",
+            "cafile": authority.ca_file,
+            "fernet_keys": "A" * 43 + "=",
+        }
+        script = f"""
+import objstore.http.server
+from objstore.runtime import green
+green.patch_sockets()
+from objstore.middleware.ldap.filter import filter_factory
+from tests.support.pipeline import send
+filter_ = filter_factory({{}}, **{section!r})(None)
+headers = {{"X-Auth-User": "test:ann", "X-Auth-Key": {PASSWORD!r}.encode().decode("latin-1")}}
+assert send(filter_, path="/auth/v1.0", headers=headers).status == 200
+headers["X-Auth-Key"] = "wrong"
+assert send(filter_, path="/auth/v1.0", headers=headers).status == 401
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 # Settings and secrets
