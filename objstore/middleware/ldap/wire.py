@@ -157,6 +157,9 @@ class LdapConnection:
             raise LdapAway(f"{self._server}: {error}") from None
         except TimedOut:
             raise LdapAway(f"{self._server}: no answer within {self._server.timeout_s:g} s") from None
+        except Exception as error:
+            # Whatever the library's decoders raise over an answer that is none: they have no one word for it.
+            raise LdapAway(f"{self._server}: an answer that cannot be read ({type(error).__name__})") from error
 
 
 def _entry(item: dict[str, Any]) -> Entry:

@@ -332,8 +332,26 @@ def test_a_slow_directory_holds_up_nobody_who_is_known_and_is_given_up():
         wait_until(lambda: len(w.directory.asked) >= asked)
 
 
-@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x30\x84\xff\xff\xff\xff" + bytes(5_000_000)])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x30\x84\xff\xff\xff\xff" + bytes(5_000_000),
+        b"\x30\x03\x02\x01\x01",
+        b"\x30\x05\x02\x01\x01\x61\x00",
+        b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x05",
+        b"\x30\x0c\x02\x01\x01\x7f\x07\x0a\x01\x00\x04\x00\x04\x00",
+        b"\x30\x80\x00\x00",
+        b"\x30\x00",
+        b"\x04\x03abc",
+        b"\x30\x0c\x02\x01\x63\x61\x07\x0a\x01\x00\x04\x00\x04\x00",
+        b"",
+    ],
+    ids=lambda said: said[:16].hex(),
+)
 def test_who_answers_in_another_language_is_no_directory(said):
+    """Another protocol, an endless message, broken ones, and an answer to another question."""
+
     def play(peer, index):
         peer.read()
         peer.send(said)
