@@ -73,9 +73,10 @@ class Node:
     def client(self) -> HolderClient:
         return connect(self.directory)
 
-    def start(self) -> Node:
+    def start(self, fs: Fs | None = None) -> Node:
+        """fs: the agent's, of a test that breaks it."""
         self.agent = agent.opened(
-            self.directory, within, round_s=PATIENCE_S, users=partial(change_here, self.directory)
+            self.directory, within, fs=fs, round_s=PATIENCE_S, users=partial(change_here, self.directory)
         )
         app = AgentApp(self.agent, self._agents.blocking)
         listener = listen((self.ip, self._agents.port))
