@@ -12,6 +12,8 @@ from tests.support.agents import Agents
 from tests.support.recording_fs import PowerCut, RecordingFs
 
 EFFECTS_AT_MOST = 80
+every = pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.long)])
+"""Effects from one cut to the next; all of them with --all."""
 
 
 @pytest.fixture
@@ -48,9 +50,10 @@ def check(agents, holder, follower):
     assert KeyRing(holder.etc, Fs()).current == KeyRing(follower.etc, Fs()).current
 
 
-def test_a_hand_over_that_is_cut_off_anywhere_is_ended_by_asking_again(agents):
+@every
+def test_a_hand_over_that_is_cut_off_anywhere_is_ended_by_asking_again(agents, stride):
     first, second = agents.nodes
-    for after in range(EFFECTS_AT_MOST):
+    for after in range(0, EFFECTS_AT_MOST, stride):
         is_over = not is_cut(agents, second, after, is_lost=False)
         second.stop()
         second.start()
@@ -66,9 +69,10 @@ def test_a_hand_over_that_is_cut_off_anywhere_is_ended_by_asking_again(agents):
     raise AssertionError("more effects than that")
 
 
-def test_taking_over_from_a_lost_holder_that_is_cut_off_anywhere_is_ended_by_asking_again(agents):
+@every
+def test_taking_over_from_a_lost_holder_that_is_cut_off_anywhere_is_ended_by_asking_again(agents, stride):
     first, second = agents.nodes
-    for after in range(EFFECTS_AT_MOST):
+    for after in range(0, EFFECTS_AT_MOST, stride):
         first.stop()
         before = second.ring()
         is_over = not is_cut(agents, second, after, is_lost=True)
