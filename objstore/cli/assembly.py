@@ -54,13 +54,25 @@ def build(ini: IniFile, role: str) -> tuple[Any, list[str]]:
     if role != "proxy-server":
         return load_app(ini), []
     full, notes = completed(ini)
-    return load_app(full), notes
+    return load_app(full, filters=_filters(full)), notes
 
 
-def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filters: Sequence[str] = ()) -> Any:
+def _filters(ini: IniFile) -> list[str]:
+    """The entry points of a pipeline's filters, whatever their sections are called."""
+    names = []
+    for name in pipeline(ini)[:-1]:
+        use = ini.entries(f"filter:{name}").get("use")
+        names.append(rules.canonical(used(use.value).name if use is not None else name))
+    return names
+
+
+def internal_pipeline(
+    daemon_ini: IniFile, swift_dir: Path, path: str = "", filters: Sequence[str] = (), without: Sequence[str] = ()
+) -> Any:
     """The proxy that a daemon uses inside its process: of the internal-client.conf at `path`; without one, of the
     daemon's own file, where Swift's object-expirer.conf has it; without either, the proxy alone with its defaults.
-    filters: those that the daemon cannot do without; a file that does not name one gets it, innermost but for the next.
+    filters: those that the daemon cannot do without; a file that does not name one gets it, innermost but for the next
+    and for encryption. without: those that would hide from this daemon what it has to see.
 
     Raises ConfigError: a file that cannot be used, or filters that are no good inside."""
     ini = read_ini(Path(path)) if path else daemon_ini
@@ -75,7 +87,7 @@ def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filt
     problems = list(check(ini).problems)
     line = ini.entries(_PIPELINE).get("pipeline")
     for name in pipeline(ini):
-        if rules.canonical(name) in _NOT_INSIDE:
+        if rules.canonical(name) in _NOT_INSIDE or rules.canonical(name) in without:
             place = f"{line.file}:{line.line}" if line is not None else str(ini.path)
             problems.append(ConfigProblem(place, _PIPELINE, "pipeline", name, "an internal pipeline without it"))
     if problems:

@@ -122,7 +122,7 @@ def complete(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """The pipeline with what is missing inserted, and one note for each insertion. names ends with the application."""
     full, notes = list(names), []
     for filter_ in MANDATORY:
-        known = _without_inner_logging([canonical(name) for name in full[:-1]])
+        known = _outside([canonical(name) for name in full[:-1]])
         if filter_.name in known:
             continue
         position = max((index + 1 for index, name in enumerate(known) if name in filter_.after), default=0)
@@ -154,6 +154,16 @@ def problems(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _without_inner_logging(known: list[str]) -> list[str]:
-    """A second proxy-logging right before the application logs what filters ask: everything else stays outside."""
+def innermost(names: Sequence[str]) -> int:
+    """Where encryption and its keymaster begin, else where the application stands. names ends with that."""
+    sealed = (*KEYMASTERS, "encryption")
+    return next((index for index, name in enumerate(names) if canonical(name) in sealed), len(names) - 1)
+
+
+def _outside(known: list[str]) -> list[str]:
+    """The filters without those that stay innermost: encryption and its keymaster, and a second proxy-logging right
+    before the application, which logs what filters ask."""
+    at = innermost([*known, ""])
+    if at < len(known):
+        return known[:at]
     return known[:-1] if known.count("proxy_logging") > 1 and known[-1] == "proxy_logging" else known
