@@ -26,6 +26,7 @@ from objstore.ring import local
 from objstore.ring.model import Device, Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.listen import shown
 from objstore.runtime.netinfo import local_addresses
 
 logger = logging.getLogger("objstore.container")
@@ -131,7 +132,7 @@ def _sender(connect_timeout_s: float) -> Send:
     pool = ConnectionPool()
 
     def send(node: AccountNode, target: str, headers: list[tuple[str, str]], timeout_s: float) -> int:
-        framed = [("Host", f"{node.host}:{node.port}"), *headers, ("Content-Length", "0")]
+        framed = [("Host", shown((node.host, node.port))), *headers, ("Content-Length", "0")]
         head, _ = request(
             pool,
             node.host,

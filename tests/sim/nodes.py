@@ -216,7 +216,7 @@ class Node:
                 (self.ip, PORTS[kind]),
                 clock,
                 lambda section: {},
-                lambda path: make_proxy(self.swift_dir),
+                lambda path, filters=(), without=(): make_proxy(self.swift_dir),
             )
         )
         return Runner(made, Schedule(settings.interval, settings.concurrency, settings.rate, None), clock)
