@@ -233,7 +233,7 @@ class User:
         return [row.get("name", row.get("subdir", "")) for row in self.listing(container, f"&{urlencode(query)}")]
 
     def empty(self, container: str) -> None:
-        """Delete a container and what is in it; of things that are deleted late, wait for the listing to say so."""
+        """Delete a container and all that is in it; of things that are deleted late, wait for the listing to say so."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for name in self.names(container):
@@ -242,6 +242,8 @@ class User:
             if answer.status in (204, 404) or time.monotonic() > deadline:
                 assert answer.status in (204, 404), answer
                 return
+            for row in self.listing(container, "&versions"):
+                self.delete(f"{container}/{quote(row['name'])}?version-id={row.get('version_id', 'null')}")
 
     def close(self) -> None:
         if self._connection is not None:
