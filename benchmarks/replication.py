@@ -43,6 +43,7 @@ CPU_BUDGET_S = 20.0
 REBUILD_BUDGET_S = 60.0
 RATE_BUDGET = 0.6
 PARTITIONS_WATCHED = 40
+_LINK_ATTEMPTS = 100
 _PASS_SECONDS = re.compile(r"jobs in ([0-9.]+) s")
 ACCOUNT, CONTAINER = "AUTH_admin", "c"
 
@@ -96,11 +97,7 @@ class Bench:
             below = f"{partition}/{address.suffix}/{address.hash_hex}"
             for other in others:
                 # Links are as good as copies here: nobody ever writes to a file that has a name.
-                (self.objects(other) / below).mkdir(parents=True)
-                os.link(
-                    self.objects(first) / below / f"{now.internal}.data",
-                    self.objects(other) / below / f"{now.internal}.data",
-                )
+                _link(*(self.objects(node) / below / f"{now.internal}.data" for node in (first, other)))
 
     def run_pass(self) -> tuple[float, float]:
         """One pass of every node, all at once: (seconds of the longest, CPU seconds of replicators and object servers).
@@ -160,6 +157,17 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
             return _rebuild(bench, options.objects or 20_000, options.bytes, stdout)
         finally:
             cluster.close()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Replicators that run remove the directory while it is empty."""
+    for _ in range(_LINK_ATTEMPTS):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return os.link(source, target)
+        except FileNotFoundError:
+            continue
+    raise AssertionError(f"{target}: its directory vanishes again and again")
 
 
 def _consistent(bench: Bench, count: int, stdout: TextIO) -> int:

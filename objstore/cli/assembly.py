@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import objstore.middleware.pipeline as rules
 from objstore.config.errors import ConfigError, ConfigProblem
-from objstore.config.factories import used
+from objstore.config.factories import FILTER_GROUP, installed, used
 from objstore.config.inifile import Entry, IniFile, read_ini
 from objstore.config.loader import load_app
 from objstore.config.report import check, pipeline
@@ -30,6 +31,11 @@ def completed(ini: IniFile) -> tuple[IniFile, list[str]]:
         line = ini.entries(_PIPELINE).get("pipeline")
         place = f"{line.file}:{line.line}" if line is not None else str(ini.path)
         raise ConfigError([ConfigProblem(place, _PIPELINE, "", "", "another order of filters", text) for text in wrong])
+    return _with_pipeline(ini, names), notes
+
+
+def _with_pipeline(ini: IniFile, names: list[str]) -> IniFile:
+    """The file with these filters in its pipeline; those without a section have their defaults."""
     sections = dict(ini.sections)
     if _PIPELINE not in sections:
         # Only [app:main]: PasteDeploy would not know which of the two `main` means.
@@ -40,7 +46,7 @@ def completed(ini: IniFile) -> tuple[IniFile, list[str]]:
         if f"filter:{name}" not in sections:
             egg = f"egg:objstore#{rules.canonical(name)}"
             sections[f"filter:{name}"] = {"use": Entry("use", egg, ini.path, 0)}
-    return dataclasses.replace(ini, sections=sections), notes
+    return dataclasses.replace(ini, sections=sections)
 
 
 def build(ini: IniFile, role: str) -> tuple[Any, list[str]]:
@@ -60,14 +66,21 @@ def _filters(ini: IniFile) -> list[str]:
     return names
 
 
-def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "") -> Any:
+def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filters: Sequence[str] = ()) -> Any:
     """The proxy that a daemon uses inside its process: of the internal-client.conf at `path`; without one, of the
     daemon's own file, where Swift's object-expirer.conf has it; without either, the proxy alone with its defaults.
+    filters: those that the daemon cannot do without; a file that does not name one gets it, innermost but for the next.
 
     Raises ConfigError: a file that cannot be used, or filters that are no good inside."""
     ini = read_ini(Path(path)) if path else daemon_ini
     if not path and not _has_proxy(ini):
-        return app_factory({"swift_dir": str(swift_dir)})
+        app = app_factory({"swift_dir": str(swift_dir)})
+        pipeline_: Any = app
+        for name in reversed(filters):
+            factory = installed().load(FILTER_GROUP, name)
+            assert factory is not None, name
+            pipeline_ = factory({"swift_dir": str(swift_dir)})(pipeline_)
+        return app.at_the_edge(pipeline_)
     problems = list(check(ini).problems)
     line = ini.entries(_PIPELINE).get("pipeline")
     for name in pipeline(ini):
@@ -76,7 +89,15 @@ def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "") -> A
             problems.append(ConfigProblem(place, _PIPELINE, "pipeline", name, "an internal pipeline without it"))
     if problems:
         raise ConfigError(problems)
-    return load_app(ini)
+    return load_app(_with_filters(ini, filters))
+
+
+def _with_filters(ini: IniFile, filters: Sequence[str]) -> IniFile:
+    """The file with those filters that it does not name, right before the application."""
+    names = pipeline(ini)
+    known = {rules.canonical(name) for name in names}
+    missing = [name for name in filters if name not in known]
+    return _with_pipeline(ini, [*names[:-1], *missing, names[-1]]) if missing else ini
 
 
 def _has_proxy(ini: IniFile) -> bool:

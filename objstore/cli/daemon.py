@@ -11,6 +11,7 @@ everything within two seconds: jobs under way are cut off after one, which every
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections import Counter
@@ -22,7 +23,7 @@ from typing import Any, TextIO
 
 from objstore.cli.daemons import DaemonPlan, plans, role_of, runner, serve, shares
 from objstore.cli.main import run_command
-from objstore.cli.serve import open_log
+from objstore.cli.serve import open_log, priority_of
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cluster.servers import read_server
 from objstore.config.cluster import load_cluster
@@ -31,10 +32,12 @@ from objstore.daemon.pass_ import FAILURES, PassReport, Scope
 from objstore.daemon.worker_share import WorkerShare
 from objstore.runtime import green, process
 from objstore.runtime.children import results_of
+from objstore.runtime.priority import take
 from objstore.runtime.process_table import ONCE
 from objstore.runtime.supervisor import CannotStart, Options, Supervisor
 from objstore.runtime.worker import Program
 
+_log = logging.getLogger("objstore.daemon")
 _GRACE_S = 1.3
 _REFUSED = "refused"
 _EPILOG = """\
@@ -105,6 +108,8 @@ def _once(name: str, read: Callable[[], DaemonPlan], scope: Scope, terminal: Ter
     plan = read()
     process.set_title(name, "-", f"{plan.server.ini.path}{ONCE}")
     open_log(plan.server, None)
+    for problem in take(priority_of(plan.settings)):
+        _log.warning("%s", problem)
     workers = shares(plan, scope)
     if len(workers) == 1:
         report = _pass(plan, scope, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from objstore.cli.assembly import internal_pipeline
-from objstore.cli.serve import open_log
+from objstore.cli.serve import open_log, priority_of
 from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.servers import PROXY_NODE, ServerFile
 from objstore.config.cluster import Cluster, load_cluster
@@ -32,7 +32,7 @@ from objstore.ring.fileformat import RingFileError
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
-from objstore.runtime.process import give_way
+from objstore.runtime.priority import give_way
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
@@ -114,8 +114,10 @@ def serve(
 ) -> None:
     """Run in the child until the supervisor asks it to stop. share: of its daemon, where several processes do it.
     Raises CannotStart."""
-    give_way()
+    refused = give_way([priority_of(plan.settings) for plan in wanted])
     open_log(wanted[0].server, log_directory, worker.program.role)
+    for problem in refused:
+        _log.warning("%s", problem)
     green.patch_sockets()
     runners = [runner(plan, share) for plan in wanted]
     tasks = [green.spawn(each.run_forever, scope) for each in runners]

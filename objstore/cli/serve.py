@@ -14,12 +14,14 @@ from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.peer_gate import gate_of
 from objstore.cluster.servers import ServerFile
 from objstore.config.errors import ConfigError
+from objstore.config.priority import PrioritySettings
 from objstore.http.environ import WSGIApp
 from objstore.http.head import BACKEND_LIMITS, HeadLimits
 from objstore.http.server import Server, ServerLimits
 from objstore.middleware.request_metrics import RequestMetrics
 from objstore.middleware.statsd import sender_of
 from objstore.runtime import generations, green, logs
+from objstore.runtime.priority import Priority, take
 from objstore.runtime.supervisor import CannotStart
 from objstore.runtime.worker import Program, Worker
 
@@ -52,7 +54,10 @@ def programs(servers: Iterable[ServerFile], log_directory: Path | None = None) -
 
 def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> None:
     """Run in the child, until the supervisor asks it to stop. Raises CannotStart."""
+    refused = take(priority_of(server.settings))
     open_log(server, log_directory)
+    for problem in refused:
+        _log.warning("%s", problem)
     green.patch_sockets()
     try:
         app, notes = build(server.ini, server.role)
@@ -80,6 +85,10 @@ def serve(server: ServerFile, log_directory: Path | None, worker: Worker) -> Non
     http.drain(worker.grace_s)
     task.join()
     _log.info("stopped role=%s node=%s worker=%d", server.role, server.node, worker.program.index)
+
+
+def priority_of(settings: PrioritySettings) -> Priority:
+    return Priority(settings.nice_priority, settings.ionice_class, settings.ionice_priority)
 
 
 def with_metrics(app: WSGIApp, server: ServerFile) -> WSGIApp:

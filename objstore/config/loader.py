@@ -10,7 +10,7 @@ from typing import Any
 
 from paste.deploy.loadwsgi import APP, PIPELINE, ConfigLoader, NicerConfigParser
 
-from objstore.config.factories import our_egg
+from objstore.config.factories import DISTRIBUTION, our_egg, replacement
 from objstore.config.inifile import DEFAULT, IniFile
 
 
@@ -50,4 +50,7 @@ class _Loader(ConfigLoader):  # type: ignore[misc]  # paste is untyped
                 if key in defaults and not entry.is_set:
                     continue
                 value = our_egg(values[key]) if key == "use" else values[key]
+                ours = replacement(key, value)
+                if ours is not None:
+                    key, value = "use", f"egg:{DISTRIBUTION}#{ours}"
                 self.parser.set(section, f"set {key}" if entry.is_set else key, value)

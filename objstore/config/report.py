@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from objstore.config.boot import PASTE_KEYS
 from objstore.config.errors import ConfigProblem
-from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed, used
+from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed, replacement, used
 from objstore.config.inifile import DEFAULT, Entry, IniFile
 from objstore.config.server import LEFT_ALONE, ServerSettings
 from objstore.config.settings import Problem, Settings
@@ -119,7 +119,11 @@ def _stages(ini: IniFile, factories: Factories, problems: list[ConfigProblem]) -
             continue
         entry = ini.entries(section).get("use")
         if entry is None:
-            if not any(key.startswith("paste.") for key in ini.entries(section)):
+            factory = ini.entries(section).get("paste.filter_factory")
+            ours = replacement("paste.filter_factory", factory.value) if factory is not None else None
+            if ours is not None:
+                yield Stage(section, factories.settings_class(FILTER_GROUP, ours))
+            elif not any(key.startswith("paste.") for key in ini.entries(section)):
                 problems.append(ConfigProblem(str(ini.path), section, "use", "", "use = egg:objstore#NAME"))
             continue
         found = used(entry.value)

@@ -9,6 +9,7 @@ import ipaddress
 import os
 from dataclasses import dataclass
 
+from objstore.config.priority import PrioritySettings
 from objstore.config.settings import Kind, boolean, choice, decimal, number, setting, text
 from objstore.config.statsd import StatsdSettings
 
@@ -17,7 +18,7 @@ ROLE_PORTS = {"proxy-server": 8080, "object-server": 6200, "container-server": 6
 LEFT_ALONE = frozenset(
     """
     bind_timeout keep_idle eventlet_debug log_custom_handlers log_udp_host log_udp_port
-    log_statsd_label_mode log_statsd_emit_legacy nice_priority ionice_class ionice_priority disable_fallocate
+    log_statsd_label_mode log_statsd_emit_legacy disable_fallocate
     servers_per_port db_preallocation db_query_logging network_chunk_size disk_chunk_size reclaim_age
     swift_conf_file log_max_line_length log_address log_facility log_name log_headers
     trans_id_suffix expose_info admin_key disallowed_sections cors_allow_origin strict_cors_mode cors_expose_headers
@@ -57,7 +58,7 @@ networks = Kind(_networks, "addresses and networks like 10.0.0.5 10.1.0.0/16")
 
 
 @dataclass(frozen=True)
-class ServerSettings(StatsdSettings):
+class ServerSettings(PrioritySettings, StatsdSettings):
     """[DEFAULT]: the process. Filters and the application may have keys of their own here too."""
 
     bind_ip: str = setting("0.0.0.0", text, "The address to listen on.")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from objstore.config.settings import Settings, decimal, number, setting, text
+from objstore.config.priority import PrioritySettings
+from objstore.config.settings import decimal, number, setting, text
 
 RECON_DIRECTORY = "/var/cache/swift"
 WORKERS_MAX = 1024
@@ -29,7 +30,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class DaemonSettings(Settings):
+class DaemonSettings(PrioritySettings):
     """Base of the settings of a daemon. A subclass says other defaults by naming a field again."""
 
     interval: float = setting("300", decimal(0), "Seconds from the start of one pass to the start of the next.")

@@ -29,6 +29,7 @@ _NOT_INHERITED = frozenset(
         keys.OWNER,
         keys.PATH,
         keys.RAW_TARGET,
+        keys.UPLOAD_FOOTERS,
     }
 )
 _INHERITED_HEADERS = frozenset(

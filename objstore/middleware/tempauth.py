@@ -37,7 +37,8 @@ from objstore.http.environ import (
 )
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
-from objstore.middleware.tempauth_access import RESELLER_ADMIN, Access, answer, refusal, unauthorized
+from objstore.middleware.refusal import answer, claim, refusal, unauthorized
+from objstore.middleware.tempauth_access import RESELLER_ADMIN, Access
 from objstore.middleware.tempauth_settings import TempauthSettings
 from objstore.middleware.tempauth_throttle import Throttle
 from objstore.middleware.tempauth_tokens import NAMED, Statement, TokenKeys, derived_key, statement_of
@@ -109,7 +110,7 @@ class Tempauth:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self._settings.allow_overrides and environ.get(AUTHORIZE_OVERRIDE):
             # Only this request was let through: what filters ask on its behalf is still authorized (CVE-2026-71191).
-            environ.setdefault(AUTHORIZE, self._access.authorize)
+            claim(environ, self._access.authorize)
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         self._live.refresh()
@@ -121,7 +122,7 @@ class Tempauth:
             if groups is None:
                 return refusal(environ)(environ, start_response)
             self._identify(environ, groups)
-        environ.setdefault(AUTHORIZE, self._access.authorize)
+        claim(environ, self._access.authorize)
         if _ACCESS_CONTROL in environ or _REMOVE_ACCESS_CONTROL in environ:
             try:
                 self._take_account_acl(environ)

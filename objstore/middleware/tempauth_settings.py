@@ -30,7 +30,7 @@ def _fernet_keys(value: str) -> tuple[bytes, ...]:
     return tuple(fernet_key(item.strip()) for item in value.split(",") if item.strip())
 
 
-_prefixes = Kind(_reseller_prefixes, "prefixes separated by commas")
+reseller_prefixes = Kind(_reseller_prefixes, "prefixes separated by commas")
 _keys = Kind(_fernet_keys, "Fernet keys (32 bytes in base64url) separated by commas")
 
 
@@ -42,7 +42,7 @@ class TempauthSettings(Settings):
     WILDCARDS: ClassVar[tuple[str, ...]] = (*PREFIXES, _KEY_PREFIX)
 
     reseller_prefix: tuple[str, ...] = setting(
-        "AUTH", _prefixes, "Storage accounts begin with one of these and an underscore; tokens with the first."
+        "AUTH", reseller_prefixes, "Storage accounts begin with one of these and an underscore; tokens with the first."
     )
     require_group: str = setting(
         "", text, "A group that X-Auth-Token or X-Service-Token must have, for prefixes without a rule of their own."

@@ -70,17 +70,6 @@ def become(user: str) -> None:
     _libc.prctl(_PR_SET_DUMPABLE, 1)
 
 
-BACKGROUND_NICENESS = 5
-"""Who answers clients gets three times as much of a busy processor: the kernel's weights are 1024 and 335. The daemons'
-units say the same (config/units.py)."""
-
-
-def give_way() -> None:
-    """Let those who answer clients have the processor first. Who is nicer already stays so."""
-    niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(niceness, BACKGROUND_NICENESS))
-
-
 def release_memory() -> None:
     """Give freed memory back to the kernel: the C library keeps it for itself, and a crowd leaves much of it."""
     gc.collect()

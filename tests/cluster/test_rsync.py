@@ -51,6 +51,11 @@ def answers(cluster):
     return rsync(f"rsync://127.0.0.1:{where.port}/")[0] == 0
 
 
+def test_it_gives_way_to_who_answers_clients(cluster):
+    niceness = {each.role: os.getpriority(os.PRIO_PROCESS, each.pid) for each in cluster.processes()}
+    assert niceness["rsync"] == max(5, niceness["object"])
+
+
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / "aaa" / "h").mkdir(parents=True)

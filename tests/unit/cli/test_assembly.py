@@ -1,65 +1,49 @@
-"""The pipeline of a new cluster, with one filter taken out: what it understood is refused, never taken for plain."""
-
-import dataclasses
+"""The pipeline that a daemon uses inside its process, with the filters that it cannot do without."""
 
 import pytest
 
-from objstore.cli.assembly import build, completed
-from objstore.config.inifile import Entry, read_ini
-from objstore.config.report import pipeline
-from objstore.middleware.pipeline import MANDATORY, canonical
-from tests.support.cluster import Cluster
-from tests.support.pipeline import send
-from tests.support.wsgi import MemoryBody
+from objstore.cli import assembly
+from objstore.config.inifile import read_ini
+from objstore.ring.fileformat import save
+from tests.support.rings import make_ring
 
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
-# What each filter that may be missing understands: (method, path below the account, query, headers).
-OPTIONAL = {
-    "bulk": [("PUT", "/c", "extract-archive=tar", {}), ("POST", "", "bulk-delete", {})],
-    "tempurl": [("GET", "/c/o", "temp_url_sig=00&temp_url_expires=5", {})],
-    "formpost": [("POST", "/c/", "", FORM)],
-    "container_quotas": [("POST", "/c", "", {"X-Container-Meta-Quota-Bytes": "5"})],
-    "account_quotas": [("POST", "", "", {"X-Account-Quota-Bytes": "5"})],
-    "staticweb": [("POST", "/c", "", {"X-Container-Meta-Web-Index": "i"}), ("GET", "/c/", "", {"X-Web-Mode": "t"})],
-    "container_sync": [("POST", "/c", "", {"X-Container-Sync-To": "//r/c/a/c"})],
-    "etag_quoter": [("POST", "/c", "", {"X-Container-Rfc-Compliant-Etags": "true"})],
-}
-NO_MEANING = frozenset({"healthcheck", "proxy_logging", "memcache", "ratelimit", "tempauth"})
-"""Filters of the default pipeline that ask nothing of a client's request but what everybody has to say."""
+PROXY = "[app:proxy-server]\nuse = egg:objstore#proxy\n"
 
 
-@pytest.fixture(scope="module")
-def ini(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("assembly") / "cluster", nodes=1, replicas=1).init()
-    yield read_ini(cluster.directory.etc / "proxy-server.conf")
-    cluster.close()
+@pytest.fixture
+def etc(tmp_path):
+    (tmp_path / "swift.conf").write_text("[swift-hash]\nswift_hash_path_suffix = test\n")
+    for ring in ("account", "container", "object"):
+        save(make_ring(), tmp_path / f"{ring}.ring.gz")
+    (tmp_path / "container-server.conf").write_text("[app:container-server]\nuse = egg:objstore#container\n")
+    return tmp_path
 
 
-def without(ini, filter_):
-    names = [name for name in pipeline(ini) if canonical(name) != filter_]
-    sections = {**ini.sections, "pipeline:main": {"pipeline": Entry("pipeline", " ".join(names), ini.path, 0)}}
-    return dataclasses.replace(ini, sections=sections)
+def names_of(etc, text, filters):
+    """The pipeline line of an internal-client.conf, once completed."""
+    (etc / "internal-client.conf").write_text(text)
+    full = assembly._with_filters(read_ini(etc / "internal-client.conf"), filters)
+    return full.entries("pipeline:main")["pipeline"].value.split(), full
 
 
-def ask(app, method, path, query, headers):
-    return send(app, method, f"/v1/AUTH_a{path}", query=query, headers=headers, **{"wsgi.input": MemoryBody(b"")})
+@pytest.mark.parametrize(
+    ("pipeline", "full"),
+    [
+        ("catch_errors proxy-server", "catch_errors slo symlink proxy-server"),
+        ("symlink proxy-server", "symlink slo proxy-server"),
+        ("slo egg:swift#symlink proxy-server", "slo egg:swift#symlink proxy-server"),
+    ],
+)
+def test_a_file_that_lacks_a_filter_gets_it(etc, pipeline, full):
+    sections = "[filter:catch_errors]\nuse = egg:objstore#catch_errors\n"
+    text = f"[DEFAULT]\nswift_dir = {etc}\n[pipeline:main]\npipeline = {pipeline}\n{PROXY}{sections}"
+    names, ini = names_of(etc, text, ("slo", "symlink"))
+    assert names == full.split()
+    assert all(f"filter:{name}" in ini.sections for name in names[:-1] if name not in pipeline)
 
 
-@pytest.mark.parametrize("filter_", OPTIONAL)
-def test_what_a_missing_filter_understood_is_refused(ini, filter_):
-    app, _ = build(without(ini, filter_), "proxy-server")
-    for request in OPTIONAL[filter_]:
-        reply = ask(app, *request)
-        assert reply.status == 501 and filter_.encode() in reply.body, request
-        assert "x-trans-id" in dict(reply.headers)
-
-
-@pytest.mark.parametrize("filter_", [mandatory.name for mandatory in MANDATORY])
-def test_a_filter_that_must_be_there_is_put_back(ini, filter_):
-    full, notes = completed(without(ini, filter_))
-    assert filter_ in map(canonical, pipeline(full)) and any(note.startswith(f"{filter_}:") for note in notes)
-
-
-def test_every_filter_of_the_default_pipeline_is_in_one_of_the_tables(ini):
-    known = {*OPTIONAL, *NO_MEANING, *(mandatory.name for mandatory in MANDATORY)}
-    assert set(map(canonical, pipeline(ini)[:-1])) <= known
+@pytest.mark.parametrize("filters", [(), ("slo", "symlink")])
+def test_without_a_file_the_proxy_has_these_filters_alone(etc, filters):
+    ini = read_ini(etc / "container-server.conf")
+    app = assembly.internal_pipeline(ini, etc, "", filters)
+    assert callable(app)

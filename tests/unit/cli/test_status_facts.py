@@ -10,9 +10,9 @@ import pytest
 
 from objstore.cli.at_once import within
 from objstore.cli.status import EXIT_CODES, verdict_lines, watch
-from objstore.cli.status_disks import disk_fact, pendings
 from objstore.cli.status_facts import daemon_fact, gather
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.disk_facts import disk_fact, pendings
 from objstore.cluster.verdict import Reason, Verdict, reasons, verdict
 from objstore.daemon import recon
 from tests.support.cluster import objstore

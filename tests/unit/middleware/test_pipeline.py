@@ -54,6 +54,12 @@ def test_missing_mandatory_filters_are_inserted(given, full):
         ("catch_errors gatekeeper copy copy proxy", "copy stands in the pipeline 2 times"),
         ("catch_errors slo copy proxy", "copy must stand before slo"),
         ("catch_errors copy symlink versioned_writes proxy", "versioned_writes must stand before symlink"),
+        ("catch_errors cache keystoneauth authtoken copy proxy", "authtoken must stand before keystoneauth"),
+        ("catch_errors cache authtoken tempauth keystoneauth proxy", "keystoneauth must stand before tempauth"),
+        ("catch_errors authtoken cache keystoneauth proxy", "memcache must stand before authtoken"),
+        ("catch_errors authtoken tempurl keystoneauth proxy", "tempurl must stand before authtoken"),
+        ("catch_errors keystoneauth copy proxy", "keystoneauth needs authtoken in the pipeline"),
+        ("catch_errors authtoken copy proxy", "authtoken needs keystoneauth in the pipeline"),
         ("", "empty"),
     ],
 )

@@ -1,7 +1,5 @@
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -20,15 +18,6 @@ def test_a_service_manager_is_told(tmp_path, monkeypatch):
 def test_a_service_manager_that_is_gone_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nothing"))
     process.notify_systemd("READY=1")
-
-
-@pytest.mark.parametrize("more", [0, 12], ids=["usual", "nicer already"])
-def test_background_work_gives_way(more):
-    code = "import os; from objstore.runtime.process import give_way; give_way(); print(os.nice(0))"
-    command = ["nice", "-n", str(more), sys.executable, "-c", code]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    usual = min(os.getpriority(os.PRIO_PROCESS, 0) + more, 19)
-    assert int(said) == max(usual, process.BACKGROUND_NICENESS)
 
 
 def test_a_user_that_does_not_exist_cannot_be_become():

@@ -1,4 +1,4 @@
-"""What `objstore status` says of one device: whether it can be used, how full it is, what waits or lies in quarantine.
+"""What can be said of one device by looking: whether it can be used, how full it is, what waits or lies in quarantine.
 
 Only reads, and counts at most so much. Every call may stall as long as the disk does.
 """
