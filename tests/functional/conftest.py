@@ -40,8 +40,19 @@ def our_cluster(request, tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("functional") / "cluster", policies=("gold:3", "silver:2"))
     for name, key, group in USERS.values():
         cluster.add_user(name, key, *([group] if group else []))
+    with_optional_filters(cluster)
     with cluster:
         yield cluster
+
+
+def with_optional_filters(cluster):
+    """Those that change nothing for who does not ask for them."""
+    names = ("crossdomain", "domain_remap", "etag_quoter")
+    pipeline = cluster.setting("pipeline:main", "pipeline")
+    pipeline = pipeline.replace("listing_formats", f"{' '.join(names)} listing_formats")
+    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
+    for name in names:
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
 
 
 @pytest.fixture(scope="session")

@@ -196,6 +196,18 @@ def test_queries_without_meaning_for_a_plain_object(owner, shelf, query):
     assert owner.get(f"{shelf}/plain{query}").body == b"x"
 
 
+@pytest.mark.parametrize("path", ["%6F%2d%31", "o%2D1", "%6f-1"])
+def test_a_name_is_the_same_however_it_is_encoded(owner, shelf, path):
+    owner.upload(shelf, "o-1", b"one name")
+    assert owner.get(f"{shelf}/{path}").body == b"one name"
+
+
+@pytest.mark.parametrize(("path", "name"), [("a+b", "a+b"), ("a%2Bb", "a+b"), ("a%20b", "a b"), ("a%252Fb", "a%2Fb")])
+def test_a_name_is_decoded_once(owner, container, path, name):
+    assert owner.put(f"{container}/{path}", body=b"x").status == 201
+    assert owner.names(container) == [name]
+
+
 def test_the_wait_for_100_continue(owner, shelf):
     connection = http.client.HTTPConnection(*owner.swift.address, timeout=60)
     connection.putrequest("PUT", owner.path(shelf, "expected"))
