@@ -66,10 +66,13 @@ def _filters(ini: IniFile) -> list[str]:
     return names
 
 
-def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filters: Sequence[str] = ()) -> Any:
+def internal_pipeline(
+    daemon_ini: IniFile, swift_dir: Path, path: str = "", filters: Sequence[str] = (), without: Sequence[str] = ()
+) -> Any:
     """The proxy that a daemon uses inside its process: of the internal-client.conf at `path`; without one, of the
     daemon's own file, where Swift's object-expirer.conf has it; without either, the proxy alone with its defaults.
-    filters: those that the daemon cannot do without; a file that does not name one gets it, innermost but for the next.
+    filters: those that the daemon cannot do without; a file that does not name one gets it, innermost but for the next
+    and for encryption. without: those that would hide from this daemon what it has to see.
 
     Raises ConfigError: a file that cannot be used, or filters that are no good inside."""
     ini = read_ini(Path(path)) if path else daemon_ini
@@ -84,7 +87,7 @@ def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filt
     problems = list(check(ini).problems)
     line = ini.entries(_PIPELINE).get("pipeline")
     for name in pipeline(ini):
-        if rules.canonical(name) in _NOT_INSIDE:
+        if rules.canonical(name) in _NOT_INSIDE or rules.canonical(name) in without:
             place = f"{line.file}:{line.line}" if line is not None else str(ini.path)
             problems.append(ConfigProblem(place, _PIPELINE, "pipeline", name, "an internal pipeline without it"))
     if problems:
@@ -93,11 +96,15 @@ def internal_pipeline(daemon_ini: IniFile, swift_dir: Path, path: str = "", filt
 
 
 def _with_filters(ini: IniFile, filters: Sequence[str]) -> IniFile:
-    """The file with those filters that it does not name, right before the application."""
-    names = pipeline(ini)
-    known = {rules.canonical(name) for name in names}
-    missing = [name for name in filters if name not in known]
-    return _with_pipeline(ini, [*names[:-1], *missing, names[-1]]) if missing else ini
+    """The file with those filters that it does not name: each before those that come after it in `filters`, and before
+    encryption, outside of which everything is plain text."""
+    names = list(pipeline(ini))
+    for number, name in enumerate(filters):
+        known = [rules.canonical(each) for each in names]
+        if name not in known:
+            inner = {*filters[number + 1 :], *rules.KEYMASTERS, "encryption"}
+            names.insert(next((i for i, each in enumerate(known) if each in inner), len(names) - 1), name)
+    return ini if names == list(pipeline(ini)) else _with_pipeline(ini, names)
 
 
 def _has_proxy(ini: IniFile) -> bool:

@@ -56,6 +56,8 @@ _PROXY_OPTIONS = (
     ("read_only", "read_only"),
     ("xprofile", "xprofile"),
     ("keymaster", "keymaster"),
+    ("kmip_keymaster", "kmip_keymaster"),
+    ("kms_keymaster", "kms_keymaster"),
     ("encryption", "encryption"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})

@@ -23,7 +23,7 @@ S = TypeVar("S", bound=DaemonSettings)
 
 
 class PipelineOf(Protocol):
-    def __call__(self, path: str, filters: Sequence[str] = ()) -> WSGIApp: ...
+    def __call__(self, path: str, filters: Sequence[str] = (), without: Sequence[str] = ()) -> WSGIApp: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Surroundings(Generic[S]):
     pipeline(path, filters): a proxy in this process for daemons that act as a client (http/internal.py): of an
     internal-client.conf, or with "" of the daemon's own file if that has one, else the proxy alone; filters: what the
     daemon cannot do without, put around it with their defaults, the outermost first, unless the file names them;
-    raises ConfigError."""
+    without: those that it must not have; raises ConfigError."""
 
     name: str
     settings: S

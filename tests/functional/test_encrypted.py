@@ -1,12 +1,11 @@
 """Every recorded client conversation again, against a cluster that encrypts: no client notices."""
 
-import base64
-
 import pytest
 
 from tests.functional.test_replay_http import CASES, POLICIES, SCOPE, configure
 from tests.replay.run import run_case
 from tests.replay.world import Target
+from tests.support import encryption
 from tests.support.cluster import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -16,15 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 def target(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("encrypted") / "cluster", policies=POLICIES, proxy_workers=2)
     configure(cluster)
-    pipeline = cluster.setting("pipeline:main", "pipeline").split()
-    at = pipeline.index("symlink") + 1
-    cluster.configure(
-        "pipeline:main", "pipeline", " ".join([*pipeline[:at], "keymaster", "encryption", *pipeline[at:]])
-    )
-    for name in ("keymaster", "encryption"):
-        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
-    secret = base64.b64encode(bytes(range(32))).decode()
-    cluster.configure("filter:keymaster", "encryption_root_secret", secret)
+    encryption.configure(cluster)
     with cluster:
         target = Target(*cluster.address)
         target.prepare()

@@ -213,7 +213,7 @@ class Node:
                 (self.ip, PORTS[kind]),
                 clock,
                 lambda section: {},
-                lambda path, filters=(): make_proxy(self.swift_dir),
+                lambda path, filters=(), without=(): make_proxy(self.swift_dir),
             )
         )
         return Runner(made, Schedule(settings.interval, settings.concurrency, settings.rate, None), clock)

@@ -22,6 +22,17 @@ def encrypting(app, secrets=None, active_id=None, limits=None, encrypts=True):
     return Keymaster(Encryption(app, limits or Limits(), encrypts=encrypts), keyring)
 
 
+def configure(cluster):
+    """Have a cluster (tests/support/cluster.py) that has not started encrypt."""
+    pipeline = cluster.setting("pipeline:main", "pipeline").split()
+    at = pipeline.index("symlink") + 1
+    names = ("keymaster", "encryption")
+    cluster.configure("pipeline:main", "pipeline", " ".join([*pipeline[:at], *names, *pipeline[at:]]))
+    for name in names:
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
+    cluster.configure("filter:keymaster", "encryption_root_secret", base64.b64encode(RECORDED_SECRET).decode())
+
+
 def recorded():
     """{id: line} of the operations with encryption."""
     lines = (json.loads(text) for text in _LINES.read_text().splitlines())

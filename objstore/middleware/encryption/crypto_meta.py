@@ -66,7 +66,7 @@ class CryptoMeta:
     def load(cls, text: str) -> CryptoMeta:
         """Raises Undecipherable."""
         try:
-            value = json.loads(unquote_plus(text))
+            value = json.loads(_unquoted(text))
         except (ValueError, RecursionError):
             raise Undecipherable("the crypto metadata is no JSON") from None
         if not isinstance(value, dict):
@@ -124,6 +124,19 @@ def split(text: str) -> tuple[Sealed, str] | None:
         raise Undecipherable("a value has crypto metadata in another place than beside it")
     others = "".join(f";{item}" for item in rest if item.strip() != marked[0])
     return Sealed(_bytes(first.strip()), CryptoMeta.load(marked[0].removeprefix(_MARK))), others
+
+
+_USUAL = (("+", " "), ("%22", '"'), ("%3A", ":"), ("%2C", ","), ("%7B", "{"), ("%7D", "}"), ("%2F", "/"), ("%3D", "="),
+          ("%2B", "+"))  # fmt: skip
+
+
+def _unquoted(text: str) -> str:
+    """unquote_plus() at a tenth of its price for what mostly comes: a read decodes five of these, a page of a listing
+    10,000."""
+    found = text
+    for escape, character in _USUAL:
+        found = found.replace(escape, character)
+    return unquote_plus(text) if "%" in found else found
 
 
 def _key_id(value: Any) -> KeyId:

@@ -10,32 +10,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from objstore.config.settings import Settings, choice, reads, setting, text
+from objstore.config.settings import reads, setting, text
 from objstore.http.environ import KEYRING, Environ, StartResponse, WSGIApp
-from objstore.middleware.encryption.keyring import VERSIONS, WRITTEN_VERSION, Keyring
-from objstore.middleware.encryption.root_secrets import check_active, decoded, keymaster_settings, secret_ids
+from objstore.middleware.encryption.keyring import Keyring
+from objstore.middleware.encryption.root_secrets import (
+    RootSecretSettings,
+    check_active,
+    decoded,
+    keymaster_settings,
+    secret_ids,
+)
 
-_SECRET = "encryption_root_secret"
-_SECTION = "keymaster"
+SECRET = "encryption_root_secret"
+SECTION = "keymaster"
 
 
 @dataclass(frozen=True)
-class KeymasterSettings(Settings):
+class KeymasterSettings(RootSecretSettings):
     """Further secrets are encryption_root_secret_<id>."""
 
-    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{_SECRET}_",)
+    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{SECRET}_",)
 
     encryption_root_secret: str = setting("", text, "The root secret without an id: base64 of 32 bytes or more.")
-    active_root_secret_id: str = setting(
-        "", text, "The id of the secret that new objects are encrypted under; empty: the one without an id."
-    )
-    keymaster_config_path: str = setting(
-        "", text, "A file with a section [keymaster] that has all of these, so that this one holds no secret."
-    )
-    meta_version_to_write: str = setting(
-        WRITTEN_VERSION, choice(*VERSIONS), "Form of key ids in objects: 3 is read by newer versions of Swift alone.",
-        advanced=True,
-    )  # fmt: skip
 
 
 class Keymaster:
@@ -53,18 +49,17 @@ class Keymaster:
 
 def keyring_of(settings: KeymasterSettings, file: str) -> Keyring:
     """file: where they stand. Raises ConfigError."""
-    values = {_SECRET: settings.encryption_root_secret, **settings.extra}
-    texts = secret_ids(values, _SECRET)
+    values = {SECRET: settings.encryption_root_secret, **settings.extra}
+    texts = secret_ids(values, SECRET)
     active_id = settings.active_root_secret_id or None
-    check_active(file, _SECTION, _SECRET, texts, active_id)
+    check_active(file, SECTION, SECRET, texts, active_id)
     secrets = {
-        id_: decoded(file, _SECTION, _SECRET if id_ is None else f"{_SECRET}_{id_}", text)
-        for id_, text in texts.items()
+        id_: decoded(file, SECTION, SECRET if id_ is None else f"{SECRET}_{id_}", text) for id_, text in texts.items()
     }
     return Keyring(secrets, active_id, settings.meta_version_to_write)
 
 
 @reads(KeymasterSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Keymaster]:
-    keyring = keyring_of(*keymaster_settings(KeymasterSettings, _SECTION, global_conf, local_conf))
+    keyring = keyring_of(*keymaster_settings(KeymasterSettings, SECTION, global_conf, local_conf))
     return lambda app: Keymaster(app, keyring)

@@ -13,18 +13,40 @@ from __future__ import annotations
 import stat
 from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from objstore.config.boot import PASTE_KEYS, settings_for
 from objstore.config.errors import ConfigError, ConfigProblem, located
 from objstore.config.inifile import read_ini
-from objstore.config.settings import Settings
+from objstore.config.settings import Settings, choice, setting, text
+from objstore.middleware.encryption.keyring import VERSIONS, WRITTEN_VERSION
 
 SECRET_BYTES_MIN = 32
-PATH_KEY = "keymaster_config_path"
+_PATH_KEY = "keymaster_config_path"
 _GROUP_WRITES_OR_OTHERS = stat.S_IWGRP | stat.S_IRWXO
-S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class RootSecretSettings(Settings):
+    """What every keymaster has."""
+
+    active_root_secret_id: str = setting(
+        "", text, "The id of the secret that new objects are encrypted under; empty: the one without an id."
+    )
+    keymaster_config_path: str = setting(
+        "", text, "A file whose section of this filter's name has everything instead, so that this one holds no secret."
+    )
+    meta_version_to_write: str = setting(
+        WRITTEN_VERSION,
+        choice(*VERSIONS),
+        "Form of the key ids in objects: 3 is read by newer versions of Swift alone.",
+        advanced=True,
+    )
+
+
+S = TypeVar("S", bound=RootSecretSettings)
 
 
 def keymaster_settings(
@@ -33,14 +55,14 @@ def keymaster_settings(
     """A keymaster's settings, of the filter's section or of [section] of the file it names, and that file. Raises
     ConfigError."""
     settings = settings_for(settings_class, global_conf, local_conf)
-    path = vars(settings)[PATH_KEY]
+    path = settings.keymaster_config_path
     file = global_conf.get("__file__") or "configuration"
     if not path:
         return settings, file
-    others = sorted(set(local_conf) - PASTE_KEYS - {PATH_KEY})
+    others = sorted(set(local_conf) - PASTE_KEYS - {_PATH_KEY})
     if others:
         raise ConfigError(
-            ConfigProblem(file, "", key, local_conf[key], f"it in {path}, because {PATH_KEY} is set") for key in others
+            ConfigProblem(file, "", key, local_conf[key], f"it in {path}, because {_PATH_KEY} is set") for key in others
         )
     _check_mode(Path(path))
     ini = read_ini(Path(path))

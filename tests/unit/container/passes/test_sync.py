@@ -439,3 +439,11 @@ def test_partitions_and_devices_can_be_chosen(world):
     assert [found.key for found in daemon.jobs(Scope(partitions=frozenset({partition})))] == [job.key]
     assert not list(daemon.jobs(Scope(partitions=frozenset({partition + 1}))))
     assert not list(daemon.jobs(Scope(devices=frozenset({"none"}))))
+
+
+@pytest.mark.parametrize("mark", ["x-object-sysmeta-crypto-body-meta", "x-object-transient-sysmeta-crypto-meta"])
+def test_what_is_still_encrypted_is_not_sent_as_if_it_were_plain(world, mark):
+    put(world, "o", b"cipher")
+    known = world.here.get(f"{world.near}/o").headers
+    world.near_faults = [lambda environ: Response(200, {**known, mark: "x"}, b"cipher")]
+    assert world.passes(2)["failures"] and listing(world.there, world.far) == [] and not done(world)
