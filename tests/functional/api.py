@@ -56,6 +56,8 @@ class Swift:
     users: Mapping[str, tuple[str, str]]
     _known: dict[str, User] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
+    is_thrown_away: bool = False
+    """Whether nobody will miss order in this endpoint after the run."""
 
     def __getattr__(self, name: str) -> User:
         if name not in self.users and name != "anonymous":
@@ -231,6 +233,11 @@ class User:
     def names(self, container: str, **query: str) -> list[str]:
         """The names of a listing, and subdirs with a delimiter."""
         return [row.get("name", row.get("subdir", "")) for row in self.listing(container, f"&{urlencode(query)}")]
+
+    def tidy(self, container: str) -> None:
+        """empty(), unless the endpoint is thrown away."""
+        if not self.swift.is_thrown_away:
+            self.empty(container)
 
     def empty(self, container: str) -> None:
         """Delete a container and all that is in it; of things that are deleted late, wait for the listing to say so."""
