@@ -54,7 +54,16 @@ def build(ini: IniFile, role: str) -> tuple[Any, list[str]]:
     if role != "proxy-server":
         return load_app(ini), []
     full, notes = completed(ini)
-    return load_app(full), notes
+    return load_app(full, filters=_filters(full)), notes
+
+
+def _filters(ini: IniFile) -> list[str]:
+    """The entry points of a pipeline's filters, whatever their sections are called."""
+    names = []
+    for name in pipeline(ini)[:-1]:
+        use = ini.entries(f"filter:{name}").get("use")
+        names.append(rules.canonical(used(use.value).name if use is not None else name))
+    return names
 
 
 def internal_pipeline(

@@ -60,7 +60,10 @@ class ServerCopier:
         segments = to.segments_container
         self._containers.ensure(segments, like=to.container)
         prefix = f"{segments_prefix(to.name)}copy-{facts.etag}/"
-        there = {row.name: (row.size_bytes, row.etag) for row in self._account.objects(segments, prefix)}
+        there = {
+            row.name: (row.size_bytes, row.etag)
+            for row in self._account.objects(segments, prefix, is_missing_empty=True)
+        }
         paths = dict.fromkeys(piece.path for piece in pieces if piece.path)
         names = {path: f"{prefix}{index:08d}" for index, path in enumerate(paths)}
         wanted = {piece.path: piece for piece in pieces if piece.path}

@@ -115,6 +115,7 @@ class Session:
         self._sleep = sleep or self._stopping.wait
         self._lock = threading.RLock()  # Held while a token is asked for, which makes a connection.
         self._storage: Storage | None = None
+        self._has_been_in = False
         self.retried = 0
 
     @property
@@ -239,12 +240,23 @@ class Session:
         question = self._login.question
         if question is None:
             return self._login.storage(Answer(0, {}))
-        try:
-            reading = self._exchange(question, Bytes(question.body) if question.body else None)
-            reading.load()
-        except (OSError, http.client.HTTPException) as error:
-            raise ClientError(f"{question.url}: {error or type(error).__name__}") from None
-        return self._login.storage(Answer(reading.status, reading.headers, reading.body))
+        # The first time somebody waits who may have mistyped; later a cluster that is away for a moment comes back.
+        retries, pause_s = (self._retries if self._has_been_in else 0), PAUSE_FIRST_S
+        for attempt in range(retries + 1):
+            if attempt:
+                pause_s = self._paused(pause_s)
+                self.check()
+            try:
+                reading = self._exchange(question, Bytes(question.body) if question.body else None)
+                reading.load()
+            except (OSError, http.client.HTTPException) as error:
+                problem = ClientError(f"{question.url}: {error or type(error).__name__}")
+                continue
+            if attempt < retries and _may_change(reading.status):
+                continue
+            self._has_been_in = True
+            return self._login.storage(Answer(reading.status, reading.headers, reading.body))
+        raise problem
 
     def _exchange(self, question: Question, body: Body | None) -> Reading:
         """The answer's head. Raises OSError, HTTPException, ClientError."""
@@ -257,8 +269,11 @@ class Session:
                 if body is None or connection.sock is None:
                     raise
             return Reading(connection, self._connections)
-        except BaseException:
+        except BaseException as error:
             self._connections.drop(connection)
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                # Of http.client, whose text would show the value: it may be a key. (A bad certificate is both.)
+                raise ClientError(f"{question.method}: a header or address holds what no request can have") from None
             raise
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from objstore.client.file_names import NoFileName, name_of
+from objstore.client.landing import PART_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ def _below(
         yield LeftOut(path, "a link to a directory that it lies in", is_error=False)
         return
     for entry in entries:
-        if entry.is_symlink() and not follows_links:
+        if PART_NAME.fullmatch(entry.name):
+            yield LeftOut(entry.path, "of a download that was cut off", is_error=False)
+        elif entry.is_symlink() and not follows_links:
             yield LeftOut(entry.path, "a symbolic link", is_error=False)
         elif _is_directory(entry, follows_links):
             inside = above | {(here.st_dev, here.st_ino)}

@@ -162,7 +162,7 @@ class _Upload:
         segments = self._to.segments_container
         self._owner.containers.ensure(segments, like=self._to.container)
         plan = self._plan()
-        there = {row.name: row for row in self._account.objects(segments, plan.prefix)}
+        there = {row.name: row for row in self._account.objects(segments, plan.prefix, is_missing_empty=True)}
         count = self._owner.workers.progress.counter()
 
         def one(start: int) -> Piece:

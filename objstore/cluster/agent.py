@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
 from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
+from objstore.cluster.cluster_key import TEXT_MAX, KeyFileError, KeyRing, Phase
+from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
@@ -27,10 +29,11 @@ from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.ring_pack import packed, unpacked
+from objstore.cluster.rotation import Rotation
 from objstore.cluster.settled import Settlement
-from objstore.cluster.signature import Verifier, read_key
+from objstore.cluster.signature import Verifier
 from objstore.cluster.steps import Steps
-from objstore.cluster.strict_json import Fields
+from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.succession import Succession
 from objstore.cluster.token_store import TokenStore
 from objstore.core.errors import DomainError
@@ -44,7 +47,11 @@ ChangeUser = Callable[[UserLine], None]
 
 
 class OutdatedSender(DomainError):
-    """Who sent rings is not the holder any more."""
+    """Who sent rings or a key is not the holder any more."""
+
+
+class NodesMissing(DomainError):
+    """A change needs every node, and one does not answer."""
 
 
 class Agent:
@@ -54,6 +61,7 @@ class Agent:
         self,
         directory: ClusterDirectory,
         membership: Membership,
+        keys: KeyRing,
         verifier: Verifier,
         calls: Calls,
         at_once: AtOnce,
@@ -76,8 +84,18 @@ class Agent:
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
         self._steps = Steps(directory.etc, self._holder)
+        self._keys = keys
+        self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens)
         self._distribution = Distribution(
-            membership, self._holder, self._installed, calls, at_once, clock.monotonic, self._settled, self._steps.text
+            membership,
+            self._holder,
+            self._installed,
+            calls,
+            at_once,
+            clock.monotonic,
+            self._settled,
+            self._steps.text,
+            lambda: keys.current,
         )
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
@@ -100,11 +118,14 @@ class Agent:
         return has_gone_on or self._distribution.problems() != before
 
     def _go_on(self, facts: ClusterFacts) -> bool:
-        """The next step of a change, unless somebody is changing something now: the next round comes."""
+        """The next step of a change, or to another key, unless somebody is changing something now: the next round
+        comes."""
         if not self._changing.acquire(blocking=False):
             return False
         try:
-            return self._steps.go_on(facts, self.membership.require_holder())
+            members = self.membership.require_holder()
+            has_other_key = self._rotation.go_on(members, self._distribution.key_stamps())
+            return self._steps.go_on(facts, members) or has_other_key
         finally:
             self._changing.release()
 
@@ -171,6 +192,42 @@ class Agent:
         self.wake()
         return b""
 
+    def rotate_key(self, _: bytes) -> bytes:
+        """Have all members sign with another key. Refused while one does not answer: it could not follow."""
+        with self._as_holder() as members:
+            silent = self._distribution.silent()
+            if silent and not self._rotation.is_under_way:
+                raise NodesMissing(
+                    f"{'; '.join(silent)}: every node must have the new key before the old one goes: start it, or take "
+                    "it out with: objstore node remove DIR NODE --lost"
+                )
+            self._rotation.begin(self._distribution.key_stamps())
+            for _step in Phase:
+                # Each round brings the state there is now, and hears who has it.
+                self._distribution.round()
+                if not self._rotation.go_on(members, self._distribution.key_stamps()):
+                    break
+            lagging = self._rotation.lagging(members, self._distribution.key_stamps())
+        self.wake()
+        return json.dumps({"text": self._key_text(lagging)}).encode()
+
+    def _revoke_tokens(self) -> None:
+        """Whoever had the old key may have asked for some."""
+        self._tokens.revoke(int(self._clock.now().seconds))
+
+    def _key_text(self, lagging: Sequence[str]) -> str:
+        key = self._keys.current
+        if self._rotation.is_under_way:
+            return (
+                f"the new key (generation {key.generation}) is on its way; {', '.join(lagging) or 'a node'} has not "
+                "confirmed it yet: the old one is good until then, and the holder goes on by itself"
+            )
+        still = f"; {', '.join(lagging)} accepts the old one until the holder reaches it" if lagging else ""
+        return (
+            f"all nodes sign with the new key (generation {key.generation}), and the old one is forgotten, with the "
+            f"join tokens that were given out{still}"
+        )
+
     def hand_over(self, body: bytes) -> bytes:
         to = Fields.parse(body, "body").hexadecimal("to", 8)
         with self._changing:
@@ -191,7 +248,8 @@ class Agent:
         facts = cluster_facts_of(Fields.parse(body, "body"))
         self._told = self._clock.monotonic(), facts
         members = self.membership.members
-        state = NodeState(members.stamp, members.holder, self._installed.state(), self._settled())
+        stamp = self._keys.current.stamp
+        state = NodeState(members.stamp, members.holder, self._installed.state(), self._settled(), stamp)
         return json.dumps(state.to_json()).encode()
 
     def facts(self, _: bytes) -> bytes:
@@ -208,6 +266,21 @@ class Agent:
 
     def adopt_members(self, body: bytes) -> bytes:
         self.membership.adopt(members_file.parse(body))
+        return b""
+
+    def adopt_key(self, body: bytes) -> bytes:
+        """{"term", "key"}: the cluster's key, from the holder of that term."""
+        fields = Fields.parse(body, "body")
+        term = fields.number("term")
+        members = self.membership.members
+        if term < members.term or self.membership.is_holder:
+            raise OutdatedSender(
+                f"a key of term {term} is refused: in term {members.term}, {members.holding.name} holds the rings"
+            )
+        try:
+            self._keys.adopt(parse_key(fields.long_text("key", TEXT_MAX), "key"))
+        except KeyFileError as error:
+            raise BadFields(str(error)) from None
         return b""
 
     def change_user(self, body: bytes) -> bytes:
@@ -288,14 +361,15 @@ def opened(
     MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
-    key = read_key(etc)
+    keys = KeyRing(etc, fs)
     now = clock.now
 
     def now_ms() -> int:
         return now().ticks // _TICKS_PER_MS
 
-    calls = Calls(key, membership.node_id, now_ms=now_ms, round_s=round_s)
-    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake, users)
+    calls = Calls(keys.signing, membership.node_id, now_ms=now_ms, round_s=round_s)
+    verifier = Verifier(keys.accepted, fingerprint, now_ms)
+    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

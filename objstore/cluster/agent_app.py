@@ -57,6 +57,8 @@ ROUTES = {
     ("POST", "/v1/apply"): _Route(Agent.apply, _CHANGE, _OCTETS),
     ("POST", "/v1/push"): _Route(Agent.push, _SMALL),
     ("POST", "/v1/steps"): _Route(Agent.pause, _SMALL),
+    ("POST", "/v1/rotate"): _Route(Agent.rotate_key, _SMALL),
+    ("PUT", "/v1/key"): _Route(Agent.adopt_key, _SMALL),
     ("POST", "/v1/here"): _Route(Agent.greet, _SMALL),
     ("POST", "/v1/round"): _Route(Agent.hear, _MEMBERS),
     ("POST", "/v1/handover"): _Route(Agent.hand_over, _SMALL),

@@ -67,9 +67,10 @@ def user_line_of(fields: Fields) -> UserLine:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Of one sender. key: of the cluster. sender: a node's id. round_s: for each exchange of a round."""
+    """Of one sender. key: of the cluster, to sign with now. sender: a node's id. round_s: for each exchange of a
+    round."""
 
-    key: bytes = field(repr=False)
+    key: Callable[[], bytes] = field(repr=False)
     sender: str
     exchange: Exchange = exchange
     round_s: float = ROUND_S
@@ -80,7 +81,7 @@ class Calls:
     ) -> Answer:
         """One signed request, whatever its answer. Raises ChannelError."""
         headers: Mapping[str, str] = signed(
-            self.key, peer.fingerprint, self.sender, method, target, body, self.now_ms()
+            self.key(), peer.fingerprint, self.sender, method, target, body, self.now_ms()
         )
         return self.exchange(peer, method, target, headers, body, timeout_s=timeout_s, answer_max=answer_max)
 
@@ -107,6 +108,10 @@ class Calls:
     def push_members(self, peer: Peer, members: bytes) -> None:
         """members: Members.to_json()."""
         self.body_of(peer, "PUT", "/v1/members", members, timeout_s=self.round_s)
+
+    def push_key(self, peer: Peer, key: bytes) -> None:
+        """key: as Agent.adopt_key has it."""
+        self.body_of(peer, "PUT", "/v1/key", key, timeout_s=self.round_s)
 
     def push_rings(self, peer: Peer, rings: bytes, *, is_forced: bool = False) -> None:
         """rings: ring_pack.packed()."""
@@ -137,6 +142,11 @@ class Calls:
     def pause(self, peer: Peer, *, is_paused: bool) -> None:
         """Whether further steps of changes follow by themselves. The holder asks every node first."""
         self.body_of(peer, "POST", "/v1/steps", json.dumps({"is_paused": is_paused}).encode(), timeout_s=PLAN_S)
+
+    def rotate_key(self, peer: Peer) -> str:
+        """Have the holder replace the cluster's key; how far that is, in words."""
+        body = self.body_of(peer, "POST", "/v1/rotate", timeout_s=PLAN_S)
+        return Fields.parse(body, "answer").text("text", 4096)
 
     def change_user(self, peer: Peer, line: UserLine) -> None:
         """Have a node's proxy know a user as given, or no more."""

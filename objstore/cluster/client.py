@@ -13,6 +13,7 @@ from objstore.cluster.calls import ASK_S, PLAN_S, Calls, UserLine, peer_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change
 from objstore.cluster.channel import Peer
+from objstore.cluster.cluster_key import KeyRing
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder_messages import asked, plan_of
 from objstore.cluster.local_drives import Look
@@ -20,7 +21,6 @@ from objstore.cluster.members import Member, Members
 from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RingSet
 from objstore.cluster.ring_pack import BYTES_MAX, unpacked
-from objstore.cluster.signature import read_key
 from objstore.cluster.strict_json import Fields
 from objstore.runtime.fs import Fs
 
@@ -91,6 +91,10 @@ class HolderClient:
     def new_token(self) -> str:
         return self._calls.new_token(self.holder)
 
+    def rotate_key(self) -> str:
+        """Replace the cluster's key on all nodes; says how far that is."""
+        return self._calls.rotate_key(self.holder)
+
     def take_over(self, *, is_lost: bool) -> str:
         """Make this node the holder; says how it went."""
         return self._calls.take_over(peer_of(self.me), is_lost=is_lost)
@@ -100,7 +104,8 @@ def connect(directory: ClusterDirectory) -> HolderClient:
     """Raises MembersError (also when DIR has no members file: see is_of_several), CertificateError, KeyFileError."""
     membership, _ = own_membership(directory.etc, Fs())
     assert membership.me is not None, "found by its certificate"
-    return HolderClient(membership.members, membership.me, Calls(read_key(directory.etc), membership.node_id))
+    calls = Calls(KeyRing(directory.etc, Fs()).signing, membership.node_id)
+    return HolderClient(membership.members, membership.me, calls)
 
 
 def is_of_several(directory: ClusterDirectory) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from objstore.cluster import certificate, drive_weights, members, node_layout, token
 from objstore.cluster.certificate import Certificate
+from objstore.cluster.cluster_key import KEY_FILE, ClusterKey, new_key
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.drives import Drives, check_data
 from objstore.cluster.ini_text import Admin
@@ -29,7 +30,6 @@ from objstore.cluster.init import (
 )
 from objstore.cluster.members import Member, Members
 from objstore.cluster.new_rings import NewNode
-from objstore.cluster.signature import KEY_BYTES, KEY_FILE
 from objstore.cluster.token import Token
 from objstore.cluster.token_store import TokenStore
 from objstore.config.cluster import load_cluster
@@ -76,7 +76,7 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, node: FirstNode, fs:
         check_data(node.drives, load_cluster(draft).secrets)
         identity = certificate.new()
         cluster = _members(node, plan, identity)
-        write_new(draft / KEY_FILE, secrets.token_hex(KEY_BYTES) + "\n", 0o600)
+        write_new(draft / KEY_FILE, ClusterKey(new_key()).text() + "\n", 0o600)
         node_layout.write_identity(draft, identity)
         node_layout.write_node(draft, cluster.holding, cluster, node.drives)
         me = cluster.holding

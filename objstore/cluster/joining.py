@@ -27,6 +27,7 @@ from objstore.cluster.admission import Applicant
 from objstore.cluster.calls import PLAN_S, Calls, refusing
 from objstore.cluster.certificate import Certificate
 from objstore.cluster.channel import Peer, exchange
+from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.drives import Drives, check_data
 from objstore.cluster.first_node import AGENT_PORT, new_id
@@ -213,7 +214,8 @@ class _Writing:
         self._plan = plan
         self._begun = begun
         self._fs = fs
-        self._calls = Calls(bytes.fromhex(begun.shared.key), begun.node_id)
+        key = parse_key(begun.shared.key, "key")
+        self._calls = Calls(lambda: key.signing, begun.node_id)
 
     @property
     def _holder(self) -> Peer:

@@ -25,6 +25,7 @@ from objstore.cluster.directory import MEMBERS_FILE, STORAGE_KINDS
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.core.errors import DomainError
 from objstore.runtime.fs import Fs
+from objstore.runtime.listen import shown
 
 FILE_NAME = MEMBERS_FILE
 NODES_MAX = 1000
@@ -104,8 +105,8 @@ class Members:
                 raise MembersError(f"there is a node {node.name} already")
             if (other.ip, other.agent_port) == (node.ip, node.agent_port):
                 raise MembersError(
-                    f"{node.ip}:{node.agent_port} is the address of node {other.name}; when that node is gone for "
-                    f"good: objstore node remove DIR {other.name}"
+                    f"{shown((node.ip, node.agent_port))} is the address of node {other.name}; when that node is gone "
+                    f"for good: objstore node remove DIR {other.name}"
                 )
             if other.ip == node.ip and set(other.ports.values()) & set(node.ports.values()):
                 raise MembersError(f"node {other.name} has the same address and storage ports ({node.ip})")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from objstore.cluster.cluster_key import OLDEST, KeyStamp
 from objstore.cluster.members import NODES_MAX, Stamp
 from objstore.cluster.ring_install import RingState, state_of
 from objstore.cluster.strict_json import BadFields, Fields
@@ -19,12 +20,13 @@ from objstore.cluster.strict_json import BadFields, Fields
 @dataclass(frozen=True, slots=True)
 class NodeState:
     """Of a node, by itself. holder: whom it takes for the holder in its term. settled: version of the rings by which
-    everything is in its place, as far as the node can tell (settled.py)."""
+    everything is in its place, as far as the node can tell (settled.py). key: of the cluster's key there."""
 
     members: Stamp
     holder: str
     rings: RingState
     settled: int = 0
+    key: KeyStamp = OLDEST
 
     def to_json(self) -> dict[str, Any]:
         """Any: what JSON has."""
@@ -33,6 +35,7 @@ class NodeState:
             "holder": self.holder,
             "rings": self.rings.to_json(),
             "settled": self.settled,
+            "key": list(self.key),
         }
 
 
@@ -119,7 +122,7 @@ def node_state_of(fields: Fields) -> NodeState:
     match fields.plain().get("members"):
         case [int() as term, int() as version]:
             rings = state_of(fields.object("rings"))
-            return NodeState((term, version), fields.text("holder", 16), rings, _settled(fields))
+            return NodeState((term, version), fields.text("holder", 16), rings, _settled(fields), _key_stamp(fields))
     raise BadFields("state: members: expected a term and a version")
 
 
@@ -173,6 +176,14 @@ def _node_fact(fields: Fields) -> NodeFact:
         fields.text("problem", 4096),
         _settled(fields),
     )
+
+
+def _key_stamp(fields: Fields) -> KeyStamp:
+    """The first one of a node of an older release: it knows no other."""
+    match fields.plain().get("key", list(OLDEST)):
+        case [int() as generation, int() as phase] if generation >= 0 and phase >= 0:
+            return generation, phase
+    raise BadFields("state: key: expected a generation and a phase")
 
 
 def _settled(fields: Fields) -> int:

@@ -20,6 +20,7 @@ from objstore.cluster.members import Members
 from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RING_SUFFIX
 from objstore.ring.fileformat import load
+from objstore.runtime.listen import shown
 
 NAMED_MAX = 5
 _log = logging.getLogger("objstore.agent")
@@ -79,7 +80,7 @@ class Steps:
         if self._strangers[0] != version:
             known = {(node.ip, node.ports[kind]) for node in members.nodes for kind in STORAGE_KINDS}
             found = {
-                f"{device.ip}:{device.port}"
+                shown((device.ip, device.port))
                 for path in self._etc.glob(f"*{RING_SUFFIX}")
                 for device in load(path).devices
                 if device is not None and (device.ip, device.port) not in known

@@ -23,6 +23,7 @@ from objstore.http.request import Request
 from objstore.http.response import Response
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime.clock import Clock, SystemClock
+from objstore.runtime.listen import shown
 
 logger = logging.getLogger("objstore.container")
 
@@ -108,7 +109,7 @@ def _sender(connect_timeout_s: float) -> Send:
     pool = ConnectionPool()
 
     def send(node: AccountNode, target: str, headers: list[tuple[str, str]], timeout_s: float) -> int:
-        framed = [("Host", f"{node.host}:{node.port}"), *headers, ("Content-Length", "0")]
+        framed = [("Host", shown((node.host, node.port))), *headers, ("Content-Length", "0")]
         head, _ = request(
             pool,
             node.host,

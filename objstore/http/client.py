@@ -33,6 +33,7 @@ from objstore.http.status import HTTPStatus
 from objstore.http.stream import PeerStream, PlainStream, prepare
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
+from objstore.runtime.listen import shown
 from objstore.runtime.watch import wait_any_readable
 
 __all__ = [
@@ -540,12 +541,12 @@ def connected(host: str, port: int, timeout_s: float) -> PlainStream:
     found = _resolved(host, port, timeout_s)
     for family, address in found[:-1]:
         try:
-            return _connected_to(family, address, f"{host}:{port}", deadline, timeout_s)
+            return _connected_to(family, address, shown((host, port)), deadline, timeout_s)
         except ConnectTimedOut:
             raise
         except ConnectFailed:
             continue
-    return _connected_to(*found[-1], f"{host}:{port}", deadline, timeout_s)
+    return _connected_to(*found[-1], shown((host, port)), deadline, timeout_s)
 
 
 def _connected_to(

@@ -8,6 +8,7 @@ from objstore.http.client import ConnectTimedOut, PeerError, PeerTimedOut
 from objstore.http.status import TOO_MANY_BACKEND_REQUESTS, HTTPStatus
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.ring.model import Node
+from objstore.runtime.listen import shown
 
 
 class FaultLog:
@@ -47,5 +48,4 @@ class FaultLog:
 
 
 def _where(node: Node) -> str:
-    host, port = node.address
-    return f"{host}:{port}/{node.name}"
+    return f"{shown(node.address)}/{node.name}"

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tests.functional.secrets import Secrets
+
 PATIENCE_S = 60.0
 # An object at the limits has more headers than http.client takes by itself (100).
 http.client._MAXHEADERS = 1000
@@ -53,6 +55,7 @@ class Swift:
     auth_url: str
     users: Mapping[str, tuple[str, str]]
     _known: dict[str, User] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
 
     def __getattr__(self, name: str) -> User:
         if name not in self.users and name != "anonymous":
@@ -133,6 +136,7 @@ class User:
         raise AssertionError
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, bytes], body: Any, is_chunked: bool) -> Answer:
+        said = self.swift.secrets.note(target, headers)
         if self._connection is None:
             self._connection = http.client.HTTPConnection(*self.swift.address, timeout=PATIENCE_S)
         self._connection.request(method, target, body=body, headers=dict(headers), encode_chunked=is_chunked)
@@ -143,7 +147,10 @@ class User:
             text = value.encode("latin-1").decode("utf-8", "replace")
             key = name.lower()
             found[key] = f"{found[key]}, {text}" if key in found else text
-        return Answer(response.status, found, content, response.reason)
+        answer = Answer(response.status, found, content, response.reason)
+        shown = f"{found} {answer.text}" if answer.status >= 400 else ""
+        assert not any(secret in shown for secret in said), f"an error tells a secret: {answer}"
+        return answer
 
     def request(
         self,

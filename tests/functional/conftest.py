@@ -18,10 +18,10 @@ from tests.functional.api import Swift
 from tests.support.cluster import Cluster
 
 USERS = {
-    "owner": ("black:owner", "owner-key", ".admin"),
-    "member": ("black:member", "member-key", ""),
-    "stranger": ("white:stranger", "stranger-key", ".admin"),
-    "reseller": ("admin:reseller", "reseller-key", ".reseller_admin"),
+    "owner": ("black:owner", "key-of-the-owner-0123456789", ".admin"),
+    "member": ("black:member", "key-of-the-member-0123456789", ""),
+    "stranger": ("white:stranger", "key-of-the-stranger-0123456789", ".admin"),
+    "reseller": ("admin:reseller", "key-of-the-reseller-0123456789", ".reseller_admin"),
 }
 
 
@@ -32,29 +32,35 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def endpoint(request, tmp_path_factory):
-    """(auth URL, users): of the endpoint under test."""
-    url = request.config.getoption("--auth-url", default=None)
-    if url is not None:
-        file = request.config.getoption("--swift-users")
-        users = {name: tuple(value) for name, value in tomllib.loads(Path(file).read_text()).items()} if file else {}
-        yield url, {**{name: value[:2] for name, value in USERS.items()}, **users}
+def our_cluster(request, tmp_path_factory):
+    """The cluster that is started where no other endpoint is given; None where one is."""
+    if request.config.getoption("--auth-url", default=None) is not None:
+        yield None
         return
     cluster = Cluster(tmp_path_factory.mktemp("functional") / "cluster", policies=("gold:3", "silver:2"))
     for name, key, group in USERS.values():
         cluster.add_user(name, key, *([group] if group else []))
     with cluster:
-        host, port = cluster.address
-        yield f"http://{host}:{port}/auth/v1.0", {name: value[:2] for name, value in USERS.items()}
+        yield cluster
 
 
 @pytest.fixture(scope="session")
-def swift(endpoint):
-    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous."""
-    url, users = endpoint
+def swift(request, our_cluster):
+    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous.
+
+    At the end, the logs of a cluster of ours are searched for every secret that was sent (tests/functional/secrets.py).
+    """
+    users = {name: value[:2] for name, value in USERS.items()}
+    file = request.config.getoption("--swift-users", default=None)
+    if file is not None:
+        users |= {name: tuple(value) for name, value in tomllib.loads(Path(file).read_text()).items()}
+    url = request.config.getoption("--auth-url", default=None) if our_cluster is None else our_cluster.auth_url
     found = Swift(url, users)
     yield found
     found.close()
+    if our_cluster is not None:
+        told = found.secrets.in_text(our_cluster.logs())
+        assert not told, f"in the logs of the cluster: {told}"
 
 
 @pytest.fixture(scope="session")

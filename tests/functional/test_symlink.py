@@ -136,3 +136,31 @@ def test_a_link_into_a_reserved_name_opens_nothing(swift, owner):
     for user in ("anonymous", "member", "owner"):
         reply = swift[user].get(f"{own}/l")
         assert reply.status in (401, 403, 404, 412) and b"secret" not in reply.body
+
+
+@pytest.mark.parametrize("link", ["l", "s"])
+def test_metadata_is_posted_to_the_target_not_to_the_link(owner, container, link):
+    answer = owner.post(f"{container}/{link}", headers={"X-Object-Meta-New": "x"})
+    assert answer.status == 307 and answer.headers["location"].endswith(f"/v1/{owner.account}/{container}/o")
+    assert "x-object-meta-new" not in owner.head(f"{container}/o").headers
+
+
+def test_a_link_into_another_account(swift, owner, container):
+    stranger, there = swift.stranger, swift.stranger.account
+    assert stranger.put("linked", account=there, headers={"X-Container-Read": owner.name}).status in (201, 202)
+    assert stranger.put("linked", "o", account=there, body=b"theirs").status == 201
+    headers = {"X-Symlink-Target": "linked/o", "X-Symlink-Target-Account": there}
+    assert owner.put(f"{container}/far", headers=headers).status == 201
+    assert owner.get(f"{container}/far").body == b"theirs"
+    shown = owner.head(f"{container}/far?symlink=get").headers
+    assert shown["x-symlink-target-account"] == there
+    assert stranger.post("linked", account=there, headers={"X-Container-Read": ""}).status == 204
+    assert owner.get(f"{container}/far").status == 403
+    assert stranger.delete("linked", "o", account=there).status == 204
+    assert stranger.delete("linked", account=there).status == 204
+
+
+def test_links_that_go_round(owner, container):
+    for name, target in (("x", "y"), ("y", "x")):
+        owner.put(f"{container}/{name}", headers={"X-Symlink-Target": f"{container}/{target}"})
+    assert owner.get(f"{container}/x").status == 409

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,12 @@ class Node:
             (path.parents[2] / "hashes.pkl").unlink(missing_ok=True)
             for directory in (path.parent, path.parents[2]):
                 SimFs.shadow.directory_synced(str(directory))
+
+    def lose_database(self, disk: str, kind: str, hash_hex: str) -> None:
+        """A container's (or account's) directory is gone for good."""
+        for path in (self.root / disk / f"{kind}s").glob(f"*/*/{hash_hex}"):
+            shutil.rmtree(path)
+            SimFs.shadow.directory_synced(str(path.parent))
 
     def has_waiting_rows(self, disk: str) -> bool:
         return any((self.root / disk / "async_pending").glob("*/*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +21,11 @@ class Answer:
 class ScriptedSwift:
     """Answers from `script`, the last one again and again; an entry may be a function of the request.
 
-    requests: (method, target, token); bodies and sent (headers, names lower case) beside them."""
+    requests: (method, target, token); bodies and sent (headers, names lower case) beside them. certificate: a PEM file
+    with its key, for TLS."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
+        self._scheme = "https" if certificate else "http"
         self.script, self.auth_status, self.tokens = [Answer()], 200, 0
         self.requests, self.bodies, self.sent = [], [], []
         self._lock = threading.Lock()
@@ -35,7 +38,7 @@ class ScriptedSwift:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.path == "/auth/v1.0":
                     outer.tokens += 1
-                    url = f"http://127.0.0.1:{self.server.server_port}/v1/AUTH_x"
+                    url = outer.url.replace("/auth/v1.0", "/v1/AUTH_x")
                     headers = {"X-Storage-Url": url, "X-Auth-Token": f"tk{outer.tokens}"}
                     return self.say(Answer(outer.auth_status, b"", headers))
                 with outer._lock:
@@ -61,14 +64,22 @@ class ScriptedSwift:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                """A client that hangs up is no reason for a traceback."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server.server_port}/auth/v1.0"
+        return f"{self._scheme}://127.0.0.1:{self.server.server_port}/auth/v1.0"
 
     def close(self):
         self.server.shutdown()

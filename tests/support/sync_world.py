@@ -2,16 +2,18 @@
 
     with StorageNodes(tmp_path) as nodes:
         world = SyncWorld(nodes)
-        world.here.put("/v1/AUTH_a/c/o", body=b"x")
+        world.here.put(f"{world.near}/o", body=b"x")
         world.passes()
-        world.there.get("/v1/AUTH_b/d/o")
+        world.there.get(f"{world.far}/o")
+        world.close()
 
 Both containers lie on the same servers; the far side is asked through the filters of a proxy of its own, behind an auth
-filter that lets nobody in. write_realms() comes before the servers start.
+filter that lets nobody in. write_realms() comes before the servers start. Several worlds may follow one another.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -25,12 +27,13 @@ from objstore.core.headers import environ_key
 from objstore.daemon.pass_ import EVERYTHING
 from objstore.db.container import KIND, ContainerBroker
 from objstore.db.database import Databases
-from objstore.db.sync_links import linked
 from objstore.http import environ as keys
 from objstore.http.internal import InternalClient
 from objstore.http.response import page
 from objstore.http.subrequest import BytesInput, IteratorInput, call
-from objstore.middleware import container_sync, gatekeeper
+from objstore.middleware import gatekeeper
+from objstore.middleware.container_sync import ContainerSync as FarFilter
+from objstore.middleware.container_sync import ContainerSyncSettings as FarSettings
 from objstore.middleware.slo.filter import Slo
 from objstore.middleware.slo.settings import SloSettings
 from objstore.middleware.symlink import Symlink, SymlinkSettings
@@ -46,7 +49,7 @@ key2 = second
 cluster_one = http://one.example/v1/
 cluster_two = http://two.example/v1/
 """
-HERE, THERE = "/v1/AUTH_a/c", "/v1/AUTH_b/d"
+_numbers = itertools.count()
 
 
 def write_realms(directory, text=REALMS):
@@ -113,23 +116,38 @@ def _denying(app):
 
 
 class SyncWorld:
-    def __init__(self, nodes, target="//realm/two/AUTH_b/d", key="secret", **filter_options):
+    """target: where the container here is synced to; far: that one's name. name: of the container here."""
+
+    def __init__(self, nodes, root="//realm/two", key="secret", **filter_options):
+        number = next(_numbers)
+        self.name = f"c{number}"
+        self.near, self.far = f"/v1/AUTH_a/{self.name}", f"/v1/AUTH_b/d{number}"
+        target = f"{root}/AUTH_b/d{number}"
         self.nodes = nodes
         self.here = FilteredClient(nodes.proxy())
         self.there = FilteredClient(nodes.proxy())
         self.cluster = load_cluster(nodes.directory)
         self.ring = load(nodes.directory / "container.ring.gz")
+        self._realms = load_realms(nodes.directory / FILE_NAME)
         self.way = Way(self._far_side(nodes.proxy().app, filter_options))
         self.near_faults = []
-        assert self.here.put(HERE, {"X-Container-Sync-To": target, "X-Container-Sync-Key": key}).status == 201
-        assert self.there.put(THERE, {"X-Container-Sync-Key": "secret"}).status == 201
+        assert self.here.put(self.near, {"X-Container-Sync-To": target, "X-Container-Sync-Key": key}).status == 201
+        assert self.there.put(self.far, {"X-Container-Sync-Key": "secret"}).status == 201
         self.daemons = [self.daemon(node) for node in range(nodes.node_count)]
 
     def _far_side(self, proxy, options):
-        conf = {"swift_dir": str(self.nodes.directory)}
+        settings, problems = FarSettings.from_pairs(options)
+        assert not problems
+        realms = self._realms
         app = _denying(Slo(Symlink(proxy, SymlinkSettings()), SloSettings()))
-        app = gatekeeper.filter_factory({})(container_sync.filter_factory(conf, **options)(app))
+        app = gatekeeper.filter_factory({})(FarFilter(app, settings, lambda: realms))
         return proxy.at_the_edge(app)
+
+    def know(self, text):
+        """Have the daemons (not the other side, nor the servers) know these realms alone."""
+        file = self.nodes.directory / "known.conf"
+        file.write_text(text)
+        self._realms = load_realms(file)
 
     def _near_side(self):
         proxy = self.nodes.proxy().app
@@ -152,7 +170,7 @@ class SyncWorld:
             Devices(str(self.nodes.device_root(node)), False),
             Databases(KIND, logging.getLogger("test")),
             self.cluster.secrets,
-            lambda: load_realms(self.nodes.directory / FILE_NAME),
+            lambda: self._realms,
             lambda device, partition: share_in(self.ring, {"127.0.0.1"}, port, device, partition),
             Peer([self.way]),
             InternalClient(self._near_side(), "sync under test"),
@@ -173,6 +191,10 @@ class SyncWorld:
                     total.update(daemon.run(job))
         return dict(total)
 
+    def primaries(self):
+        """The nodes that have the container."""
+        return [node for node, daemon in enumerate(self.daemons) if any(daemon.jobs(EVERYTHING))]
+
     def points(self):
         """(tried, done, last row) of every primary's database."""
         found = []
@@ -188,9 +210,8 @@ class SyncWorld:
                 found.append((info.x_container_sync_point1, info.x_container_sync_point2, last))
         return found
 
-    def links(self):
-        return [
-            location
-            for node in range(self.nodes.node_count)
-            for location in linked(f"{self.nodes.device_root(node)}/sd{node}")
-        ]
+    def close(self):
+        """Sync these containers no longer."""
+        for path in (self.near, self.far):
+            answer = self.here.post(path, {"X-Remove-Container-Sync-To": "x", "X-Remove-Container-Sync-Key": "x"})
+            assert answer.status == 204

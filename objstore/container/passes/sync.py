@@ -44,7 +44,7 @@ from objstore.runtime.netinfo import local_addresses
 
 _IDLE_HANDLES = 8
 _AWAY_S = 60.0
-"""How long nothing is tried with a cluster that was away."""
+"""How long nothing is tried with a cluster that was away, at most; less where passes come more often."""
 _FILTERS = ("slo", "symlink")
 """Without them manifests and links would be read as what they lead to, or in no form that can be sent."""
 _log = logging.getLogger("objstore.container-sync")
@@ -164,7 +164,7 @@ class ContainerSync:
     def _suppress(self, root: str) -> None:
         now = self.clock.monotonic()
         self._away_until = {known: until for known, until in self._away_until.items() if until > now}
-        self._away_until[root] = now + _AWAY_S
+        self._away_until[root] = now + min(_AWAY_S, self.settings.interval)
 
 
 @reads(ContainerSyncSettings)

@@ -160,7 +160,7 @@ class ContainerTurn:
     def _count(self, row: SyncRow, said: Said) -> None:
         if said.verdict is Verdict.DONE:
             self.progress.confirmed.add(row.row_id)
-            self.counts["deletes" if row.is_deleted else "puts"] += 1
+            self.counts["deletes" if row.is_deleted else "confirmed" if said.is_known else "puts"] += 1
             return
         self.counts[FAILURES] += 1
         if self.counts[FAILURES] <= _LOGGED_AT_MOST:

@@ -38,13 +38,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """why: for the log; '' when done."""
+    """why: for the log; '' when done. is_known: done without sending anything."""
 
     verdict: Verdict
     why: str = ""
+    is_known: bool = False
 
 
 DONE = Said(Verdict.DONE)
+KNOWN = Said(Verdict.DONE, is_known=True)
 
 
 class SourceBroken(Exception):

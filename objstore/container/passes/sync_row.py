@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from objstore.container.passes.sync_peer import DONE, Peer, Said, Verdict
+from objstore.container.passes.sync_peer import KNOWN, Peer, Said, Verdict
 from objstore.container.passes.sync_target import Target
 from objstore.core.errors import DomainError, InvalidTimestamp
 from objstore.core.names import RESERVED
@@ -62,7 +62,7 @@ class RowSync:
         if isinstance(there, Said):
             return there
         if there >= at:
-            return DONE
+            return KNOWN
         try:
             return self._send(row, at)
         except (DomainError, PeerError) as error:
@@ -73,7 +73,7 @@ class RowSync:
         try:
             newest = _newest(source.headers)
             if source.status == HTTPStatus.NOT_FOUND and newest is not None and newest >= at:
-                return DONE  # Deleted or expired since.
+                return KNOWN  # Deleted or expired since.
             if not source.is_success:
                 return Said(Verdict.FAILED, f"GET here was answered with {source.status}")
             if newest is None or newest < at:

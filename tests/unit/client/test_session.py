@@ -99,8 +99,32 @@ def test_as_many_headers_as_metadata_may_be(proxy, account):
 
 
 def test_a_value_cannot_become_a_header_of_its_own(proxy, account):
-    with pytest.raises(ValueError):
+    with pytest.raises(ClientError, match="no request can have"):
         account.post("/c", {"X-Container-Read": "a\r\nX-Other: b"})
+    assert proxy.requests == []
+
+
+def test_a_login_that_fails_later_is_tried_again_and_the_first_is_not(proxy):
+    statuses = [503]
+
+    def refuse_and_fail_the_next_login(request):
+        statuses[:] = [200, 503]
+        return Answer(401)
+
+    def sleep(seconds):
+        proxy.auth_status = statuses.pop()
+
+    session = Session(PasswordV1(proxy.url, "a:b", "k"), sleep=sleep)
+    proxy.auth_status = 503
+    with pytest.raises(ClientError, match="not let in"):
+        Account(session).put("/c")
+    assert proxy.tokens == 1
+    proxy.auth_status = 200
+    proxy.script = [Answer(201), refuse_and_fail_the_next_login, Answer(201)]
+    Account(session).put("/c")
+    Account(session).put("/c")
+    session.close()
+    assert proxy.tokens == 4 and statuses == []
 
 
 def test_a_listing_is_read_to_its_end(proxy, account):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from objstore.cluster import joining
+from objstore.cluster import joining, rsyncd
 from objstore.cluster.admission import address_of
 from objstore.cluster.changes import AddDrives, DrainNode, NewDrive, RemoveNode
 from objstore.cluster.channel import ChannelError, WrongCertificate
@@ -18,10 +18,12 @@ from objstore.cluster.holder_messages import HolderRefused
 from objstore.cluster.joining import JoinError
 from objstore.cluster.members import MembersError, read
 from objstore.cluster.node_state import differing
+from objstore.cluster.peer_gate import rsync_gate
 from objstore.cluster.servers import read_servers
 from objstore.config.cluster import load_cluster
 from objstore.ring.fileformat import load
 from objstore.runtime.fs import Fs
+from objstore.runtime.listen import is_free
 from tests.support.agents import Agents
 from tests.support.objects import make_address, make_disk_engine, put
 
@@ -91,6 +93,21 @@ def test_a_node_without_a_proxy_needs_no_file_of_one(agents):
         "container-server",
         "account-server",
     ]
+
+
+@pytest.mark.skipif(not is_free(("::1", 0)), reason="no IPv6 on the loopback interface")
+def test_the_first_node_may_have_an_address_of_ipv6_and_others_one_of_ipv4(agents):
+    first = agents.first(ip="::1")
+    assert agents.token.address == f"[::1]:{agents.port}"
+    second = agents.join("z2", host="::1")
+    first.round()
+    assert {node.ip for node in read(second.etc).nodes} == {"::1", "127.0.0.2"}
+    assert {device.ip for device in load(second.etc / "object.ring.gz").devices} == {"::1", "127.0.0.2"}
+    servers = read_servers(first.directory)
+    assert {server.address[0] for server in servers} == {"::1"}
+    assert rsyncd.listening(servers, is_of_several=True).ip == "::1"
+    assert "::1" in rsync_gate(second.etc, servers).addresses()
+    assert str(second.client().holder) == f"[::1]:{agents.port}"
 
 
 # Weights
