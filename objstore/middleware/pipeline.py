@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
 _AUTH = ("tempauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
 _BEFORE_COPY = ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH)
-_KEYMASTERS = ("keymaster", "kmip_keymaster", "kms_keymaster")
+KEYMASTERS = ("keymaster", "kmip_keymaster", "kms_keymaster")
 _MAY_REPEAT = frozenset({"proxy_logging"})
 
 
@@ -102,7 +102,7 @@ _ORDER = (
         (name, "encryption", "what it reads and writes has to be plain text")
         for name in ("bulk", "staticweb", "copy", "slo", "dlo", "versioned_writes", "symlink")
     ),
-    *((name, "encryption", "encryption takes its keys from what stands before it") for name in _KEYMASTERS),
+    *((name, "encryption", "encryption takes its keys from what stands before it") for name in KEYMASTERS),
 )
 
 # (filter, what it cannot do without, why)
@@ -142,9 +142,9 @@ def problems(names: Sequence[str]) -> list[str]:
         found.append("catch_errors must be the first filter, or what fails before it has no transaction id")
     for name in sorted({name for name in known if known.count(name) > 1 and name not in _MAY_REPEAT}):
         found.append(f"{name} stands in the pipeline {known.count(name)} times; once is right")
-    masters = [name for name in _KEYMASTERS if name in known]
+    masters = [name for name in KEYMASTERS if name in known]
     if "encryption" in known and len(masters) != 1:
-        found.append(f"encryption needs one of {', '.join(_KEYMASTERS)} before it; there are {len(masters)}")
+        found.append(f"encryption needs one of {', '.join(KEYMASTERS)} before it; there are {len(masters)}")
     for earlier, later, why in _ORDER:
         if earlier in known and later in known and known.index(earlier) > known.index(later):
             found.append(f"{earlier} must stand before {later}: {why}")
@@ -156,7 +156,7 @@ def problems(names: Sequence[str]) -> list[str]:
 
 def innermost(names: Sequence[str]) -> int:
     """Where encryption and its keymaster begin, else where the application stands. names ends with that."""
-    sealed = (*_KEYMASTERS, "encryption")
+    sealed = (*KEYMASTERS, "encryption")
     return next((index for index, name in enumerate(names) if canonical(name) in sealed), len(names) - 1)
 
 

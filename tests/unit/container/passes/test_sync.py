@@ -10,8 +10,7 @@ from objstore.daemon.pass_ import EVERYTHING, Scope
 from objstore.db.container import ContainerBroker
 from objstore.http.outgoing import BadAnswer, ServiceBroken, ServiceSilent, ServiceUnreachable
 from objstore.http.response import Response, page
-from tests.support.encryption import encrypting
-from tests.support.storage_nodes import ProxyClient, StorageNodes
+from tests.support.storage_nodes import StorageNodes
 from tests.support.sync_world import SyncWorld, write_realms
 
 SLO = "multipart-manifest=put"
@@ -64,15 +63,6 @@ def test_objects_arrive_with_their_metadata_and_their_time(world):
     for name in ("x-timestamp", "etag", "content-type", "content-encoding", "x-object-meta-colour"):
         assert theirs.headers[name] == ours.headers[name]
     assert done(world)
-
-
-@pytest.mark.parametrize("body", [b"encrypted", b""])
-def test_what_is_encrypted_is_not_sent_as_it_is_stored(world, body, caplog):
-    client = ProxyClient(encrypting(world.nodes.proxy().app))
-    assert client.put(f"{world.near}/o", {"X-Object-Meta-Colour": "blue"}, body=body).status == 201
-    world.passes(2)
-    assert world.there.get(f"{world.far}/o").status == 404 and not done(world)
-    assert "needs a keymaster and encryption" in caplog.text
 
 
 def test_every_primary_knows_in_the_end_and_each_object_is_sent_once(world):
@@ -449,3 +439,11 @@ def test_partitions_and_devices_can_be_chosen(world):
     assert [found.key for found in daemon.jobs(Scope(partitions=frozenset({partition})))] == [job.key]
     assert not list(daemon.jobs(Scope(partitions=frozenset({partition + 1}))))
     assert not list(daemon.jobs(Scope(devices=frozenset({"none"}))))
+
+
+@pytest.mark.parametrize("mark", ["x-object-sysmeta-crypto-body-meta", "x-object-transient-sysmeta-crypto-meta"])
+def test_what_is_still_encrypted_is_not_sent_as_if_it_were_plain(world, mark):
+    put(world, "o", b"cipher")
+    known = world.here.get(f"{world.near}/o").headers
+    world.near_faults = [lambda environ: Response(200, {**known, mark: "x"}, b"cipher")]
+    assert world.passes(2)["failures"] and listing(world.there, world.far) == [] and not done(world)
