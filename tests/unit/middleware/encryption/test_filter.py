@@ -96,7 +96,7 @@ TEXT = st.text(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_part_of_any_object_reads_as_it_was_written(client, data):
     size = data.draw(st.sampled_from([1, 16, 100, 4096, 70_000]))
