@@ -27,12 +27,6 @@ SEGMENT = 1 << 19
 
 
 @pytest.fixture(scope="module")
-def endpoint(swift):
-    """(auth URL, users)."""
-    return swift.auth_url, swift.users
-
-
-@pytest.fixture(scope="module")
 def commands(endpoint):
     url, users = endpoint
     return Commands(url, *users["owner"])
