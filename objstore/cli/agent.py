@@ -1,25 +1,26 @@
-"""The agent of a node as a process under `objstore up`: TLS on the node's own address, and the holder's rounds."""
+"""The agent of a node as a process under `objstore up` or objstore-agent: TLS on the node's own address, and the
+holder's rounds."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from objstore.cli import rsync_daemon
+from objstore.cli import rsync_daemon, token_keys
 from objstore.cli.at_once import within
 from objstore.cli.user_nodes import change_here
 from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster import agent, rsyncd
-from objstore.cluster import members as members_file
 from objstore.cluster.agent import Agent
 from objstore.cluster.agent_app import AgentApp
 from objstore.cluster.certificate import CERTIFICATE_FILE, KEY_FILE
 from objstore.cluster.client import is_of_several
 from objstore.cluster.directory import MEMBERS_FILE, ClusterDirectory
 from objstore.cluster.distribution import ROUND_EVERY_S
-from objstore.cluster.servers import read_servers
+from objstore.cluster.peer_gate import rsync_gate
+from objstore.cluster.servers import glance, read_servers
 from objstore.config.errors import ConfigError
 from objstore.core.errors import DomainError
 from objstore.http.server import Server, ServerLimits
@@ -38,8 +39,9 @@ _THREADS = 8
 _log = logging.getLogger("objstore.agent")
 
 
-def program(directory: ClusterDirectory) -> Program | None:
-    """None for a directory that is no node among others. Raises CannotStart."""
+def program(directory: ClusterDirectory, *, is_alone: bool = False) -> Program | None:
+    """None for a directory that is no node among others. is_alone: it is all that is started here, and logs to standard
+    error. Raises CannotStart."""
     if not is_of_several(directory):
         return None
     try:
@@ -51,34 +53,33 @@ def program(directory: ClusterDirectory) -> Program | None:
     return Program(
         ROLE,
         me.name,
-        partial(serve, directory),
+        partial(serve, directory, is_alone),
         addresses=((me.ip, me.agent_port),),
         origin=f"{directory.etc / MEMBERS_FILE}: agent_port",
     )
 
 
-def addresses(directory: ClusterDirectory) -> frozenset[str]:
-    """Of all nodes; none for a directory that is no node among others. Raises CannotStart."""
-    try:
-        members = members_file.read(directory.etc)
-    except DomainError as error:
-        raise CannotStart([str(error)]) from None
-    return frozenset() if members is None else members.addresses()
-
-
-def serve(directory: ClusterDirectory, worker: Worker) -> None:
+def serve(directory: ClusterDirectory, is_alone: bool, worker: Worker) -> None:
     """Run in the child until the supervisor asks it to stop. Raises CannotStart.
 
     Nothing is made green here but what waits for the hub: native threads may use sockets, and log."""
-    logs.log_to_file(directory.log_file(ROLE, worker.program.node))
-    rounds = _Rounds(green.ThreadPool(_THREADS), partial(_admit_to_rsync, directory))
+    if not is_alone:
+        logs.log_to_file(directory.log_file(ROLE, worker.program.node))
     try:
+        gate = rsync_gate(directory.etc, glance(directory))
+        rounds = _Rounds(green.ThreadPool(_THREADS), gate.addresses, partial(_admit_to_rsync, directory))
         served = agent.opened(
-            directory, within, wake=rounds.wake, users=partial(change_here, directory) if directory.has_proxy else None
+            directory,
+            within,
+            wake=rounds.wake,
+            users=partial(change_here, directory) if directory.has_proxy else None,
+            token_keys=partial(token_keys.change_here, directory) if directory.has_proxy else None,
         )
         tls = server_context(str(directory.etc / CERTIFICATE_FILE), str(directory.etc / KEY_FILE))
     except DomainError as error:
         raise CannotStart([str(error)]) from None
+    except ConfigError as error:
+        raise CannotStart([str(problem) for problem in error.problems]) from None
     except OSError as error:
         raise CannotStart([f"{directory.etc / CERTIFICATE_FILE}: cannot be used ({error})"]) from None
     (sock,) = worker.sockets.values()
@@ -99,7 +100,7 @@ def serve(directory: ClusterDirectory, worker: Worker) -> None:
     _log.info("stopped role=%s node=%s", ROLE, worker.program.node)
 
 
-def _admit_to_rsync(directory: ClusterDirectory, addresses: frozenset[str]) -> None:
+def _admit_to_rsync(directory: ClusterDirectory, addresses: Sequence[str]) -> None:
     servers = read_servers(directory)
     where = rsyncd.listening(servers, is_of_several=True)
     if where is not None:
@@ -109,11 +110,18 @@ def _admit_to_rsync(directory: ClusterDirectory, addresses: frozenset[str]) -> N
 class _Rounds:
     """The holder's rounds, one after the other: every ROUND_EVERY_S, and at once when something has changed."""
 
-    def __init__(self, pool: green.ThreadPool, on_addresses: Callable[[frozenset[str]], None]) -> None:
-        """on_addresses: called in a native thread with the addresses of all nodes when they have changed."""
+    def __init__(
+        self,
+        pool: green.ThreadPool,
+        addresses: Callable[[], Sequence[str]],
+        on_addresses: Callable[[Sequence[str]], None],
+    ) -> None:
+        """addresses: of whoever may connect, by rings, members and configuration. on_addresses: called with them when
+        they have changed; both in a native thread."""
         self._pool = pool
+        self._find_addresses = addresses
         self._on_addresses = on_addresses
-        self._addresses: frozenset[str] = frozenset()
+        self._addresses: Sequence[str] = ()
         self._is_wanted = False
         self._due = green.Future()
 
@@ -138,19 +146,19 @@ class _Rounds:
             self._is_wanted, self._due = False, green.Future()
             # What a round has found out reaches all nodes with the next: that comes at once, but never twice.
             is_again = self._round(served) and not is_again
-            self._tell_addresses(served)
+            self._tell_addresses()
             if not is_again:
                 with contextlib.suppress(green.TimedOut):
                     self._due.wait(ROUND_EVERY_S)
 
-    def _tell_addresses(self, served: Agent) -> None:
-        addresses = served.membership.members.addresses()
-        if addresses != self._addresses:
-            try:
+    def _tell_addresses(self) -> None:
+        try:
+            addresses = self._pool.run(self._find_addresses)
+            if addresses != self._addresses:
                 self._pool.run(self._on_addresses, addresses)
                 self._addresses = addresses
-            except (OSError, ConfigError) as error:
-                _log.error("rsync does not admit the nodes there are now: %s", error)
+        except (OSError, ConfigError) as error:
+            _log.error("rsync does not admit the nodes there are now: %s", error)
 
     def _round(self, served: Agent) -> bool:
         """Whether there is news."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.cli.assembly import completed
+from objstore.cli.keymaster_check import keymaster_problems
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.preflight import ring_problems, secret_problems
 from objstore.cluster.servers import ServerFile, read_servers
@@ -32,6 +33,7 @@ def checked(directory: ClusterDirectory) -> tuple[list[ServerFile], list[str], l
             notes += server.notes
             if server.role == "proxy-server":
                 notes += completed(server.ini)[1]
+                lines += keymaster_problems(server.ini)
     except ConfigError as error:
         lines += map(str, error.problems)
     if cluster is not None and not lines:

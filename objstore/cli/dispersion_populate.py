@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from objstore.cli.dispersion_names import PREFIX, is_container_sample, object_container, sample_names, wanted_count
 from objstore.cli.dispersion_setup import Setup, add_arguments, make
-from objstore.cli.swift_client import ClientError
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cli.tool import tool_main, tool_parser
+from objstore.client.errors import ClientError
 from objstore.ring.model import Ring
 
 _EXAMPLE = """\
@@ -48,25 +48,25 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     except ClientError as error:
         raise CommandError(str(error), code=FAILED) from None
     finally:
-        setup.client.close()
+        setup.account.session.close()
     return FAILED if failures else OK
 
 
 def _populate(setup: Setup, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """How many could not be made. Raises ClientError."""
-    account, failures = setup.client.account, 0
+    account, failures = setup.account.name, 0
     if setup.containers:
         place = _Place(setup, setup.ring("container"), (account,))
-        there = [name for name in setup.client.listing("", PREFIX) if is_container_sample(name)]
+        there = [row.name for row in setup.account.containers(PREFIX) if is_container_sample(row.name)]
         names = _names(setup, place, there, arguments, arguments.container_suffix_start)
         failures += _put("containers", [(f"/{name}", b"") for name in names], setup, terminal)
     for policy in setup.policies if setup.objects else ():
         if len(setup.policies) > 1:
             terminal.say(f"Using storage policy: {policy.name}")
         container = object_container(policy, setup.cluster.policies)
-        setup.client.put(f"/{container}", headers={"X-Storage-Policy": policy.name})
+        setup.account.put(f"/{container}", headers={"X-Storage-Policy": policy.name})
         place = _Place(setup, setup.ring(policy.ring_name), (account, container))
-        there = list(setup.client.listing(f"/{container}", PREFIX))
+        there = [row.name for row in setup.account.objects(container, PREFIX, is_unseen_empty=True)]
         names = _names(setup, place, there, arguments, arguments.object_suffix_start)
         failures += _put("objects", [(f"/{container}/{name}", name.encode()) for name in names], setup, terminal)
     return failures
@@ -97,9 +97,9 @@ def _names(setup: Setup, place: _Place, there: Sequence[str], arguments: argpars
 def _put(what: str, items: Sequence[tuple[str, bytes]], setup: Setup, terminal: Terminal) -> int:
     """How many could not be put."""
     began, done, failures, told = time.monotonic(), 0, 0, 0.0
-    before = setup.client.retried
+    before = setup.account.session.retried
     with ThreadPoolExecutor(setup.settings.concurrency) as pool:
-        futures = [pool.submit(setup.client.put, path, body) for path, body in items]
+        futures = [pool.submit(setup.account.put, path, body) for path, body in items]
         for future in as_completed(futures):
             error = future.exception()
             if isinstance(error, ClientError):
@@ -115,7 +115,7 @@ def _put(what: str, items: Sequence[tuple[str, bytes]], setup: Setup, terminal: 
                 terminal.stderr.write(f"\r{what}: {done} of {len(items)}, {left_s:.0f} s left \x1b[K")
     if told:
         terminal.stderr.write("\r\x1b[K")
-    elapsed_s, retried = time.monotonic() - began, setup.client.retried - before
+    elapsed_s, retried = time.monotonic() - began, setup.account.session.retried - before
     terminal.say(f"Created {done - failures} {what} for dispersion reporting, {elapsed_s:.0f}s, {retried} retries")
     return failures
 

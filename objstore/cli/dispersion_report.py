@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from objstore.cli.dispersion_names import PREFIX, is_container_sample, object_container
 from objstore.cli.dispersion_setup import Setup, add_arguments, make
 from objstore.cli.replica_survey import Survey, tool_client, where
-from objstore.cli.swift_client import ClientError
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.cli.tool import tool_main, tool_parser
+from objstore.client.errors import ClientError
 from objstore.ring.model import Ring
 from objstore.runtime import green
 
@@ -94,7 +94,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     except ClientError as error:
         raise CommandError(str(error), code=FAILED) from None
     finally:
-        setup.client.close()
+        setup.account.session.close()
     if arguments.dump_json or setup.settings.dump_json:
         terminal.say(json.dumps({each.kind: as_json(each, arguments.partitions) for each in reports}))
     for each in reports:
@@ -109,13 +109,13 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def _reports(setup: Setup) -> Iterator[Dispersion]:
     """Raises ClientError."""
-    account = setup.client.account
+    account = setup.account.name
     if setup.containers:
-        names = [name for name in setup.client.listing("", PREFIX) if is_container_sample(name)]
+        names = [row.name for row in setup.account.containers(PREFIX) if is_container_sample(row.name)]
         yield measured("container", setup, ((account, name) for name in names), setup.ring("container"), 0)
     for policy in setup.policies if setup.objects else ():
         container = object_container(policy, setup.cluster.policies)
-        names = list(setup.client.listing(f"/{container}", PREFIX))
+        names = [row.name for row in setup.account.objects(container, PREFIX, is_unseen_empty=True)]
         kind = "object" if policy is setup.policies[0] else f"object:{policy.name}"
         found = ((account, container, name) for name in names)
         yield measured(kind, setup, found, setup.ring(policy.ring_name), policy.index)

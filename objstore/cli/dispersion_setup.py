@@ -6,8 +6,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from objstore.cli.swift_client import Credentials, SwiftClient
 from objstore.cli.terminal import CommandError
+from objstore.client.account import Account
+from objstore.client.connections import Trust
+from objstore.client.login import PasswordV1
+from objstore.client.session import Session
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.dispersion import DispersionSettings, load_dispersion
 from objstore.core.policy import Policy
@@ -23,7 +26,7 @@ class Setup:
 
     settings: DispersionSettings
     cluster: Cluster
-    client: SwiftClient
+    account: Account
     policies: tuple[Policy, ...]
     containers: bool
     objects: bool
@@ -49,16 +52,12 @@ def make(arguments: argparse.Namespace, *, containers: str, objects: str, with_d
     """containers, objects: the settings that turn each off. Raises ConfigError, CommandError."""
     settings = load_dispersion(arguments.conf)
     cluster = load_cluster(Path(settings.swift_dir))
-    credentials = Credentials(
-        settings.auth_url,
-        settings.auth_user,
-        settings.auth_key,
-        arguments.insecure or settings.keystone_api_insecure,
-    )
+    login = PasswordV1(settings.auth_url, settings.auth_user, settings.auth_key)
+    trust = Trust(is_insecure=arguments.insecure or settings.keystone_api_insecure)
     return Setup(
         settings,
         cluster,
-        SwiftClient(credentials, settings.retries),
+        Account(Session(login, trust, settings.retries)),
         _policies(cluster, arguments.policy_name, with_deprecated),
         containers=getattr(settings, containers) and not arguments.object_only,
         objects=getattr(settings, objects) and not arguments.container_only,

@@ -12,6 +12,7 @@ from objstore.cli.checks import checked
 from objstore.cli.doctor_admission import admitted, of_admission
 from objstore.cli.doctor_checks import Finding, of_clock, of_limits, of_modes, of_ports, of_rings, of_rsync
 from objstore.cli.doctor_disks import of_disks
+from objstore.cli.keymaster_check import keymaster_problems
 from objstore.cli.place import directory_of
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
@@ -87,6 +88,8 @@ def of_machine(conf: Path) -> tuple[list[Finding], list[str]]:
             if path.exists():
                 try:
                     servers.append(read_server(path, role, node))
+                    if role == "proxy-server":
+                        problems += keymaster_problems(servers[-1].ini)
                 except ConfigError as error:
                     problems += map(str, error.problems)
                 break

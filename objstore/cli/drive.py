@@ -6,11 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
-from objstore.cli.drive_check import left_on, prepare
 from objstore.cli.place import add_directory, existing
 from objstore.cli.ring_session import Rings, add_change_arguments, carry_out
 from objstore.cli.terminal import USAGE, CommandError, Terminal
 from objstore.cluster.changes import AddDrives, DrainDrive, NewDrive, NodeAddress, RemoveDrive, ReplaceDrive
+from objstore.cluster.local_drives import Look
 from objstore.cluster.new_rings import WEIGHT
 from objstore.cluster.node_addresses import devices_of
 from objstore.ring.model import Device
@@ -23,7 +23,8 @@ example:
   objstore drive replace ~/cluster n2 d1 d3     d3 takes over everything d1 had, in one step
   objstore drive remove ~/cluster n2 d1 --lost  it is dead: its partitions are copied from the others
 
-NODE is a node's name, as in objstore status, or its address; DRIVE a directory below the node's `devices`. The plan is
+NODE is a node's name, as in objstore status, or its address; any node: where it is another machine, its agent looks at
+the drive. DRIVE is a directory below the node's `devices`, made where the node's drives are no mounts. The plan is
 shown first. Exit code 0: done; 1: refused or failed, nothing was changed; 2: --yes is needed; 78: no cluster.
 """
 
@@ -34,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", metavar="NODE")
     parser.add_argument("drive", metavar="DRIVE")
     parser.add_argument("by", metavar="NEW", nargs="?", help="replace: the drive that takes over")
-    parser.add_argument("--weight", type=float, help="add: its share, relative to others (as its node's other drives)")
+    parser.add_argument(
+        "--weight",
+        type=float,
+        help="add: its share, relative to others (1 per gigabyte, or as its node's other drives)",
+    )
     parser.add_argument("--zone", type=int, help="add: the failure domain of a node without drives")
     parser.add_argument("--keep-data", action="store_true", help="add, replace: the new drive may hold data already")
     parser.add_argument("--lost", action="store_true", help="remove, replace: the drive is dead, nothing can be read")
@@ -52,7 +57,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return _replace(rings, node, drive, arguments, terminal)
     if arguments.action == "drain":
         return carry_out(rings, DrainDrive(node, drive), arguments, terminal)
-    left = None if arguments.lost else left_on(rings.server(node), [drive])
+    left = None if arguments.lost else rings.left_on(node, [drive])
     return carry_out(rings, RemoveDrive(node, drive, left, arguments.lost), arguments, terminal)
 
 
@@ -87,25 +92,28 @@ def _add(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Namesp
     if zones and arguments.zone not in (None, zones[0][1]):
         raise CommandError(f"{node.name} is in zone {zones[0][1]}: all drives of a node share its zone", code=USAGE)
     region, zone = zones[0] if zones else (1, arguments.zone)
-    weight = arguments.weight or _usual_weight(_devices(rings, node))
-    path = _path(rings, node, drive)
+    look = rings.look(node, new=drive)
+    weight = arguments.weight or _weight(rings, node, look)
     return carry_out(
         rings,
         AddDrives(node, zone, (NewDrive(drive, weight),), region),
         arguments,
         terminal,
-        usage=rings.usage([] if path is None else [path]),
-        prepare=lambda: prepare(rings, node, drive, arguments.keep_data),
+        usage=look.usage.and_of(rings.usage()),
+        prepare=lambda: rings.prepare(node, drive, may_have_data=arguments.keep_data),
     )
 
 
 def _replace(rings: Rings, node: NodeAddress, drive: str, arguments: argparse.Namespace, terminal: Terminal) -> int:
     by = _name(arguments.by, rings, node)
     change = ReplaceDrive(node, drive, by, arguments.lost)
-    path = _path(rings, node, by)
-    usage = rings.usage([] if path is None else [path])
     return carry_out(
-        rings, change, arguments, terminal, usage=usage, prepare=lambda: prepare(rings, node, by, arguments.keep_data)
+        rings,
+        change,
+        arguments,
+        terminal,
+        usage=rings.look(node, new=by).usage.and_of(rings.usage()),
+        prepare=lambda: rings.prepare(node, by, may_have_data=arguments.keep_data),
     )
 
 
@@ -113,12 +121,9 @@ def _devices(rings: Rings, node: NodeAddress) -> list[Device]:
     return [device for name, ring in rings.rings.items() for device in devices_of(ring, name.partition("-")[0], node)]
 
 
-def _usual_weight(devices: list[Device]) -> float:
-    weights = [device.weight for device in devices if device.weight > 0]
+def _weight(rings: Rings, node: NodeAddress, look: Look) -> float:
+    """By size where the cluster weighs so and the drive has a file system of its own; else as the node's others."""
+    if look.weight is not None and rings.client is not None and rings.client.members.weights_by_size:
+        return float(look.weight)
+    weights = [device.weight for device in _devices(rings, node) if device.weight > 0]
     return sum(weights) / len(weights) if weights else WEIGHT
-
-
-def _path(rings: Rings, node: NodeAddress, drive: str) -> Path | None:
-    """Its directory, when the node is on this machine."""
-    server = rings.server(node)
-    return None if server is None else server.devices / drive

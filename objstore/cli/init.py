@@ -9,6 +9,7 @@ from objstore.cli.place import add_directory, directory_of
 from objstore.cli.terminal import OK, USAGE, CommandError, Terminal
 from objstore.cluster import first_node
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.drive_weights import WEIGHT_MAX
 from objstore.cluster.drives import DriveError, found
 from objstore.cluster.first_node import AGENT_PORT, FirstNode
 from objstore.cluster.init import InitError, InitPlan, PolicyPlan, initialise
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     node.add_argument("--drives", nargs="+", type=Path, metavar="PATH", help="its drives: directories, best mounts")
     node.add_argument("--ip", default="", help="where other nodes reach it; needed when it has several addresses")
     node.add_argument("--agent-port", type=int, default=AGENT_PORT, metavar="PORT", help="(%(default)s)")
+    node.add_argument("--weight", type=drive_weight, metavar="N", help="of each drive; else 1 per gigabyte of its size")
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +72,14 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def drive_weight(text: str) -> int:
+    """For argparse."""
+    weight = int(text)
+    if not 0 < weight <= WEIGHT_MAX:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 to {WEIGHT_MAX}")
+    return weight
+
+
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     directory = directory_of(arguments)
     if directory.exists:
@@ -77,6 +87,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return OK
     if bool(arguments.zone) != bool(arguments.drives):
         raise CommandError("--zone and --drives go together: they make a node that others can join", code=USAGE)
+    if arguments.weight is not None and not arguments.zone:
+        raise CommandError("--weight goes with --zone and --drives: drives in one directory weigh the same", code=USAGE)
     if arguments.zone:
         return _make_first_node(directory, arguments, terminal)
     make(directory, arguments)
@@ -92,7 +104,7 @@ def _make_first_node(directory: ClusterDirectory, arguments: argparse.Namespace,
     ip = arguments.ip or _own_address()
     try:
         drives = found(arguments.drives, Fs())
-        node = FirstNode(arguments.zone, drives, ip, arguments.agent_port)
+        node = FirstNode(arguments.zone, drives, ip, arguments.agent_port, weight=arguments.weight)
         _, token = first_node.initialise(directory, _plan(arguments, arguments.bind or ip), node, Fs())
     except (InitError, DriveError, MembersError) as error:
         raise CommandError(str(error)) from None

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from objstore.cli.init import drive_weight
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster import drives as drive_finder
 from objstore.cluster import token as tokens
@@ -38,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--zone", required=True, help="the failure domain of this machine: a word, as in z2")
     parser.add_argument("--drives", required=True, nargs="+", type=Path, metavar="PATH", help="directories")
     parser.add_argument("--dir", type=Path, default=DIRECTORY, metavar="DIR", help="configuration (%(default)s)")
+    parser.add_argument(
+        "--weight", type=drive_weight, metavar="N", help="of each drive; else 1 per gigabyte of its size"
+    )
     parser.add_argument("--ip", default="", help="of this machine; else the one that reaches HOST")
     parser.add_argument("--name", default="", help="of this node; else the next free of n1, n2, ...")
     parser.add_argument("--agent-port", type=int, default=AGENT_PORT, metavar="PORT", help="(%(default)s)")
@@ -91,6 +95,7 @@ def _plan(arguments: argparse.Namespace) -> JoinPlan:
         proxy_ip=arguments.bind,
         proxy_port=None if arguments.no_proxy else arguments.port,
         proxy_workers=arguments.proxy_workers,
+        weight=arguments.weight,
     )
 
 

@@ -28,7 +28,15 @@ COMMANDS = {
     "drive": "add, drain, replace and remove drives, after showing what that moves",
     "ring": "show the rings, go on with what could not move at once, take over what was done by hand",
     "config": "check every configuration file of a cluster",
+    "ls": "list containers, or what is in one",
+    "cp": "copy files and directories into a cluster, out of it, or within it",
+    "rm": "delete objects, or containers with all that is in them",
+    "stat": "show what is known of an account, a container or an object",
+    "temp-url": "make a link that lets whoever has it read or write an object until it expires",
+    "share": "let other users, or everybody, read or write a container; list and revoke that",
 }
+_OWN_HELP = frozenset({"ls"})
+"""Commands in which -h means something else: they have --help alone."""
 _EPILOG = """\
 example:
   objstore up ~/cluster            a cluster of four nodes, three replicas, in the foreground
@@ -48,12 +56,13 @@ def main(
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in COMMANDS:
         return _usage(argv, terminal)
-    command = importlib.import_module(f"objstore.cli.{argv[0]}")
+    command = importlib.import_module(f"objstore.cli.{argv[0].replace('-', '_')}")
     parser = argparse.ArgumentParser(
         prog=f"objstore {argv[0]}",
         description=COMMANDS[argv[0]],
         epilog=command.EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=argv[0] not in _OWN_HELP,
     )
     command.add_arguments(parser)
     arguments = parser.parse_args(argv[1:])

@@ -1,4 +1,4 @@
-"""objstore node token|holder DIR: join tokens, and which node holds the ring builders."""
+"""objstore node token|holder|rotate-key DIR: join tokens, the members' key, and which node holds the ring builders."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def say_token(directory: ClusterDirectory, terminal: Terminal) -> int:
 def become_holder(directory: ClusterDirectory, terminal: Terminal, *, is_lost: bool) -> int:
     with _asking(directory) as client:
         terminal.say(client.take_over(is_lost=is_lost))
+    return OK
+
+
+def rotate_key(directory: ClusterDirectory, terminal: Terminal) -> int:
+    """Exit code 0 also when a node has yet to confirm: the holder goes on."""
+    with _asking(directory) as client:
+        terminal.say(client.rotate_key())
     return OK
 
 

@@ -1,4 +1,4 @@
-"""objstore ring status|continue|push|rebuild DIR: the rings of a cluster as a whole."""
+"""objstore ring status|continue|pause|resume|push|rebuild DIR: the rings of a cluster as a whole."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ EXAMPLE = """\
 example:
   objstore ring status ~/cluster
   objstore ring continue ~/cluster --yes    the next step of what drains and new drives could not move at once
+  objstore ring pause ~/cluster             further steps wait until: objstore ring resume ~/cluster
   objstore ring push ~/cluster              after work with objstore-ring-builder: take it over, give it to all nodes
   objstore ring rebuild ~/cluster           the builders are lost: make new ones from the rings
 
@@ -32,7 +33,7 @@ _COLUMNS = ("ring", "version", "digest", "drives", "balance", "dispersion", "wai
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("status", "continue", "push", "rebuild"))
+    parser.add_argument("action", choices=("status", "continue", "pause", "resume", "push", "rebuild"))
     add_directory(parser)
     parser.add_argument(
         "--min-part-hours", type=int, default=1, metavar="HOURS", help="rebuild: rings do not tell (%(default)s)"
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return _status(rings, arguments.json, terminal)
     if arguments.action == "continue":
         return carry_out(rings, Continue(), arguments, terminal)
+    if arguments.action in ("pause", "resume"):
+        return _pause(rings, terminal, is_paused=arguments.action == "pause")
     if arguments.action == "push":
         return _push(rings, arguments.json, terminal)
     return _rebuild(rings, arguments, terminal)
@@ -55,8 +58,15 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
     if as_json:
-        value = {"version": version, "rings": [dataclasses.asdict(fact) for fact in facts], "notes": notes}
-        value["nodes"] = [] if rings.cluster[0] is None else rings.cluster[0].to_json()["nodes"]
+        value: dict[str, object] = {
+            "version": version,
+            "rings": [dataclasses.asdict(fact) for fact in facts],
+            "notes": notes,
+        }
+        known = rings.cluster[0]
+        value |= (
+            {"nodes": [], "steps": ""} if known is None else {"nodes": known.to_json()["nodes"], "steps": known.steps}
+        )
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
@@ -68,7 +78,10 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        if any(fact.draining for fact in facts):
+        steps = "" if rings.cluster[0] is None else rings.cluster[0].steps
+        if steps:
+            terminal.say(f"steps: {steps}")
+        elif any(fact.draining for fact in facts):
             wait_s = max(fact.wait_s for fact in facts)
             terminal.say(
                 f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
@@ -98,6 +111,21 @@ def _node_row(node: NodeFact) -> dict[str, object]:
         "rings": str(node.rings.version),
         "seen": "never" if node.age_s is None else f"{node.age_s:.0f} s ago",
     }
+
+
+def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:
+    if rings.client is None:
+        raise CommandError(
+            f"{rings.directory.root}: all nodes are on this machine, where no step follows by itself: objstore "
+            f"ring continue {rings.directory.root}"
+        )
+    with said(f"objstore ring status {rings.directory.root}"):
+        rings.client.pause(is_paused=is_paused)
+    if is_paused:
+        terminal.say(f"further steps of changes wait for: objstore ring resume {rings.directory.root}")
+    else:
+        terminal.say("further steps of changes follow by themselves when everything is in its place")
+    return OK
 
 
 def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:

@@ -19,6 +19,8 @@ from objstore.cluster.client import HolderClient, connect, is_of_several
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder import ForeignRing, Holder, Planner, VersionConflict
+from objstore.cluster.local_drives import LocalDrives, Look
+from objstore.cluster.members import Member
 from objstore.cluster.node_addresses import of_servers
 from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RING_SUFFIX
@@ -98,8 +100,44 @@ class Rings:
         role = f"{kind}-server"
         return next((each for each in self.servers if (each.node, each.role) == (node.name, role)), None)
 
+    def look(self, node: NodeAddress, held: Iterable[str] = (), new: str = "") -> Look:
+        """At drives of a node, by its agent where that is another machine. held, new: see LocalDrives.look. Raises
+        CommandError."""
+        with said():
+            local = self._local_drives(node)
+            if local is not None:
+                return local.look(list(held), new)
+            client, member = self._remote(node)
+            return client.look(member, list(held), new)
+
+    def left_on(self, node: NodeAddress, drives: Iterable[str]) -> int | None:
+        """Partitions and container rows still on drives of a node; None when one cannot be looked at. Raises
+        CommandError."""
+        try:
+            return self.look(node, drives).left
+        except CommandError as error:
+            raise CommandError(
+                *error.lines, f"nobody can look at {node.name}; when it is gone for good, say --lost", code=error.code
+            ) from None
+
+    def prepare(self, node: NodeAddress, drive: str, *, may_have_data: bool) -> None:
+        """The rings may name the drive then. Raises what LocalDrives.prepare does, ChannelError."""
+        local = self._local_drives(node)
+        if local is not None:
+            local.prepare(drive, may_have_data=may_have_data)
+            return
+        client, member = self._remote(node)
+        client.prepare(member, drive, may_have_data=may_have_data)
+
     def usage(self, new_drives: Iterable[Path] = ()) -> Usage:
         return measured(self.servers, self.rings, new_drives)
+
+    def _local_drives(self, node: NodeAddress) -> LocalDrives | None:
+        return None if self.server(node) is None else LocalDrives(self.directory, node.name)
+
+    def _remote(self, node: NodeAddress) -> tuple[HolderClient, Member]:
+        assert self.client is not None, "all nodes of one directory are on this machine"
+        return self.client, self.client.members.named(node.name)
 
 
 def add_change_arguments(parser: argparse.ArgumentParser) -> None:
@@ -172,7 +210,12 @@ def _say_done(rings: Rings, plan: ChangePlan, version: int, as_json: bool, termi
         terminal.say(json.dumps({"applied": True, "version": version, "plan": plan.to_json()}, indent=2))
         return
     terminal.say(f"done: the rings are at version {version}; running servers use them within {CHECK_INTERVAL_S:.0f} s")
-    if plan.next_s is not None:
+    if plan.next_s is not None and rings.client is not None:
+        terminal.say(
+            "the next step follows by itself when everything is in its place: objstore ring status "
+            f"{rings.directory.root}; to have it wait: objstore ring pause {rings.directory.root}"
+        )
+    elif plan.next_s is not None:
         terminal.say(
             f"next step, possible in {waiting_text(plan.next_s)}: objstore ring continue {rings.directory.root}"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from objstore.cluster import rsyncd
 from objstore.cluster.client import is_of_several
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.peer_gate import rsync_gate
 from objstore.cluster.servers import ServerFile
 from objstore.runtime.fs import Fs
 from objstore.runtime.listen import Address, is_free
@@ -25,10 +26,10 @@ PREDECESSOR_S = 35.0
 _log = logging.getLogger("objstore.rsync")
 
 
-def program(directory: ClusterDirectory, servers: Sequence[ServerFile], others: Iterable[str] = ()) -> Program | None:
-    """Writes etc/rsyncd.conf; None where there is nothing to run. others: addresses of other nodes. Raises
-    CannotStart."""
-    where = rsyncd.listening(servers, is_of_several=is_of_several(directory))
+def program(directory: ClusterDirectory, servers: Sequence[ServerFile]) -> Program | None:
+    """Writes etc/rsyncd.conf; None where there is nothing to run. Raises CannotStart."""
+    is_one_node = is_of_several(directory)
+    where = rsyncd.listening(servers, is_of_several=is_one_node)
     if where is None:
         return None
     rsync = shutil.which("rsync")
@@ -37,7 +38,7 @@ def program(directory: ClusterDirectory, servers: Sequence[ServerFile], others: 
         return None
     path = directory.etc / rsyncd.FILE_NAME
     try:
-        write(directory, servers, where, others)
+        write(directory, servers, where, rsync_gate(directory.etc, servers).addresses() if is_one_node else ())
     except OSError as error:
         raise CannotStart([f"{path}: cannot be written ({error.strerror})"]) from None
     run = partial(_run, rsync, path, directory.log_file(ROLE, "-"), (where.ip, where.port))
@@ -47,7 +48,8 @@ def program(directory: ClusterDirectory, servers: Sequence[ServerFile], others: 
 def write(
     directory: ClusterDirectory, servers: Sequence[ServerFile], where: rsyncd.Listening, others: Iterable[str] = ()
 ) -> None:
-    """etc/rsyncd.conf. A running daemon reads it again at every connection. Raises OSError."""
+    """etc/rsyncd.conf, which a running daemon reads again at every connection. others: addresses and networks besides
+    our own that may bring files. Raises OSError."""
     lock_file = str(directory.run.resolve() / "rsync.lock")
     owner = (os.geteuid(), os.getegid()) if os.geteuid() == 0 else None
     text = rsyncd.text(where, rsyncd.modules(servers), lock_file, owner, others)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from objstore.cli.at_once import within
-from objstore.cli.status_disks import disk_fact
 from objstore.cluster.directory import ClusterDirectory
+from objstore.cluster.disk_facts import disk_fact
 from objstore.cluster.servers import ServerFile, glance, recon_directories
 from objstore.cluster.verdict import (
     CopiesFact,

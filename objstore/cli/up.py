@@ -133,7 +133,7 @@ def supervise(
             _log.warning("%s", note)
         try:
             background = daemons.node_programs(servers, directory.log) if has_daemons else []
-            rsync = rsync_daemon.program(directory, servers, agent.addresses(directory))
+            rsync = rsync_daemon.program(directory, servers)
             among_others = agent.program(directory)
             extra = [each for each in (rsync, among_others) if each is not None]
             return [*programs(servers, directory.log), *background, *extra]

@@ -17,6 +17,7 @@ from objstore.cluster import members as members_file
 from objstore.cluster.changes import AddDrives, NewDrive, NodeAddress
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.drive_weights import WEIGHT_MAX
 from objstore.cluster.holder import Holder, VersionConflict
 from objstore.cluster.members import Member, Members
 from objstore.cluster.membership import Membership
@@ -34,7 +35,6 @@ _WRONG_MAX = 10
 """Refused tokens of one address, in _FORGOTTEN_S, after which it is not listened to."""
 _FORGOTTEN_S = 600.0
 _ADDRESSES_MAX = 4096
-_WEIGHT_MAX = 1_000_000
 _log = logging.getLogger("objstore.agent")
 
 
@@ -63,7 +63,7 @@ class Applicant:
 def applicant_of(fields: Fields) -> Applicant:
     """Raises BadFields, MembersError."""
     drives = fields.object("drives")
-    weights = {name: drives.number(name, 1, _WEIGHT_MAX) for name in drives.names(DRIVES_MAX)}
+    weights = {name: drives.number(name, 1, WEIGHT_MAX) for name in drives.names(DRIVES_MAX)}
     unsafe = next((name for name in weights if not is_safe_name(name)), None)
     if unsafe is not None or not weights:
         raise BadFields(f"drives: expected names of devices, letters, digits and any of _.-~, got {unsafe!r:.80}")

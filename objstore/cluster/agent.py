@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
-from objstore.cluster.admission import Admission, applicant_of
-from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
+from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
+from objstore.cluster.calls import ROUND_S, Calls, TokenKey, UserLine, peer_of, token_key_of, user_line_of
+from objstore.cluster.cluster_key import TEXT_MAX, KeyFileError, KeyRing, Phase
+from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.distribution import AtOnce, Distribution
 from objstore.cluster.holder import Holder
 from objstore.cluster.holder_messages import change_of
+from objstore.cluster.local_drives import LocalDrives
 from objstore.cluster.member_changes import MemberChanges
 from objstore.cluster.members import MembersError
 from objstore.cluster.membership import Membership, NotHolder
 from objstore.cluster.node_state import ClusterFacts, NodeState, aged, cluster_facts_of, facts_body
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.ring_pack import packed, unpacked
-from objstore.cluster.signature import Verifier, read_key
-from objstore.cluster.strict_json import Fields
+from objstore.cluster.rotation import Rotation
+from objstore.cluster.settled import Settlement
+from objstore.cluster.signature import Verifier
+from objstore.cluster.steps import Steps
+from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.succession import Succession
 from objstore.cluster.token_store import TokenStore
 from objstore.core.errors import DomainError
@@ -40,17 +46,27 @@ ChangeUser = Callable[[UserLine], None]
 """Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
 
+ChangeTokenKeys = Callable[[TokenKey], None]
+"""Puts a key into the proxy's file. Raises DomainError."""
+
+
 class OutdatedSender(DomainError):
-    """Who sent rings is not the holder any more."""
+    """Who sent rings or a key is not the holder any more."""
+
+
+class NodesMissing(DomainError):
+    """A change needs every node, and one does not answer."""
 
 
 class Agent:
-    """wake: called when there is something to distribute at once. users: of this node's proxy; None: it has none."""
+    """wake: called when there is something to distribute at once. users, token_keys: of this node's proxy; None: it has
+    none."""
 
     def __init__(
         self,
         directory: ClusterDirectory,
         membership: Membership,
+        keys: KeyRing,
         verifier: Verifier,
         calls: Calls,
         at_once: AtOnce,
@@ -58,12 +74,14 @@ class Agent:
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
         users: ChangeUser | None = None,
+        token_keys: ChangeTokenKeys | None = None,
     ) -> None:
         self.membership = membership
         self.verifier = verifier
         self.wake = wake
         self._users = users
-        self._etc = directory.etc
+        self._token_keys = token_keys
+        self._directory = directory
         self._calls = calls
         self._fs = fs
         self._clock = clock
@@ -72,10 +90,24 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._distribution = Distribution(membership, self._holder, self._installed, calls, at_once, clock.monotonic)
+        self._steps = Steps(directory.etc, self._holder)
+        self._keys = keys
+        self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens)
+        self._distribution = Distribution(
+            membership,
+            self._holder,
+            self._installed,
+            calls,
+            at_once,
+            clock.monotonic,
+            self._settled,
+            self._steps.text,
+            lambda: keys.current,
+        )
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
+        self._changing_drives = threading.Lock()
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -87,10 +119,22 @@ class Agent:
             return False
         before = self._distribution.problems()
         try:
-            self._distribution.round()
+            has_gone_on = self._go_on(self._distribution.round())
         except NotHolder:  # Somebody took over meanwhile.
             return False
-        return self._distribution.problems() != before
+        return has_gone_on or self._distribution.problems() != before
+
+    def _go_on(self, facts: ClusterFacts) -> bool:
+        """The next step of a change, or to another key, unless somebody is changing something now: the next round
+        comes."""
+        if not self._changing.acquire(blocking=False):
+            return False
+        try:
+            members = self.membership.require_holder()
+            has_other_key = self._rotation.go_on(members, self._distribution.key_stamps())
+            return self._steps.go_on(facts, members) or has_other_key
+        finally:
+            self._changing.release()
 
     def announce(self) -> None:
         """This node is here (again): have the holder make its round now. Raises ChannelError, HolderRefused: nobody
@@ -147,6 +191,50 @@ class Agent:
         self.membership.require_holder()
         return facts_body(self._distribution.round(is_forced=True))
 
+    def pause(self, body: bytes) -> bytes:
+        """{"is_paused"}: whether further steps of changes wait until this is said otherwise."""
+        is_paused = Fields.parse(body, "body").truth("is_paused")
+        with self._as_holder():
+            self._holder.pause(is_paused)
+        self.wake()
+        return b""
+
+    def rotate_key(self, _: bytes) -> bytes:
+        """Have all members sign with another key. Refused while one does not answer: it could not follow."""
+        with self._as_holder() as members:
+            silent = self._distribution.silent()
+            if silent and not self._rotation.is_under_way:
+                raise NodesMissing(
+                    f"{'; '.join(silent)}: every node must have the new key before the old one goes: start it, or take "
+                    "it out with: objstore node remove DIR NODE --lost"
+                )
+            self._rotation.begin(self._distribution.key_stamps())
+            for _step in Phase:
+                # Each round brings the state there is now, and hears who has it.
+                self._distribution.round()
+                if not self._rotation.go_on(members, self._distribution.key_stamps()):
+                    break
+            lagging = self._rotation.lagging(members, self._distribution.key_stamps())
+        self.wake()
+        return json.dumps({"text": self._key_text(lagging)}).encode()
+
+    def _revoke_tokens(self) -> None:
+        """Whoever had the old key may have asked for some."""
+        self._tokens.revoke(int(self._clock.now().seconds))
+
+    def _key_text(self, lagging: Sequence[str]) -> str:
+        key = self._keys.current
+        if self._rotation.is_under_way:
+            return (
+                f"the new key (generation {key.generation}) is on its way; {', '.join(lagging) or 'a node'} has not "
+                "confirmed it yet: the old one is good until then, and the holder goes on by itself"
+            )
+        still = f"; {', '.join(lagging)} accepts the old one until the holder reaches it" if lagging else ""
+        return (
+            f"all nodes sign with the new key (generation {key.generation}), and the old one is forgotten, with the "
+            f"join tokens that were given out{still}"
+        )
+
     def hand_over(self, body: bytes) -> bytes:
         to = Fields.parse(body, "body").hexadecimal("to", 8)
         with self._changing:
@@ -167,7 +255,9 @@ class Agent:
         facts = cluster_facts_of(Fields.parse(body, "body"))
         self._told = self._clock.monotonic(), facts
         members = self.membership.members
-        return json.dumps(NodeState(members.stamp, members.holder, self._installed.state()).to_json()).encode()
+        stamp = self._keys.current.stamp
+        state = NodeState(members.stamp, members.holder, self._installed.state(), self._settled(), stamp)
+        return json.dumps(state.to_json()).encode()
 
     def facts(self, _: bytes) -> bytes:
         """What is known of all nodes: by the holder itself, or as the holder said last."""
@@ -185,12 +275,60 @@ class Agent:
         self.membership.adopt(members_file.parse(body))
         return b""
 
+    def adopt_key(self, body: bytes) -> bytes:
+        """{"term", "key"}: the cluster's key, from the holder of that term."""
+        fields = Fields.parse(body, "body")
+        term = fields.number("term")
+        members = self.membership.members
+        if term < members.term or self.membership.is_holder:
+            raise OutdatedSender(
+                f"a key of term {term} is refused: in term {members.term}, {members.holding.name} holds the rings"
+            )
+        try:
+            self._keys.adopt(parse_key(fields.long_text("key", TEXT_MAX), "key"))
+        except KeyFileError as error:
+            raise BadFields(str(error)) from None
+        return b""
+
     def change_user(self, body: bytes) -> bytes:
         """{"account", "user", "value"}: a line of the proxy's users, as calls.UserLine has it."""
         line = user_line_of(Fields.parse(body, "body"))
         if self._users is not None:
             with self._changing_users:
                 self._users(line)
+        return b""
+
+    def look(self, body: bytes) -> bytes:
+        """{"drives": [{"name"}], "new": name or ""} of this node → a Look."""
+        fields = Fields.parse(body, "body")
+        held = [each.text("name", 255) for each in fields.objects("drives", DRIVES_MAX)]
+        return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
+
+    def prepare(self, body: bytes) -> bytes:
+        """{"drive", "may_have_data"}: a drive of this node is ready for the rings to name it."""
+        fields = Fields.parse(body, "body")
+        with self._changing_drives:
+            self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
+        return b""
+
+    def _settled(self) -> int:
+        me = self.membership.me
+        return 0 if me is None else Settlement(self._directory, me.name, self._fs, self._clock).version()
+
+    @property
+    def _drives(self) -> LocalDrives:
+        """Raises MembersError."""
+        me = self.membership.me
+        if me is None:
+            raise MembersError("this node is not among the members any more")
+        return LocalDrives(self._directory, me.name)
+
+    def put_token_key(self, body: bytes) -> bytes:
+        """A key of the proxy's tokens, as calls.TokenKey has it."""
+        key = token_key_of(Fields.parse(body, "body"))
+        if self._token_keys is not None:
+            with self._changing_users:
+                self._token_keys(key)
         return b""
 
     def rings(self, _: bytes) -> bytes:
@@ -233,19 +371,21 @@ def opened(
     wake: Callable[[], None] = lambda: None,
     round_s: float = ROUND_S,
     users: ChangeUser | None = None,
+    token_keys: ChangeTokenKeys | None = None,
 ) -> Agent:
-    """The agent of the node in a directory. round_s: for each exchange of a round. users: see Agent. Raises
+    """The agent of the node in a directory. round_s: for each exchange of a round. The others: see Agent. Raises
     MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
-    key = read_key(etc)
+    keys = KeyRing(etc, fs)
     now = clock.now
 
     def now_ms() -> int:
         return now().ticks // _TICKS_PER_MS
 
-    calls = Calls(key, membership.node_id, now_ms=now_ms, round_s=round_s)
-    return Agent(directory, membership, Verifier(key, fingerprint, now_ms), calls, at_once, fs, clock, wake, users)
+    calls = Calls(keys.signing, membership.node_id, now_ms=now_ms, round_s=round_s)
+    verifier = Verifier(keys.accepted, fingerprint, now_ms)
+    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users, token_keys)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

@@ -26,6 +26,14 @@ class Usage:
     partition_bytes: Mapping[str, int] = field(default_factory=dict)
     room: Mapping[Place, int] = field(default_factory=dict)
 
+    def and_of(self, other: Usage) -> Usage:
+        """With what another node has seen; of sizes that both have, the larger."""
+        sizes = {
+            ring: max(self.partition_bytes.get(ring, 0), other.partition_bytes.get(ring, 0))
+            for ring in {*self.partition_bytes, *other.partition_bytes}
+        }
+        return Usage(sizes, {**self.room, **other.room})
+
 
 @dataclass(frozen=True, slots=True)
 class DriveMoves:

@@ -6,18 +6,21 @@ that file up to date, so the command goes to the holder itself, by one connectio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from objstore.cluster.agent import own_membership
-from objstore.cluster.calls import ASK_S, PLAN_S, Calls, UserLine, peer_of
+from objstore.cluster.calls import ASK_S, PLAN_S, Calls, TokenKey, UserLine, peer_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change
 from objstore.cluster.channel import Peer
+from objstore.cluster.cluster_key import KeyRing
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder_messages import asked, plan_of
+from objstore.cluster.local_drives import Look
 from objstore.cluster.members import Member, Members
 from objstore.cluster.node_state import ClusterFacts
 from objstore.cluster.ring_manifest import RingSet
 from objstore.cluster.ring_pack import BYTES_MAX, unpacked
-from objstore.cluster.signature import read_key
 from objstore.cluster.strict_json import Fields
 from objstore.runtime.fs import Fs
 
@@ -69,12 +72,32 @@ class HolderClient:
         """Bring the holder's rings to every node now, also over files that came there by hand; what is known then."""
         return self._calls.push_all(self.holder)
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Whether further steps of changes wait, or follow by themselves."""
+        self._calls.pause(self.holder, is_paused=is_paused)
+
     def change_user(self, node: Member, line: UserLine) -> None:
         """On one node's proxy."""
         self._calls.change_user(peer_of(node), line)
 
+    def look(self, node: Member, held: Sequence[str], new: str) -> Look:
+        """At drives of any node."""
+        return self._calls.look(peer_of(node), held, new)
+
+    def prepare(self, node: Member, drive: str, *, may_have_data: bool) -> None:
+        """Have any node make a drive ready for the rings to name it."""
+        self._calls.prepare(peer_of(node), drive, may_have_data=may_have_data)
+
+    def put_token_key(self, node: Member, key: TokenKey) -> None:
+        """On one node's proxy."""
+        self._calls.put_token_key(peer_of(node), key)
+
     def new_token(self) -> str:
         return self._calls.new_token(self.holder)
+
+    def rotate_key(self) -> str:
+        """Replace the cluster's key on all nodes; says how far that is."""
+        return self._calls.rotate_key(self.holder)
 
     def take_over(self, *, is_lost: bool) -> str:
         """Make this node the holder; says how it went."""
@@ -85,7 +108,8 @@ def connect(directory: ClusterDirectory) -> HolderClient:
     """Raises MembersError (also when DIR has no members file: see is_of_several), CertificateError, KeyFileError."""
     membership, _ = own_membership(directory.etc, Fs())
     assert membership.me is not None, "found by its certificate"
-    return HolderClient(membership.members, membership.me, Calls(read_key(directory.etc), membership.node_id))
+    calls = Calls(KeyRing(directory.etc, Fs()).signing, membership.node_id)
+    return HolderClient(membership.members, membership.me, calls)
 
 
 def is_of_several(directory: ClusterDirectory) -> bool:

@@ -102,13 +102,21 @@ def make(builder: RingBuilder, ring: str, change: Change, now_s: int) -> list[st
 def _add(builder: RingBuilder, ring: str, change: AddDrives) -> list[str]:
     node = change.node
     known = {device.device for device in devices_of(ring, builder, node)}
+    before = [device.weight for device in builder.live_devices() if device.weight > 0]
     for drive in change.drives:
         if drive.name in known:
             raise ChangeRefused(f"{node.name}/{drive.name} is in the rings already, or named twice: name another drive")
         known.add(drive.name)
         port = node.port(kind_of(ring))
         builder.add_device(NewDevice(change.zone, node.ip, port, drive.name, drive.weight, region=change.region))
-    return []
+    return [f"{node.name}/{drive.name} gets weight {drive.weight:g}{_beside(before)}" for drive in change.drives]
+
+
+def _beside(weights: list[float]) -> str:
+    if not weights:
+        return ""
+    least, most = min(weights), max(weights)
+    return f"; drives there have {least:g}" + (f" to {most:g}" if most > least else "")
 
 
 def _drain(builder: RingBuilder, found: Iterable[Device]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from objstore.cluster.calls import PUSH_S, Calls, peer_of
 from objstore.cluster.channel import ChannelError
+from objstore.cluster.cluster_key import ClusterKey, KeyStamp, key_body
 from objstore.cluster.holder import ForeignRing, Holder
 from objstore.cluster.members import Member, Members
 from objstore.cluster.membership import Membership
@@ -41,11 +42,13 @@ class AtOnce(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a round brought of one node. at_s: by the monotonic clock, when it answered last."""
+    """What a round brought of one node. at_s: by the monotonic clock, when it answered last. is_silent: not in this
+    round."""
 
     at_s: float | None = None
     state: NodeState | None = None
     problem: str = ""
+    is_silent: bool = False
 
 
 @dataclass
@@ -56,6 +59,7 @@ class _Sent:
     members: Members
     own: RingSet | None
     is_forced: bool
+    key: ClusterKey | None
 
     @cached_property
     def facts_body(self) -> bytes:
@@ -82,13 +86,22 @@ class Distribution:
         calls: Calls,
         at_once: AtOnce,
         monotonic: Callable[[], float] = time.monotonic,
+        settled: Callable[[], int] = lambda: 0,
+        steps: Callable[[ClusterFacts, Members], str] = lambda facts, members: "",
+        key: Callable[[], ClusterKey] | None = None,
     ) -> None:
+        """settled: at which version of the rings this node is (settled.py). steps: what the next one waits for.
+        key: of the cluster, as every node should have it; None brings nobody any."""
         self._membership = membership
         self._holder = holder
+        self._settled = settled
         self._installed = installed
         self._calls = calls
         self._at_once = at_once
         self._monotonic = monotonic
+        self._find_steps = steps
+        self._steps = ""
+        self._key = key
         self._heard: dict[str, _Heard] = {}
         self._one_at_a_time = threading.Lock()
         self._own: RingSet | None = None
@@ -99,7 +112,8 @@ class Distribution:
         replaced too. Raises OSError or DomainError of the holder's own files."""
         with self._one_at_a_time:
             self._read_own()
-            sent = _Sent(self.facts(), self._membership.members, self._own, is_forced)
+            key = None if self._key is None else self._key()
+            sent = _Sent(self.facts(), self._membership.members, self._own, is_forced, key)
             others = [node for node in sent.members.nodes if node.id != self._membership.node_id]
             came: dict[str, _Heard] = {}
             groups = [others[start::AT_ONCE] for start in range(min(AT_ONCE, len(others)))]
@@ -112,13 +126,22 @@ class Distribution:
                 if heard.problem and heard.problem != before.problem:
                     _log.warning("node=%s problem=%s", node.name, heard.problem)
                 if heard.at_s is None:
-                    heard = replace(heard, at_s=before.at_s, state=before.state)
+                    heard = replace(heard, at_s=before.at_s, state=before.state, is_silent=True)
                 self._heard[node.id] = heard
+            self._steps = "" if self._own is None else self._find_steps(self.facts(), sent.members)
             return self.facts()
 
     def problems(self) -> dict[str, str]:
         """Node id → why it has not what it should have, as of the last round."""
         return {node_id: heard.problem for node_id, heard in self._heard.items()}
+
+    def silent(self) -> list[str]:
+        """Why nodes have not answered in the last round, one sentence each."""
+        return [heard.problem for heard in self._heard.values() if heard.is_silent]
+
+    def key_stamps(self) -> dict[str, KeyStamp]:
+        """Node id → which of the cluster's keys it said last that it has; who never answered is missing."""
+        return {node_id: heard.state.key for node_id, heard in self._heard.items() if heard.state is not None}
 
     def facts(self) -> ClusterFacts:
         """As of the last round; the holder's own files as they are now."""
@@ -126,9 +149,8 @@ class Distribution:
         version, digests = 0, {}
         if self._own is not None:
             version, digests = self._own.version, {name: digest for name, (digest, _) in self._own.files.items()}
-        return ClusterFacts(
-            members.holding.name, version, digests, tuple(map(self._fact, members.nodes)), self._foreign
-        )
+        nodes = tuple(map(self._fact, members.nodes))
+        return ClusterFacts(members.holding.name, version, digests, nodes, self._foreign, steps=self._steps)
 
     def _read_own(self) -> None:
         self._membership.require_holder()
@@ -140,11 +162,11 @@ class Distribution:
 
     def _fact(self, node: Member) -> NodeFact:
         if node.id == self._membership.node_id:
-            return NodeFact(node.name, node.ip, 0.0, self._installed.state())
+            return NodeFact(node.name, node.ip, 0.0, self._installed.state(), settled=self._settled())
         heard = self._heard.get(node.id, _Heard())
-        rings = heard.state.rings if heard.state is not None else RingState(0, {})
+        state = heard.state or NodeState((0, 0), "", RingState(0, {}))
         age_s = None if heard.at_s is None else max(0.0, self._monotonic() - heard.at_s)
-        return NodeFact(node.name, node.ip, age_s, rings, heard.problem)
+        return NodeFact(node.name, node.ip, age_s, state.rings, heard.problem, state.settled)
 
     def _visits(self, group: Sequence[Member], sent: _Sent, came: dict[str, _Heard]) -> Callable[[], None]:
         """For a thread of its own: one node after the other, what they say goes into `came`; raises nothing."""
@@ -176,7 +198,10 @@ class Distribution:
                 self._calls.push_members(peer, sent.members_body)
             if push.rings and sent.own is not None:
                 self._calls.push_rings(peer, sent.rings_body, is_forced=sent.is_forced)
-            if push.members or push.rings:
+            lacks_key = sent.key is not None and state.key < sent.key.stamp
+            if lacks_key and sent.key is not None:
+                self._calls.push_key(peer, key_body(sent.key, members.term))
+            if push.members or push.rings or lacks_key:
                 state = self._calls.round(peer, sent.facts_body)
         except DomainError as error:
             problem = f"{node.name}: {error}"

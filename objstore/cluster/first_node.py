@@ -11,8 +11,9 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 
-from objstore.cluster import certificate, members, node_layout, token
+from objstore.cluster import certificate, drive_weights, members, node_layout, token
 from objstore.cluster.certificate import Certificate
+from objstore.cluster.cluster_key import KEY_FILE, ClusterKey, new_key
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.drives import Drives, check_data
 from objstore.cluster.ini_text import Admin
@@ -29,7 +30,6 @@ from objstore.cluster.init import (
 )
 from objstore.cluster.members import Member, Members
 from objstore.cluster.new_rings import NewNode
-from objstore.cluster.signature import KEY_BYTES, KEY_FILE
 from objstore.cluster.token import Token
 from objstore.cluster.token_store import TokenStore
 from objstore.config.cluster import load_cluster
@@ -44,13 +44,14 @@ _CLUSTER_ID_BYTES = 16
 @dataclass(frozen=True, slots=True)
 class FirstNode:
     """ip: what other nodes reach it by. rsync_port: of every node of the cluster; 0: the first after its storage
-    servers that is free."""
+    servers that is free. weight: of each drive; None: by its size."""
 
     zone: str
     drives: Drives
     ip: str
     agent_port: int = AGENT_PORT
     rsync_port: int = 0
+    weight: int | None = None
 
 
 def initialise(directory: ClusterDirectory, plan: InitPlan, node: FirstNode, fs: Fs) -> tuple[Admin, Token]:
@@ -75,11 +76,13 @@ def initialise(directory: ClusterDirectory, plan: InitPlan, node: FirstNode, fs:
         check_data(node.drives, load_cluster(draft).secrets)
         identity = certificate.new()
         cluster = _members(node, plan, identity)
-        write_new(draft / KEY_FILE, secrets.token_hex(KEY_BYTES) + "\n", 0o600)
+        write_new(draft / KEY_FILE, ClusterKey(new_key()).text() + "\n", 0o600)
         node_layout.write_identity(draft, identity)
         node_layout.write_node(draft, cluster.holding, cluster, node.drives)
         me = cluster.holding
-        write_rings(draft, plan, [NewNode(me.name, me.zone_number, me.ip, me.ports["object"], node.drives.names)])
+        weights = drive_weights.of(node.drives.paths, node.weight)
+        new = NewNode(me.name, me.zone_number, me.ip, me.ports["object"], node.drives.names, weights)
+        write_rings(draft, plan, [new])
         members.write(draft, cluster, fs)
         join_token = token.new(identity.fingerprint, shown((node.ip, node.agent_port)))
         TokenStore(draft, fs).add(join_token, int(time.time()))
@@ -109,5 +112,5 @@ def _members(node: FirstNode, plan: InitPlan, identity: Certificate) -> Members:
         identity.fingerprint,
         ports,
     )
-    empty = Members(secrets.token_hex(_CLUSTER_ID_BYTES), 1, 0, me.id, rsync_port, ())
+    empty = Members(secrets.token_hex(_CLUSTER_ID_BYTES), 1, 0, me.id, rsync_port, (), weights_by_size=True)
     return replace(empty.joined_by(me), version=1)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from objstore.cluster.change_plan import ChangePlan, Usage
-from objstore.cluster.changes import Change
+from objstore.cluster.changes import Change, Continue
 from objstore.cluster.device_changes import ChangeRefused, is_concerned, unknown
 from objstore.cluster.placement import Placed, place
 from objstore.cluster.ring_manifest import Manifest, RingSet
@@ -130,7 +130,43 @@ class Holder:
             raise ChangeRefused(*decision.plan.refusals)
         with self._opened() as manifest:
             _check_version(manifest, expected_version)
-            return self._done(self._store.install(decision.builders, manifest))
+            has_more = decision.plan.step_count > 1
+            return self._done(self._store.install(decision.builders, manifest, has_more=has_more))
+
+    def following(self) -> Manifest:
+        """The manifest, which says whether the change that was asked for last has further steps."""
+        with self._opened() as manifest:
+            return manifest
+
+    def pause(self, is_paused: bool) -> None:
+        """Whether further steps wait until this is said otherwise: steps of later changes too."""
+        with self._opened() as manifest:
+            if manifest.is_paused != is_paused:
+                self._mark(replace(manifest, is_paused=is_paused))
+
+    def go_on(self, expected_version: int) -> int:
+        """The next step of what was asked for, because what has moved has arrived everywhere: min_part_hours waits for
+        nothing else. Partition replicas that move; 0: there was no further step. Raises as apply() does."""
+        snapshot = self._snapshot()
+        _check_version(snapshot.manifest, expected_version)
+        by_hand = [name for name, builder in snapshot.builders.items() if builder.is_changed]
+        if by_hand:
+            raise ChangeRefused(f"{', '.join(by_hand)}: the builder was changed by hand and not rebalanced")
+        for builder in snapshot.builders.values():
+            if builder.waiting_count(self._now_s()):
+                builder.pretend_min_part_hours_passed()
+        decision = self._decide(Continue(), snapshot, Usage())
+        if decision.plan.refusals:
+            raise ChangeRefused(*decision.plan.refusals)
+        moves = sum(ring.steps[0].moves for ring in decision.plan.rings)
+        with self._opened() as manifest:
+            _check_version(manifest, expected_version)
+            if moves:
+                has_more = decision.plan.step_count > 1
+                self._done(self._store.install(decision.builders, manifest, has_more=has_more))
+            else:
+                self._mark(replace(manifest, has_more=False))
+        return moves
 
     def rebuild_from_rings(self, min_part_hours: int = MIN_PART_HOURS) -> RingSet:
         """Make builders from the ring files, for rings whose builder is lost or has not made them; others stay. What a
@@ -161,6 +197,10 @@ class Holder:
                 self._manifest = self._store.taken_over()
                 self._seen = self._store.signatures()
             yield self._manifest
+
+    def _mark(self, manifest: Manifest) -> None:
+        self._store.mark(manifest)
+        self._manifest, self._seen = manifest, self._store.signatures()
 
     def _done(self, manifest: Manifest) -> RingSet:
         self._manifest, self._seen = manifest, self._store.signatures()

@@ -26,23 +26,34 @@ class HolderRefused(DomainError):
 
 def asked(change: Change, usage: Usage | None, expected_version: int | None = None) -> bytes:
     """The body that asks for a plan, or with a version for its execution."""
-    usage = usage or Usage()
-    message: dict[str, Any] = {
-        "change": to_json(change),
-        "usage": {
-            "partition_bytes": dict(usage.partition_bytes),
-            "room": [[*place, room] for place, room in usage.room.items()],
-        },
-    }
+    message: dict[str, Any] = {"change": to_json(change), "usage": usage_to_json(usage or Usage())}
     if expected_version is not None:
         message["version"] = expected_version
     return json.dumps(message).encode()
 
 
+def usage_to_json(usage: Usage) -> dict[str, Any]:
+    """Any: what JSON has."""
+    return {
+        "partition_bytes": dict(usage.partition_bytes),
+        "room": [[*place, room] for place, room in usage.room.items()],
+    }
+
+
+def usage_of(fields: Fields) -> Usage:
+    """Raises BadFields."""
+    sizes = fields.object("partition_bytes")
+    partition_bytes = {name: sizes.number(name) for name in sizes.names(_ENTRIES_MAX)}
+    room = fields.plain().get("room")
+    if not isinstance(room, list) or len(room) > _ENTRIES_MAX:
+        raise BadFields(f"usage: room: expected a list of at most {_ENTRIES_MAX} entries")
+    return Usage(partition_bytes, dict(map(_room, room)))
+
+
 def change_of(fields: Fields) -> tuple[Change, Usage]:
     """Raises BadFields."""
     try:
-        return from_json(fields.plain().get("change")), _usage(fields.object("usage"))
+        return from_json(fields.plain().get("change")), usage_of(fields.object("usage"))
     except InvalidChange as error:
         raise BadFields(str(error)) from None
 
@@ -78,15 +89,6 @@ def refused(body: bytes) -> Exception:
         return HolderRefused(fields.text("error", 4096))
     except BadFields:
         return HolderRefused("the holder refused, and its reason cannot be read")
-
-
-def _usage(fields: Fields) -> Usage:
-    sizes = fields.object("partition_bytes")
-    partition_bytes = {name: sizes.number(name) for name in sizes.names(_ENTRIES_MAX)}
-    room = fields.plain().get("room")
-    if not isinstance(room, list) or len(room) > _ENTRIES_MAX:
-        raise BadFields(f"usage: room: expected a list of at most {_ENTRIES_MAX} entries")
-    return Usage(partition_bytes, dict(map(_room, room)))
 
 
 def _room(entry: object) -> tuple[tuple[str, int, str], int]:

@@ -164,6 +164,9 @@ rsync_module = {rsync}/container_{{replication_port}}
 
 [container-updater]
 interval = 30
+
+[container-sync]
+interval = 30
 """,
     "account": """
 [account-replicator]

@@ -24,7 +24,7 @@ from objstore.config.errors import ConfigError, ConfigProblem, located
 from objstore.config.inifile import DEFAULT, read_ini
 from objstore.config.server import ServerSettings
 from objstore.runtime.fs import Fs
-from objstore.runtime.listen import is_free, listen
+from objstore.runtime.listen import is_free, listen, shown
 
 STORAGE_IP = "127.0.0.1"
 _PORT_STEP = 10
@@ -126,7 +126,7 @@ def check_plan(plan: InitPlan) -> None:
         raise InitError(f"--part-power {plan.part_power}: expected 1 to 24")
     if plan.port and not is_free((plan.ip, plan.port)):
         raise InitError(
-            f"--port {plan.port}: somebody else listens on {plan.ip}:{plan.port}, or it is no local address"
+            f"--port {plan.port}: somebody else listens on {shown((plan.ip, plan.port))}, or it is no local address"
         )
 
 

@@ -21,18 +21,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from objstore.cluster import certificate, node_layout
+from objstore.cluster import certificate, drive_weights, node_layout
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Applicant
 from objstore.cluster.calls import PLAN_S, Calls, refusing
 from objstore.cluster.certificate import Certificate
 from objstore.cluster.channel import Peer, exchange
+from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.drives import Drives, check_data
 from objstore.cluster.first_node import AGENT_PORT, new_id
 from objstore.cluster.init import InitError, check_directory, free_port, write_new
 from objstore.cluster.members import Member, Members
-from objstore.cluster.new_rings import WEIGHT
 from objstore.cluster.node_layout import Proxy, Shared
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.strict_json import BadFields, Fields
@@ -51,7 +51,8 @@ _ANSWER_MAX = 8 << 20
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
     """What was asked for. ip: "" is the address by which the holder is reached. proxy_port: None is no proxy, 0 any
-    free port. proxy_ip: "" is the node's. name: "" is the next free one."""
+    free port. proxy_ip: "" is the node's. name: "" is the next free one. weight: of each drive; None: as this cluster
+    weighs them."""
 
     host: str
     port: int
@@ -64,6 +65,7 @@ class JoinPlan:
     proxy_ip: str = ""
     proxy_port: int | None = 8080
     proxy_workers: str = "2"
+    weight: int | None = None
 
 
 class JoinError(InitError):
@@ -99,9 +101,13 @@ def join(
         say("going on with the join that broke off before; its token is not needed again")
     write = _Writing(directory, draft, plan, begun, fs)
     node, members = write.admitted()
-    say(f"this is node {node.name} of zone {node.zone} now")
+    say(f"this is node {node.name} of zone {node.zone} now; its drives weigh {_shown(write.weights)}")
     write.files(node, members)
     return node
+
+
+def _shown(weights: dict[str, int]) -> str:
+    return ", ".join(f"{weight} ({name})" for name, weight in weights.items())
 
 
 def _began(draft: Path, plan: JoinPlan, token: Token | None, fs: Fs) -> _Begun:
@@ -208,7 +214,8 @@ class _Writing:
         self._plan = plan
         self._begun = begun
         self._fs = fs
-        self._calls = Calls(bytes.fromhex(begun.shared.key), begun.node_id)
+        key = parse_key(begun.shared.key, "key")
+        self._calls = Calls(lambda: key.signing, begun.node_id)
 
     @property
     def _holder(self) -> Peer:
@@ -217,6 +224,13 @@ class _Writing:
         host, port, members = self._plan.host, self._plan.port, self._begun.members
         named = next((node for node in members.nodes if (node.ip, node.agent_port) == (host, port)), members.holding)
         return Peer(host, port, named.fingerprint)
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Raises OSError."""
+        is_by_size = self._begun.members.weights_by_size
+        weights = drive_weights.of(self._plan.drives.paths, self._plan.weight, is_by_size=is_by_size)
+        return {name: int(weight) for name, weight in weights.items()}
 
     def admitted(self) -> tuple[Member, Members]:
         self._clear()
@@ -231,7 +245,7 @@ class _Writing:
             plan.agent_port,
             begun.identity.fingerprint,
             {kind: begun.first_port + offset for offset, kind in enumerate(STORAGE_KINDS)},
-            dict.fromkeys(plan.drives.names, int(WEIGHT)),
+            self.weights,
         )
         body = self._calls.body_of(self._holder, "POST", "/v1/nodes", applicant.to_json(), timeout_s=PLAN_S)
         fields = Fields.parse(body, f"{self._holder}: answer")

@@ -3,7 +3,8 @@
 Every node has the same file; only the holder changes it, and its agent brings it to the others (distribution.py). Who a
 node is itself, it knows by its certificate. What drives there are is said by the rings and nowhere else.
 
-    {"cluster": 32 hex, "term": 1, "version": 4, "holder": node id, "rsync_port": 6203, "nodes": [
+    {"cluster": 32 hex, "term": 1, "version": 4, "holder": node id, "rsync_port": 6203, "weights_by_size": true,
+     "nodes": [
         {"id": 16 hex, "name": "n1", "zone": "z1", "zone_number": 1, "ip": "10.0.0.1", "agent_port": 6199,
          "fingerprint": SHA-256 of the certificate, "ports": {"object": 6200, "container": 6201, "account": 6202}}]}
 
@@ -24,6 +25,7 @@ from objstore.cluster.directory import MEMBERS_FILE, STORAGE_KINDS
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.core.errors import DomainError
 from objstore.runtime.fs import Fs
+from objstore.runtime.listen import shown
 
 FILE_NAME = MEMBERS_FILE
 NODES_MAX = 1000
@@ -55,7 +57,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """rsync_port: where the rsync daemon of every node listens, on the node's own address."""
+    """rsync_port: where the rsync daemon of every node listens, on the node's own address. weights_by_size: new drives
+    get a weight of 1 per gigabyte; in clusters older than that every drive weighs the same."""
 
     cluster: str
     term: int
@@ -63,6 +66,7 @@ class Members:
     holder: str
     rsync_port: int
     nodes: tuple[Member, ...]
+    weights_by_size: bool = False
 
     @property
     def stamp(self) -> Stamp:
@@ -101,8 +105,8 @@ class Members:
                 raise MembersError(f"there is a node {node.name} already")
             if (other.ip, other.agent_port) == (node.ip, node.agent_port):
                 raise MembersError(
-                    f"{node.ip}:{node.agent_port} is the address of node {other.name}; when that node is gone for "
-                    f"good: objstore node remove DIR {other.name}"
+                    f"{shown((node.ip, node.agent_port))} is the address of node {other.name}; when that node is gone "
+                    f"for good: objstore node remove DIR {other.name}"
                 )
             if other.ip == node.ip and set(other.ports.values()) & set(node.ports.values()):
                 raise MembersError(f"node {other.name} has the same address and storage ports ({node.ip})")
@@ -236,6 +240,7 @@ def _members(fields: Fields) -> Members:
         holder=fields.hexadecimal("holder", 8),
         rsync_port=fields.number("rsync_port", 1, 65535),
         nodes=tuple(member_of(each) for each in fields.objects("nodes", NODES_MAX)),
+        weights_by_size="weights_by_size" in fields and fields.truth("weights_by_size"),
     )
     for what, values in (
         ("id", [node.id for node in members.nodes]),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from objstore.cluster.changes import NodeAddress
 from objstore.cluster.servers import PROXY_NODE, ServerFile
 from objstore.ring.model import Device, Ring
+from objstore.runtime.listen import shown
 
 
 def of_servers(servers: Iterable[ServerFile]) -> dict[str, NodeAddress]:
@@ -38,4 +39,4 @@ def name_of(address: tuple[str, int], nodes: Mapping[str, NodeAddress]) -> str:
     for name, node in nodes.items():
         if node.ip == ip and port in (node.object_port, node.container_port, node.account_port):
             return name
-    return f"{ip}:{port}"
+    return shown(address)

@@ -1,7 +1,7 @@
 """DIR/etc of one node among others: its ini files, its identity, and what it shares with the rest of the cluster.
 
     DIR/etc/cluster.json                     the members                              (members.py)
-    DIR/etc/cluster.key                      what agents sign with, 0600              (signature.py)
+    DIR/etc/cluster.key                      what agents sign with, 0600              (cluster_key.py)
     DIR/etc/agent.crt, agent.key             who this node is, key 0600               (certificate.py)
     DIR/etc/tokens.json                      of the holder: digests of join tokens    (token_store.py)
     DIR/etc/rings.json, *.ring.gz            the rings                                (ring_manifest.py)
@@ -18,11 +18,12 @@ from pathlib import Path
 
 from objstore.cluster import ini_text
 from objstore.cluster.certificate import CERTIFICATE_FILE, KEY_FILE, Certificate
+from objstore.cluster.cluster_key import KEY_FILE as CLUSTER_KEY_FILE
+from objstore.cluster.cluster_key import TEXT_MAX, KeyFileError, parse
 from objstore.cluster.directory import STORAGE_KINDS
 from objstore.cluster.drives import Drives
 from objstore.cluster.init import InitError, write_new
 from objstore.cluster.members import Member, Members
-from objstore.cluster.signature import KEY_FILE as CLUSTER_KEY_FILE
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.token_store import FILE_NAME as TOKENS_FILE
 from objstore.config.inifile import read_ini
@@ -40,7 +41,7 @@ SHARED_MAX = 4 << 20
 @dataclass(frozen=True, slots=True)
 class Shared:
     """The secrets every node has. swift_conf: the file's text, read as latin-1. tempauth: settings of the proxies'
-    filter, users and token keys among them. key: of the cluster, 64 hexadecimal digits."""
+    filter, users and token keys among them. key: of the cluster, as cluster_key.parse reads it."""
 
     swift_conf: str = field(repr=False)
     tempauth: dict[str, str] = field(repr=False)
@@ -64,10 +65,14 @@ def shared_of(fields: Fields) -> Shared:
     tempauth = fields.object("tempauth")
     if not all(name.isprintable() and "[" not in name for name in tempauth.names(_SETTINGS_MAX)):
         raise BadFields("tempauth: expected names of settings")
+    try:
+        key = parse(fields.long_text("key", TEXT_MAX), "key").text()
+    except KeyFileError as error:
+        raise BadFields(str(error)) from None
     return Shared(
         fields.long_text("swift_conf", _SWIFT_CONF_MAX),
         {name: tempauth.long_text(name, 1 << 16) for name in tempauth.names(_SETTINGS_MAX)},
-        fields.hexadecimal("key", 32),
+        key,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from objstore.cluster.cluster_key import OLDEST, KeyStamp
 from objstore.cluster.members import NODES_MAX, Stamp
 from objstore.cluster.ring_install import RingState, state_of
 from objstore.cluster.strict_json import BadFields, Fields
@@ -18,27 +19,37 @@ from objstore.cluster.strict_json import BadFields, Fields
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """Of a node, by itself. holder: whom it takes for the holder in its term."""
+    """Of a node, by itself. holder: whom it takes for the holder in its term. settled: version of the rings by which
+    everything is in its place, as far as the node can tell (settled.py). key: of the cluster's key there."""
 
     members: Stamp
     holder: str
     rings: RingState
+    settled: int = 0
+    key: KeyStamp = OLDEST
 
     def to_json(self) -> dict[str, Any]:
         """Any: what JSON has."""
-        return {"members": list(self.members), "holder": self.holder, "rings": self.rings.to_json()}
+        return {
+            "members": list(self.members),
+            "holder": self.holder,
+            "rings": self.rings.to_json(),
+            "settled": self.settled,
+            "key": list(self.key),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFact:
     """A node, by the holder. age_s: since it answered, None when it never has. problem: why it has not what it should
-    have, "" when it has."""
+    have, "" when it has. settled: as it said last."""
 
     name: str
     ip: str
     age_s: float | None
     rings: RingState
     problem: str = ""
+    settled: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Any: what JSON has."""
@@ -48,13 +59,15 @@ class NodeFact:
             "age_ms": None if self.age_s is None else int(self.age_s * 1000),
             "rings": self.rings.to_json(),
             "problem": self.problem,
+            "settled": self.settled,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
     """holder: its name. version: of the rings every node should have; digests: of those. age_s: since the holder said
-    so. foreign: sentences about rings on the holder that its builders have not made."""
+    so. foreign: sentences about rings on the holder that its builders have not made. steps: what the next step of a
+    change waits for, "" when there is none."""
 
     holder: str
     version: int
@@ -62,6 +75,7 @@ class ClusterFacts:
     nodes: tuple[NodeFact, ...]
     foreign: tuple[str, ...] = ()
     age_s: float = 0.0
+    steps: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Any: what JSON has."""
@@ -71,6 +85,7 @@ class ClusterFacts:
             "nodes": [node.to_json() for node in self.nodes],
             "notes": [{"text": text} for text in self.foreign],
             "age_ms": int(self.age_s * 1000),
+            "steps": self.steps,
         }
 
 
@@ -106,7 +121,8 @@ def node_state_of(fields: Fields) -> NodeState:
     """Raises BadFields."""
     match fields.plain().get("members"):
         case [int() as term, int() as version]:
-            return NodeState((term, version), fields.text("holder", 16), state_of(fields.object("rings")))
+            rings = state_of(fields.object("rings"))
+            return NodeState((term, version), fields.text("holder", 16), rings, _settled(fields), _key_stamp(fields))
     raise BadFields("state: members: expected a term and a version")
 
 
@@ -120,6 +136,7 @@ def cluster_facts_of(fields: Fields) -> ClusterFacts:
         nodes=tuple(_node_fact(each) for each in fields.objects("nodes", NODES_MAX)),
         foreign=tuple(each.text("text", 4096) for each in fields.objects("notes", NODES_MAX)),
         age_s=fields.number("age_ms") / 1000,
+        steps=fields.text("steps", 4096) if "steps" in fields else "",
     )
 
 
@@ -157,4 +174,18 @@ def _node_fact(fields: Fields) -> NodeFact:
         fields.number("age_ms") / 1000 if is_known else None,
         state_of(fields.object("rings")),
         fields.text("problem", 4096),
+        _settled(fields),
     )
+
+
+def _key_stamp(fields: Fields) -> KeyStamp:
+    """The first one of a node of an older release: it knows no other."""
+    match fields.plain().get("key", list(OLDEST)):
+        case [int() as generation, int() as phase] if generation >= 0 and phase >= 0:
+            return generation, phase
+    raise BadFields("state: key: expected a generation and a phase")
+
+
+def _settled(fields: Fields) -> int:
+    """0 of a node of an older release: it does not say."""
+    return fields.number("settled") if "settled" in fields else 0

@@ -14,7 +14,7 @@ import _socket
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from objstore.cluster import members
@@ -183,6 +183,11 @@ def gate_of(server: ServerFile, later: Callable[[Callable[[], None]], object] = 
     if server.role == "proxy-server" or server.settings.admit == ADMIT_ALL:
         return None
     return PeerGate(server.swift_dir, server.settings.admit_hosts, later=later)
+
+
+def rsync_gate(swift_dir: Path, servers: Iterable[ServerFile]) -> PeerGate:
+    """Whom a node's rsync daemon admits: the same as its storage servers do, or would with admit = rings."""
+    return PeerGate(swift_dir, tuple({network: None for server in servers for network in server.settings.admit_hosts}))
 
 
 def ring_hosts(ring: Ring) -> set[str]:

@@ -20,6 +20,7 @@ from objstore.cluster.change_plan import DriveMoves, Place, RingMoves, Step, Usa
 from objstore.cluster.changes import AddDrives, Change
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.ring.builder import BuilderError, RingBuilder
+from objstore.runtime.listen import shown
 
 STEPS_SHOWN = 6
 """A drain takes one for each replica that a partition has on the drives that go: three at the most, mostly."""
@@ -166,7 +167,8 @@ def _overfilled(moves: RingMoves, usage: Usage) -> Iterator[str]:
         room = usage.room.get((drive.ip, drive.port, drive.device))
         coming = (drive.gains - drive.gives) * (moves.partition_bytes or 0)
         if room is not None and coming > room:
-            yield f"{drive.ip}:{drive.port}/{drive.device} would get {coming} bytes more and has room for {room}"
+            where = f"{shown((drive.ip, drive.port))}/{drive.device}"
+            yield f"{where} would get {coming} bytes more and has room for {room}"
 
 
 def _places(builder: RingBuilder) -> dict[int, Place]:

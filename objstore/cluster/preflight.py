@@ -13,6 +13,7 @@ from objstore.cluster.servers import ServerFile
 from objstore.config.cluster import Cluster
 from objstore.db.check import path_matches
 from objstore.ring.fileformat import RingFileError, load
+from objstore.runtime.listen import shown
 
 # Databases of a device that are opened to check the secrets: one tells, a few make sure that it is not a stray.
 _DATABASES_CHECKED = 3
@@ -57,5 +58,5 @@ def _rings(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _some(addresses: set[tuple[str, int]]) -> str:
-    shown = [f"{ip}:{port}" for ip, port in sorted(addresses)]
-    return ", ".join(shown[:3]) + (", …" if len(shown) > 3 else "")
+    texts = [shown(address) for address in sorted(addresses)]
+    return ", ".join(texts[:3]) + (", …" if len(texts) > 3 else "")

@@ -1,9 +1,12 @@
 """DIR/etc/rings.json: which rings belong together, by version and digest; and a set of rings on its way to a node.
 
-    {"version": 7, "rings": {"object.ring.gz": "<sha256>"}, "builders": {"object.builder": "<sha256>"}}
+    {"version": 7, "rings": {"object.ring.gz": "<sha256>"}, "builders": {"object.builder": "<sha256>"},
+     "has_more": true, "is_paused": true}
 
 version counts the changes of all rings together: it only ever grows, and a node never takes an older set for a newer
-one. The file is written last, so that rings it names are there. builders: only on the node that holds them.
+one. The file is written last, so that rings it names are there. The rest only on the node that holds the builders:
+their digests; has_more, while a change that was asked for has further steps; is_paused, while none of those follows by
+itself.
 """
 
 from __future__ import annotations
@@ -35,14 +38,21 @@ class InvalidManifest(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """rings, builders: file name → SHA-256 in hex."""
+    """rings, builders: file name → SHA-256 in hex. has_more, is_paused: see above."""
 
     version: int = 0
     rings: Mapping[str, str] = field(default_factory=dict)
     builders: Mapping[str, str] = field(default_factory=dict)
+    has_more: bool = False
+    is_paused: bool = False
 
     def to_bytes(self) -> bytes:
-        value = {"version": self.version, "rings": dict(self.rings), "builders": dict(self.builders)}
+        value: dict[str, object] = {
+            "version": self.version,
+            "rings": dict(self.rings),
+            "builders": dict(self.builders),
+        }
+        value |= {name: True for name in ("has_more", "is_paused") if getattr(self, name)}
         return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
 
 
@@ -70,7 +80,8 @@ def parsed_manifest(data: bytes, where: str) -> Manifest:
     if type(version) is not int or not 0 <= version <= VERSION_MAX:
         raise InvalidManifest(f"{where}: version is {version!r:.60}: expected 0 or more")
     rings = _digests(value.get("rings"), _RING_NAME, f"{where}: rings")
-    return Manifest(version, rings, _digests(value.get("builders", {}), _BUILDER_NAME, f"{where}: builders"))
+    builders = _digests(value.get("builders", {}), _BUILDER_NAME, f"{where}: builders")
+    return Manifest(version, rings, builders, value.get("has_more") is True, value.get("is_paused") is True)
 
 
 def read_manifest(etc: Path, fs: Fs) -> Manifest | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from objstore.cluster.ring_manifest import (
@@ -119,15 +120,18 @@ class RingStore:
         rings = {
             name: known.rings.get(name, "") if name in foreign else digest for name, digest in self._ring_digests()
         }
-        present = Manifest(
-            known.version, {name: digest for name, digest in rings.items() if digest}, self._digests(BUILDER_SUFFIX)
+        present = replace(
+            known,
+            rings={name: digest for name, digest in rings.items() if digest},
+            builders=self._digests(BUILDER_SUFFIX),
         )
         if found is not None and not missing and present == known:
             return found
         return self.install(missing, present)
 
-    def install(self, builders: Mapping[str, RingBuilder], manifest: Manifest) -> Manifest:
-        """Write builders, their rings, and the manifest that follows this one: all or none of it. Returns that."""
+    def install(self, builders: Mapping[str, RingBuilder], manifest: Manifest, *, has_more: bool = False) -> Manifest:
+        """Write builders, their rings, and the manifest that follows this one: all or none of it. Returns that.
+        has_more: there are further steps of what was asked for."""
         draft = self.etc / _NEXT
         self._remove(draft)
         self._fs.make_directories(str(draft))
@@ -136,12 +140,22 @@ class RingStore:
         written = {path.name: digest_of(path.read_bytes()) for path in draft.iterdir()}
         rings = {name: digest for name, digest in written.items() if is_ring_name(name)}
         made = {name: digest for name, digest in written.items() if name not in rings}
-        new = Manifest(manifest.version + 1, {**manifest.rings, **rings}, {**manifest.builders, **made})
+        new = replace(
+            manifest,
+            version=manifest.version + 1,
+            rings={**manifest.rings, **rings},
+            builders={**manifest.builders, **made},
+            has_more=has_more,
+        )
         self._fs.replace_file(str(draft / FILE_NAME), new.to_bytes(), FILE_MODE)
         # From this rename on it is decided.
         self._fs.rename(str(draft), str(self.etc / _PENDING))
         self._move_into_place()
         return new
+
+    def mark(self, manifest: Manifest) -> None:
+        """Say otherwise what is to follow; the files are those of the manifest before."""
+        self._fs.replace_file(str(self.etc / FILE_NAME), manifest.to_bytes(), FILE_MODE)
 
     @property
     def is_interrupted(self) -> bool:
@@ -164,7 +178,7 @@ class RingStore:
                 self._fs.make_directories(str(copy.parent))
                 self._fs.replace_file(str(copy), self.builder_path(name).read_bytes())
         return self.install(
-            builders, Manifest(known.version, dict(self._ring_digests()), self._digests(BUILDER_SUFFIX))
+            builders, replace(known, rings=dict(self._ring_digests()), builders=self._digests(BUILDER_SUFFIX))
         )
 
     def _ring_digests(self) -> list[tuple[str, str]]:

@@ -108,8 +108,8 @@ def text(
     owner: tuple[int, int] | None,
     others: Iterable[str] = (),
 ) -> str:
-    """The file. owner: (uid, gid) that files get when rsync runs as root. others: addresses besides our own that may
-    bring files."""
+    """The file. owner: (uid, gid) that files get when rsync runs as root. others: addresses and networks besides our
+    own that may bring files."""
     parts = [
         _HEAD.format(
             title="Written by objstore up at every start.",

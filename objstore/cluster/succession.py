@@ -12,6 +12,7 @@ import base64
 import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from objstore.cluster.calls import PUSH_S, Calls, peer_of
@@ -119,7 +120,7 @@ class Succession:
 
     def _jump(self) -> None:
         manifest = read_manifest(self._etc, self._fs) or Manifest()
-        jumped = Manifest(manifest.version + TAKEN_OVER_JUMP, manifest.rings, manifest.builders)
+        jumped = replace(manifest, version=manifest.version + TAKEN_OVER_JUMP)
         self._fs.replace_file(str(self._etc / FILE_NAME), jumped.to_bytes(), FILE_MODE)
 
     def _rebuild(self, lost: str) -> str:

@@ -79,6 +79,11 @@ class TokenStore:
         if found.expires <= now_s:
             raise TokenRefused(_another(f"this join token expired {_ago(now_s - found.expires)}"))
 
+    def revoke(self, now_s: int) -> None:
+        """No token that was given out buys anything any more. Raises TokenStoreError."""
+        with self._changing(now_s) as kept:
+            kept[:] = [replace(each, expires=min(each.expires, now_s)) for each in kept]
+
     @contextmanager
     def _changing(self, now_s: int) -> Iterator[list[_Kept]]:
         """The tokens, written back when they have changed."""

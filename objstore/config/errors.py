@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from objstore.config.settings import Problem
 
 SECRET_WORDS = ("key", "secret", "password", "hash_path", "user_", "user64_", "credential")
+_USER_IN_URL = re.compile(r"://[^/\s]*@")
+UNKNOWN = "a known setting"
+"""What is expected in place of a key that nobody knows."""
 EX_CONFIG = 78
 """Exit code of a command that will not start with the configuration it was given (sysexits.h)."""
 
@@ -31,7 +35,8 @@ class ConfigProblem:
         return f"{where}{what} expected {self.expected}{hint}"
 
     def _shown_value(self) -> str:
-        return "***" if is_secret(self.key) and self.value else self.value
+        is_hidden = is_secret(self.key) or (self.expected == UNKNOWN and holds_secrets(self.section))
+        return "***" if (is_hidden and self.value) or _USER_IN_URL.search(self.value) else self.value
 
 
 class ConfigError(Exception):
@@ -47,6 +52,11 @@ def is_secret(key: str) -> bool:
     """Whether the value of a key must not be shown: keys, passwords, the users of tempauth."""
     name = key.lower()
     return any(word in name for word in SECRET_WORDS) and not name.endswith("key_file")
+
+
+def holds_secrets(section: str) -> bool:
+    """Whether a misspelt key of a section may hold a secret: authentication's and keymasters'."""
+    return "auth" in section or "keymaster" in section
 
 
 def located(problems: Iterable[Problem], file: str, section: str) -> list[ConfigProblem]:

@@ -46,6 +46,17 @@ def our_egg(value: str) -> str:
     return f"egg:{DISTRIBUTION}#{found.name}" if found.is_ours else value
 
 
+def replacement(key: str, value: str) -> str | None:
+    """The factory of ours that takes the place of one that a section names by `paste.filter_factory = …`; else None.
+
+    Keystone's own filter waits in sockets that would stop every request of a worker.
+    """
+    return _REPLACED.get(value.strip()) if key == "paste.filter_factory" else None
+
+
+_REPLACED = {"keystonemiddleware.auth_token:filter_factory": "authtoken"}
+
+
 class Loadable(Protocol):
     """An entry point, as far as it is used here."""
 

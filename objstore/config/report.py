@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from objstore.config.boot import PASTE_KEYS
-from objstore.config.errors import ConfigProblem
-from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed, used
+from objstore.config.errors import UNKNOWN, ConfigProblem, holds_secrets
+from objstore.config.factories import APP_GROUP, DAEMON_GROUP, FILTER_GROUP, Factories, installed, replacement, used
 from objstore.config.inifile import DEFAULT, Entry, IniFile
 from objstore.config.server import LEFT_ALONE, ServerSettings
 from objstore.config.settings import Problem, Settings
@@ -32,7 +32,6 @@ _DAEMONS = frozenset(
 _POLICY_SECTIONS = "proxy-server:policy:"
 # Read, and checked, by the plug-in they belong to.
 _WATCHER_SECTIONS = "object-auditor:watcher:"
-_UNKNOWN = "a known setting"
 S = TypeVar("S", bound=Settings)
 
 
@@ -119,7 +118,11 @@ def _stages(ini: IniFile, factories: Factories, problems: list[ConfigProblem]) -
             continue
         entry = ini.entries(section).get("use")
         if entry is None:
-            if not any(key.startswith("paste.") for key in ini.entries(section)):
+            factory = ini.entries(section).get("paste.filter_factory")
+            ours = replacement("paste.filter_factory", factory.value) if factory is not None else None
+            if ours is not None:
+                yield Stage(section, factories.settings_class(FILTER_GROUP, ours))
+            elif not any(key.startswith("paste.") for key in ini.entries(section)):
                 problems.append(ConfigProblem(str(ini.path), section, "use", "", "use = egg:objstore#NAME"))
             continue
         found = used(entry.value)
@@ -167,7 +170,7 @@ def _default_problems(ini: IniFile, classes: Iterable[type[Settings]]) -> Iterat
     said = set()
     for key, entry in ini.defaults.items():
         if key not in known and not (wildcards and key.startswith(wildcards)):
-            yield _located(DEFAULT, entry, Problem(key, entry.value, _UNKNOWN, _did_you_mean(key, known)))
+            yield _located(DEFAULT, entry, Problem(key, entry.value, UNKNOWN, _did_you_mean(key, known)))
     for settings_class in classes:
         mine = {key: values[key] for key in ini.defaults if key in settings_class.keys()}
         for problem in settings_class.from_pairs(mine)[1]:
@@ -209,8 +212,7 @@ def _shadow_note(section: str, ignored: Entry, winner: Entry) -> str:
 
 
 def _located(section: str, entry: Entry, problem: Problem) -> ConfigProblem:
-    """A misspelt key in a section about authentication may hold a secret: its value is not shown."""
-    value = "***" if problem.expected == _UNKNOWN and "auth" in section else problem.value
+    value = "***" if problem.expected == UNKNOWN and holds_secrets(section) else problem.value
     return ConfigProblem(_place(entry), section, problem.key, value, problem.expected, problem.hint)
 
 

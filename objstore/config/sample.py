@@ -43,16 +43,27 @@ _PROXY_FILTERS = (
     ("versioned_writes", "versioned_writes"),
     ("symlink", "symlink"),
 )
-# Sections of the proxy's sample that its pipeline does not name: off until an operator puts them there.
+# Sections of the samples that their pipelines do not name: off until an operator puts them there.
 _PROXY_OPTIONS = (
+    ("authtoken", "authtoken"),
+    ("keystoneauth", "keystoneauth"),
+    ("ldapauth", "ldapauth"),
+    ("cname_lookup", "cname_lookup"),
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),
     ("etag_quoter", "etag_quoter"),
+    ("list-endpoints", "list_endpoints"),
     ("name_check", "name_check"),
     ("read_only", "read_only"),
+    ("xprofile", "xprofile"),
+    ("keymaster", "keymaster"),
+    ("kmip_keymaster", "kmip_keymaster"),
+    ("kms_keymaster", "kms_keymaster"),
+    ("encryption", "encryption"),
 )
 _STORAGE_KEYS = frozenset({"devices", "mount_check", "recon_cache_path"})
 _STORAGE_FILTERS = (("healthcheck", "healthcheck"), ("recon", "recon"))
+_STORAGE_OPTIONS = (("backend_ratelimit", "backend_ratelimit"), ("xprofile", "xprofile"))
 # The name of a server's sample: its application's factory, and its filters as (name in the pipeline, factory).
 _SERVERS = {
     "proxy-server": ("proxy", _PROXY_FILTERS),
@@ -101,10 +112,9 @@ def _server(name: str, factories: Factories) -> str:
     parts.append(_paste_section(f"app:{name}", app, factories.settings_class(APP_GROUP, app)))
     for item, factory in filters:
         parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
-    if name == "proxy-server":
-        parts.append("# Filters that do nothing until the pipeline names them.\n")
-        for item, factory in _PROXY_OPTIONS:
-            parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
+    parts.append("# Filters that do nothing until the pipeline names them.\n")
+    for item, factory in _PROXY_OPTIONS if name == "proxy-server" else _STORAGE_OPTIONS:
+        parts.append(_paste_section(f"filter:{item}", factory, factories.settings_class(FILTER_GROUP, factory)))
     for daemon in factories.names(DAEMON_GROUP):
         if daemon.partition("-")[0] == app:
             settings = factories.settings_class(DAEMON_GROUP, daemon)

@@ -23,6 +23,7 @@ __all__ = [
     "NameCollision",
     "NotFound",
     "UnknownPolicy",
+    "WrongBody",
 ]
 
 
@@ -46,6 +47,14 @@ class BodyTooLarge(DomainError):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"the body is longer than {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class WrongBody(DomainError):
+    """A body came whole, and is not the one whose ETag the client had said."""
+
+    def __init__(self, stated_etag: str, etag: str) -> None:
+        super().__init__(f"the body's ETag is {etag}, the request says {stated_etag}")
+        self.etag = etag
 
 
 class ClientDisconnected(DomainError):

@@ -44,6 +44,18 @@ class Signature:
             return None
         return cls(algorithm, digest) if DIGEST_BYTES.get(algorithm) == len(digest) else None
 
+    @classmethod
+    def of(cls, message: bytes, key: bytes, algorithm: str) -> Signature:
+        """algorithm: one of DIGEST_BYTES."""
+        return cls(algorithm, hmac.digest(key, message, algorithm))
+
+    @property
+    def text(self) -> str:
+        """Hex digits; for SHA-512 base64, because not every cluster takes so many digits."""
+        if self.algorithm == "sha512":
+            return f"{self.algorithm}:{base64.urlsafe_b64encode(self.digest).decode()}"
+        return self.digest.hex()
+
     def is_of(self, messages: Iterable[bytes], keys: Iterable[bytes]) -> bool:
         """Whether any key signed any message. Every pair is tried, so that the time tells nothing (CVE-2014-0006)."""
         keys = list(keys)

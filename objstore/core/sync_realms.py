@@ -40,7 +40,7 @@ class Realm:
 
 @dataclass(frozen=True, slots=True)
 class SignedMessage:
-    """path: with /v1, a WSGI string. timestamp: X-Timestamp as it was sent."""
+    """path: with /v1, percent-encoded as in a request line. timestamp: X-Timestamp as it was sent."""
 
     method: str
     path: str

@@ -31,6 +31,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "container-auditor": _DATABASE_AUDITOR,
     "account-replicator": _DATABASE_REPLICATOR,
     "container-replicator": _DATABASE_REPLICATOR,
+    "container-sync": {"synced": "syncs", "puts": "puts", "deletes": "deletes", FAILURES: "failures"},
     "account-reaper": {
         FAILURES: "errors",
         "containers_deleted": "containers_deleted",

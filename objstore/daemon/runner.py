@@ -89,6 +89,7 @@ class Runner(Generic[J]):
         self.failed_in_a_row = 0
         self._failed_count = 0
         self._last: PassReport | None = None
+        self._is_last_everything = False
 
     @property
     def name(self) -> str:
@@ -225,6 +226,7 @@ class Runner(Generic[J]):
     def _ended(self, report: PassReport, scope: Scope, has_failed_wholly: bool) -> None:
         self._pass_count += 1
         self._last = report
+        self._is_last_everything = scope.is_everything
         self.failed_in_a_row = self.failed_in_a_row + 1 if has_failed_wholly else 0
         self._failed_count += not report.is_complete
         level = logging.DEBUG if not report.job_count and report.is_complete else logging.INFO
@@ -260,6 +262,8 @@ class Runner(Generic[J]):
             "interval": self._schedule.interval_s,
             "pid": os.getpid(),
         }
+        if self._share is not None:
+            entry["workers"] = self._share.count
         if tally is not None:
             entry["done"] = tally.job_count
         if self._last is not None:
@@ -270,6 +274,7 @@ class Runner(Generic[J]):
                 "jobs": last.job_count,
                 "failures": last.counts.get(FAILURES, 0),
                 "is_complete": last.is_complete,
+                "is_everything": self._is_last_everything,
                 "counts": dict(last.counts),
             }
         self._change(recon.DAEMONS, lambda known: {**self._outdated(known), self._entry_name: entry})

@@ -9,9 +9,9 @@ and of the command. Its settings class is a DaemonSettings. It opens nothing tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from objstore.config.cluster import Cluster
 from objstore.daemon.settings import DaemonSettings
@@ -22,14 +22,19 @@ from objstore.runtime.devices import Devices
 S = TypeVar("S", bound=DaemonSettings)
 
 
+class PipelineOf(Protocol):
+    def __call__(self, path: str, filters: Sequence[str] = (), without: Sequence[str] = ()) -> WSGIApp: ...
+
+
 @dataclass(frozen=True)
 class Surroundings(Generic[S]):
     """name: of the daemon. cluster: swift.conf, and where the rings are. devices: the node's. address: ip and port of
     the server whose ini file this is; rings name that server's devices by it (an ip of 0.0.0.0 is every one of this
     machine). section(name): the keys of another section of that file, {} when there is none.
-    pipeline(path): a proxy in this process for daemons that act as a client (http/internal.py): of an
-    internal-client.conf, or with "" of the daemon's own file if that has one, else the proxy alone; raises
-    ConfigError."""
+    pipeline(path, filters): a proxy in this process for daemons that act as a client (http/internal.py): of an
+    internal-client.conf, or with "" of the daemon's own file if that has one, else the proxy alone; filters: what the
+    daemon cannot do without, put around it with their defaults, the outermost first, unless the file names them;
+    without: those that it must not have; raises ConfigError."""
 
     name: str
     settings: S
@@ -38,4 +43,4 @@ class Surroundings(Generic[S]):
     address: tuple[str, int]
     clock: Clock
     section: Callable[[str], Mapping[str, str]]
-    pipeline: Callable[[str], WSGIApp]
+    pipeline: PipelineOf

@@ -38,6 +38,15 @@ _BROKEN_IO = frozenset(
 )
 """Errors of reading. Those of locks, memory and vanished journals say nothing about the bytes on disk."""
 
+_UNFIT = frozenset(
+    {
+        sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_FSTAT, sqlite3.SQLITE_IOERR_DELETE,
+    }
+)  # fmt: skip
+"""Errors of writing: they, too, say nothing about what is there already."""
+
 
 class Busy(Exception):
     """Another process held the database's own lock for BUSY_TIMEOUT_S."""
@@ -88,8 +97,9 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _code(error) & 0xFF in _BUSY
 
 
-def is_full(error: sqlite3.Error) -> bool:
-    return _code(error) & 0xFF == sqlite3.SQLITE_FULL
+def is_unfit(error: sqlite3.Error) -> bool:
+    """The disk takes nothing: it is full, failing, or read-only since it failed."""
+    return _code(error) in _UNFIT
 
 
 def is_missing(error: sqlite3.Error) -> bool:

@@ -406,12 +406,17 @@ def update_metadata(
     items: meta.Metadata,
     check: Callable[[meta.Metadata], None] = lambda metadata: None,
 ) -> None:
-    """Merge items in; check sees what would be stored and may refuse it. A new sync target starts at the first row."""
+    """Merge items in; check sees what would be stored and may refuse it."""
     if not items:
         return
     current = meta.parse(info.metadata)
     result = meta.merged(current, items)
     check(result)
     connection.execute("UPDATE container_info SET metadata = ?", (meta.text_of(result),))
-    if result.get(SYNC_TO, [""])[0] != current.get(SYNC_TO, [""])[0]:
+    restart_sync(connection, current, result)
+
+
+def restart_sync(connection: sqlite3.Connection, before: meta.Metadata, after: meta.Metadata) -> None:
+    """A new sync target starts at the first row, however this replica hears of it."""
+    if after.get(SYNC_TO, [""])[0] != before.get(SYNC_TO, [""])[0]:
         connection.execute("UPDATE container_info SET x_container_sync_point1 = -1, x_container_sync_point2 = -1")

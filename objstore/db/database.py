@@ -30,8 +30,8 @@ from objstore.db.connection import (
     Handles,
     connect,
     is_corrupt,
-    is_full,
     is_missing,
+    is_unfit,
     patiently,
 )
 from objstore.db.kind import Kind
@@ -40,6 +40,7 @@ from objstore.db.quarantine import quarantine
 from objstore.db.tail import Tail, Tails
 from objstore.runtime import green
 from objstore.runtime.device_threads import DeviceThreads
+from objstore.runtime.disk_errors import disk_errors
 from objstore.runtime.fs import Fs
 from objstore.runtime.gates import Gates
 from objstore.runtime.green_fs import GreenFs
@@ -109,11 +110,12 @@ class Database:
     def read(self, function: Callable[[sqlite3.Connection], T], *, path: str | None = None, fresh: bool = True) -> T:
         """What function finds in the current file (or the one at `path`). It may run again where the file was locked.
 
-        fresh: merge pending rows first. Raises NotFound, Corrupt, LockTimeout.
+        fresh: merge pending rows first. Raises NotFound, Corrupt, LockTimeout, InsufficientStorage.
         """
-        if fresh and pending.size(self.location.pending_path):
-            self._merge_for_reader()
-        handle = self._take(path)
+        with disk_errors(self.location.device):
+            if fresh and pending.size(self.location.pending_path):
+                self._merge_for_reader()
+            handle = self._take(path)
         try:
             value = patiently(lambda: function(handle.connection), green.sleep)
         except BaseException as error:
@@ -129,7 +131,7 @@ class Database:
         log or wait. What it raises rolls everything back. Raises NotFound, Corrupt, LockTimeout, InsufficientStorage.
         """
         shared = self.shared
-        with shared.gates.held(self.location.directory, timeout_s):
+        with shared.gates.held(self.location.directory, timeout_s), disk_errors(self.location.device):
             while True:
                 handle = self._take(None) if migrate else self._open(None)
                 try:
@@ -153,7 +155,8 @@ class Database:
 
         Raises NotFound when there is no database, LockTimeout, InsufficientStorage.
         """
-        self.shared.appends.append(self, records)
+        with disk_errors(self.location.device):
+            self.shared.appends.append(self, records)
 
     def flush(self, timeout_s: float = LOCK_TIMEOUT_S) -> None:
         """Merge what is pending."""
@@ -161,8 +164,9 @@ class Database:
             self.write(lambda connection: None, timeout_s=timeout_s)
 
     def create(self, initialize: Callable[[sqlite3.Connection], None]) -> bool:
-        """Make the database, whole or not at all; False when somebody else just did. Raises OSError and its kin."""
-        with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S):
+        """Make the database, whole or not at all; False when somebody else just did. Raises InsufficientStorage,
+        OSError and its kin."""
+        with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S), disk_errors(self.location.device):
             try:
                 return self.shared.threads.run(self.location.device_path, self._create, initialize)
             except Exception as error:  # Told apart there; none is swallowed.
@@ -175,7 +179,7 @@ class Database:
             with self.shared.fs.lock(self.location.lock_path, timeout_s):
                 return function()
 
-        with self.shared.gates.held(self.location.directory, timeout_s):
+        with self.shared.gates.held(self.location.directory, timeout_s), disk_errors(self.location.device):
             try:
                 return self.shared.threads.run(self.location.device_path, run)
             finally:
@@ -235,10 +239,10 @@ class Database:
         if isinstance(error, sqlite3.Error):
             if is_corrupt(error):
                 return self.quarantine(path, str(error))
-            if is_full(error):
-                return InsufficientStorage(self.location.device, f"{path}: {error}")
             if is_missing(error) and not os.path.exists(path):
                 return NotFound(self.location.hash)
+            if is_unfit(error):
+                return InsufficientStorage(self.location.device, f"{path}: {error}")
         return error
 
     def _merge_for_reader(self) -> None:

@@ -53,6 +53,8 @@ def take_over(connection: sqlite3.Connection, datadir: str, remote: RemoteState,
     merged = meta.merged(known, remote.metadata)
     if merged != known:
         connection.execute(f"UPDATE {_STAT[datadir]} SET metadata = ?", (meta.text_of(merged),))
+        if datadir == CONTAINERS:
+            container.restart_sync(connection, known, merged)
     if datadir == CONTAINERS:
         _settle_policy(connection, remote, now)
     if before.hash == remote.hash:

@@ -6,7 +6,10 @@ once: whoever was let in early is not asked again.
 
 from __future__ import annotations
 
-from objstore.http.environ import ACL, AUTHORIZE, AUTHORIZE_OVERRIDE, OWNER
+from objstore.core.acl import ContainerAcl, parse
+from objstore.core.errors import InvalidName
+from objstore.core.names import text_of
+from objstore.http.environ import ACL, AUTHORIZE, AUTHORIZE_OVERRIDE, OWNER, Environ
 from objstore.http.request import Request
 from objstore.http.response import Response
 
@@ -25,3 +28,12 @@ def denial(request: Request, acl: str | None = None) -> Response | None:
 def is_owner(request: Request) -> bool:
     """Whether the privileged headers of the account are for this user. Without an auth filter they are for nobody."""
     return bool(request.environ.get(OWNER))
+
+
+def container_acl(environ: Environ) -> ContainerAcl:
+    """For auth filters: the list that applies. What is not UTF-8 stays as it is and matches nobody."""
+    value = environ.get(ACL)
+    try:
+        return parse(value if value is None else text_of(value))
+    except InvalidName:
+        return parse(value)

@@ -12,7 +12,7 @@ import _socket
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from objstore.http.body import Sink
 from objstore.http.framing import (
@@ -30,9 +30,10 @@ from objstore.http.head import RESPONSE_LIMITS, HeadError, HeadScanner, Response
 from objstore.http.pipes import PIPE_BYTES, pipe
 from objstore.http.reading import BodyReader
 from objstore.http.status import HTTPStatus
-from objstore.http.stream import PlainStream, prepare
+from objstore.http.stream import PeerStream, PlainStream, prepare
 from objstore.runtime import green
 from objstore.runtime.green import TimedOut, monotonic
+from objstore.runtime.listen import shown
 from objstore.runtime.watch import wait_any_readable
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "PeerTimedOut",
     "ResponseHead",
     "chunk_head",
+    "connected",
     "request",
 ]
 
@@ -85,13 +87,17 @@ class BadResponse(PeerError):
 
 
 Address = tuple[str, int]
+Dial = Callable[[str, int, float], PeerStream]
+"""(host, port, timeout_s) -> a new connection. Raises ConnectFailed."""
 
 
 class ConnectionPool:
     """Idle connections to peers, newest first. One per process, used by green threads only."""
 
-    def __init__(self, idle_per_address: int = 32, idle_s: float = 20.0) -> None:
-        """idle_s: less than the servers' keep-alive timeout, so that the pool lets go first."""
+    def __init__(self, idle_per_address: int = 32, idle_s: float = 20.0, dial: Dial | None = None) -> None:
+        """idle_s: less than the servers' keep-alive timeout, so that the pool lets go first. dial: instead of plain TCP
+        to the address (http/dial.py)."""
+        self._dial = dial
         self._idle_per_address = idle_per_address
         self._idle_s = idle_s
         self._idle: dict[Address, deque[_Parked]] = {}
@@ -103,13 +109,14 @@ class ConnectionPool:
             stream = parked.pop().take()
             if stream is not None:
                 return Connection(self, (host, port), stream, is_reused=True)
-        return Connection(self, (host, port), _connected(host, port, timeout_s), is_reused=False)
+        return self.connect_new(host, port, timeout_s)
 
     def connect_new(self, host: str, port: int, timeout_s: float) -> Connection:
         """A new connection, whatever is idle. Raises ConnectFailed."""
-        return Connection(self, (host, port), _connected(host, port, timeout_s), is_reused=False)
+        stream = (self._dial or connected)(host, port, timeout_s)
+        return Connection(self, (host, port), stream, is_reused=False)
 
-    def park(self, address: Address, stream: PlainStream) -> None:
+    def park(self, address: Address, stream: PeerStream) -> None:
         parked = self._idle.setdefault(address, deque())
         if len(parked) >= self._idle_per_address:
             parked.popleft().close()
@@ -138,21 +145,21 @@ class _Parked:
 
     __slots__ = ("_pool", "_address", "_stream", "_deadline")
 
-    def __init__(self, pool: ConnectionPool, address: Address, stream: PlainStream, deadline: float) -> None:
+    def __init__(self, pool: ConnectionPool, address: Address, stream: PeerStream, deadline: float) -> None:
         self._pool = pool
         self._address = address
-        self._stream: PlainStream | None = stream
+        self._stream: PeerStream | None = stream
         self._deadline = deadline
         stream.watch.when_readable(self, deadline)
 
-    def take(self) -> PlainStream | None:
+    def take(self) -> PeerStream | None:
         """The stream, or None when it is stale."""
         stream = self._stream
         if stream is None:
             return None
         self._stream = None
         stream.watch.forget_reader()
-        if _is_silent(stream):
+        if stream.is_silent():
             return stream
         stream.close()
         return None
@@ -162,7 +169,7 @@ class _Parked:
         if stream is None:
             return
         # A wake-up may be false: the edge of an answer that was read before the hub told of it arrives after parking.
-        if _is_silent(stream):
+        if stream.is_silent():
             stream.watch.when_readable(self, self._deadline)
         else:
             self._drop()
@@ -179,14 +186,6 @@ class _Parked:
             self._stream.watch.forget_reader()
             self._stream.close()
             self._stream = None
-
-
-def _is_silent(stream: PlainStream) -> bool:
-    """Whether the peer has neither closed nor said anything."""
-    try:
-        return stream.peek() is None
-    except OSError:
-        return False
 
 
 class Connection:
@@ -209,7 +208,7 @@ class Connection:
         "_is_closed",
     )
 
-    def __init__(self, pool: ConnectionPool, address: Address, stream: PlainStream, *, is_reused: bool) -> None:
+    def __init__(self, pool: ConnectionPool, address: Address, stream: PeerStream, *, is_reused: bool) -> None:
         self.fd = stream.fd
         self.is_reused = is_reused
         self.has_answer_begun = False
@@ -531,11 +530,28 @@ def _decoder(head: ResponseHead) -> BodyDecoder:
 
 
 _resolver = green.ThreadPool(2)
+_ADDRESSES_AT_MOST = 4
+"""Of one name: more would be tried within a deadline that is over by then."""
 
 
-def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
+def connected(host: str, port: int, timeout_s: float) -> PlainStream:
+    """A new TCP connection. host: an IP address or a name, whose addresses are tried one after the other; timeout_s
+    is for all of them. Raises ConnectFailed."""
     deadline = monotonic() + timeout_s
-    family, address = _resolved(host, port, timeout_s)
+    found = _resolved(host, port, timeout_s)
+    for family, address in found[:-1]:
+        try:
+            return _connected_to(family, address, shown((host, port)), deadline, timeout_s)
+        except ConnectTimedOut:
+            raise
+        except ConnectFailed:
+            continue
+    return _connected_to(*found[-1], shown((host, port)), deadline, timeout_s)
+
+
+def _connected_to(
+    family: int, address: tuple[object, ...], peer: str, deadline: float, timeout_s: float
+) -> PlainStream:
     raw = _socket.socket(family, _socket.SOCK_STREAM)
     prepare(raw)
     code = raw.connect_ex(address)
@@ -545,22 +561,22 @@ def _connected(host: str, port: int, timeout_s: float) -> PlainStream:
             stream.wait_writable(deadline)
             code = stream.error_code()
         if code:
-            raise ConnectFailed(f"{host}:{port}: {os.strerror(code)}")
+            raise ConnectFailed(f"{peer}: {os.strerror(code)}")
     except TimedOut:
         stream.close()
-        raise ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s") from None
+        raise ConnectTimedOut(f"{peer}: no connection within {timeout_s:g} s") from None
     except BaseException:
         stream.close()
         raise
     return stream
 
 
-def _resolved(host: str, port: int, timeout_s: float) -> tuple[int, tuple[object, ...]]:
-    """Addresses are used as they stand; a name is looked up in a native thread."""
+def _resolved(host: str, port: int, timeout_s: float) -> list[tuple[int, tuple[object, ...]]]:
+    """At least one (family, address). Addresses are used as they stand; a name is looked up in a native thread."""
     for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
             _socket.inet_pton(family, host)
-            return family, (host, port)
+            return [(family, (host, port))]
         except OSError:
             continue
     try:
@@ -568,6 +584,7 @@ def _resolved(host: str, port: int, timeout_s: float) -> tuple[int, tuple[object
             found = _resolver.run(_socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
     except TimedOut:
         raise ConnectFailed(f"{host}: its name was not resolved within {timeout_s:g} s") from None
-    except OSError as error:
-        raise ConnectFailed(f"{host}: {error}") from None
-    return int(found[0][0]), tuple(found[0][4])
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a label that is empty or over 63 bytes.
+        raise ConnectFailed(f"{host}: {getattr(error, 'strerror', None) or error}") from None
+    return [(int(entry[0]), tuple(entry[4])) for entry in found[:_ADDRESSES_AT_MOST]]

@@ -5,7 +5,7 @@ Middleware never imports the proxy: what it needs of it stands here. Keys are mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -40,7 +40,8 @@ CACHE = "objstore.cache"
 TEMP_URL_PREFIX = "objstore.temp_url_prefix"
 """Text: a temporary URL has let this request through, and others of names that begin so in the same container."""
 SYNCED = "objstore.synced"
-"""True: another cluster brings what it has, with its own timestamps; manifests and links are stored unchecked."""
+"""True: another cluster brings what it has, with its own timestamps and without anybody's rights. The segments of a
+manifest are looked at all the same, by the system; a static link is believed: it is checked whenever it is read."""
 SOURCE = "objstore.source"
 """Short text: which filter made this subrequest; None for a client's own."""
 FINISH = "objstore.finish"
@@ -49,6 +50,10 @@ PATH = "objstore.path"
 """(PATH_INFO, ClientPath | None): the parse of client_path_of, valid while PATH_INFO is the same text."""
 CONTENT_TYPE_PARAMETERS = "objstore.content_type_parameters"
 """What a filter has the proxy add to an object's content type, such as `;swift_bytes=5`: no client may say that."""
+UPLOAD_FOOTERS = "objstore.upload_footers"
+"""UploadFooters of an object PUT whose body a filter changes on its way; absent for most."""
+KEYRING = "objstore.keyring"
+"""What a keymaster has for the encryption behind it (middleware/encryption/keyring.Keyring)."""
 REMOTE_USER = "REMOTE_USER"
 RAW_TARGET = "objstore.raw_target"
 """The request target exactly as it came, as a WSGI string."""
@@ -87,6 +92,16 @@ class DeletionService(Protocol):
     def delete_later(self, environ: Environ, account: str, container: str, objects: Sequence[str]) -> bool:
         """Queue objects as they are now; whether a quorum of the queue's servers has every entry. Nobody is asked
         whether the client may delete them."""
+
+
+class UploadFooters(Protocol):
+    """What belongs to an object and is known only once its body is: formats 6.6. A small body is read before anything
+    is sent, and then these are headers like the others."""
+
+    def footers(self) -> Mapping[str, str]:
+        """Headers (names in title case) to store beside the request's own, of which they replace those of the same
+        name. Asked once, when the body has been read to its end and before anything is committed. Raises WrongBody:
+        nothing is stored, and the client hears 422."""
 
 
 class CacheService(Protocol):

@@ -15,6 +15,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE),
     (errors.InvalidTimestamp, HTTPStatus.BAD_REQUEST),
     (errors.BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.WrongBody, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.ClientDisconnected, CLIENT_CLOSED_REQUEST),
     (errors.ClientTooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (errors.Conflict, HTTPStatus.CONFLICT),

@@ -75,12 +75,11 @@ class InternalClient:
             environ[environ_key(name)] = value
         return call(self._app, environ)
 
-    def pages(self, path: str, end_marker: str = "") -> Iterator[Page]:
-        """The listing of an account or container, up to end_marker; nothing when there is none. At most PAGES_AT_MOST.
-        Raises ListingFailed."""
-        marker = ""
+    def pages(self, path: str, end_marker: str = "", *, marker: str = "", prefix: str = "") -> Iterator[Page]:
+        """The listing of an account or container, from behind marker up to end_marker; nothing when there is none. At
+        most PAGES_AT_MOST. Raises ListingFailed."""
         for _ in range(PAGES_AT_MOST):
-            pairs = {"format": "json", "marker": marker, "end_marker": end_marker, "prefix": ""}
+            pairs = {"format": "json", "marker": marker, "end_marker": end_marker, "prefix": prefix}
             response = self.request("GET", path, query=urlencode(pairs, errors="surrogateescape"))
             if response.status == HTTPStatus.NOT_FOUND:
                 response.discard()

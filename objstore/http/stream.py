@@ -16,7 +16,7 @@ from typing import Protocol
 from objstore.runtime.green import TimedOut, monotonic
 from objstore.runtime.watch import Watch
 
-__all__ = ["BodyStream", "PlainStream", "Stream", "prepare"]
+__all__ = ["BodyStream", "PeerStream", "PlainStream", "Stream", "prepare"]
 
 MORE = _socket.MSG_MORE
 """The next send follows at once: the kernel may put both in one packet."""
@@ -69,6 +69,16 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
+class PeerStream(Stream, Protocol):
+    """What the pooled client needs of its side of a connection, beyond what the server does."""
+
+    def try_send_pieces(self, pieces: Sequence[bytes | memoryview]) -> int: ...
+
+    def is_silent(self) -> bool:
+        """Whether the peer has neither closed nor said anything. One that has is of no more use: what it said may be
+        lost by asking."""
+
+
 class BodyStream(Protocol):
     """What reading a request body needs of a Stream, or of one with a pace (http/pace.py)."""
 
@@ -110,6 +120,12 @@ class PlainStream:
             return self._socket.recv(size, _socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return None
+
+    def is_silent(self) -> bool:
+        try:
+            return self.peek() is None
+        except OSError:
+            return False
 
     def try_send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
         try:

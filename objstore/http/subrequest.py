@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
-from objstore.core.headers import environ_key
+from objstore.core.headers import environ_key, lowered
 from objstore.core.names import quoted, text_of
 from objstore.http import environ as keys
 from objstore.http.environ import Environ, WSGIApp
@@ -29,6 +29,7 @@ _NOT_INHERITED = frozenset(
         keys.OWNER,
         keys.PATH,
         keys.RAW_TARGET,
+        keys.UPLOAD_FOOTERS,
     }
 )
 _INHERITED_HEADERS = frozenset(
@@ -175,7 +176,7 @@ class SubResponse:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in self.header_list}
+        return {lowered(name): value for name, value in self.header_list}
 
     @property
     def is_success(self) -> bool:

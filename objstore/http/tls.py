@@ -1,7 +1,7 @@
 """TLS over a PlainStream, by ssl's memory BIOs: the sockets below stay the ones the rest of the HTTP layer knows.
 
-The handshake happens within the first reads, so it stands under the deadline of the first head. sendfile and splice
-fall back to reading and sending: the bytes have to be encrypted.
+A server's handshake happens within the first reads, so it stands under the deadline of the first head; a client shakes
+hands before it says anything. sendfile and splice fall back to reading and sending: the bytes have to be encrypted.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+from collections.abc import Sequence
 
 from objstore.http.stream import PlainStream
 from objstore.runtime.green import monotonic
 
-__all__ = ["TlsStream", "server_context"]
+__all__ = ["TlsStream", "client_context", "server_context"]
 
 _CIPHERTEXT_BYTES = 65536
 _PLAINTEXT_BYTES = 65536
@@ -28,19 +29,70 @@ def server_context(cert_file: str, key_file: str | None) -> ssl.SSLContext:
     return context
 
 
+def client_context(
+    ca_file: str | None = None, *, is_insecure: bool = False, cert_file: str | None = None, key_file: str | None = None
+) -> ssl.SSLContext:
+    """How a client knows a server: by the authorities of ca_file (PEM), else the system's, and by its name.
+
+    is_insecure: by nothing, for tests and closed networks. cert_file, key_file: what the client shows of itself.
+    Raises OSError for files that cannot be used.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if is_insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file)
+    return context
+
+
 class TlsStream:
-    """A Stream (http/stream.py). SSLError is an OSError: callers see a broken connection."""
+    """A PeerStream (http/stream.py). SSLError is an OSError: callers see a broken connection."""
 
-    __slots__ = ("fd", "watch", "_plain", "_received", "_produced", "_session", "_unsent")
+    __slots__ = ("fd", "watch", "_plain", "_received", "_produced", "_session", "_unsent", "_is_client")
 
-    def __init__(self, plain: PlainStream, context: ssl.SSLContext) -> None:
+    def __init__(self, plain: PlainStream, context: ssl.SSLContext, server_name: str | None = None) -> None:
+        """server_name: of the server that we are a client of, its DNS name or IP address; None: we are the server."""
         self.fd = plain.fd
         self.watch = plain.watch
         self._plain = plain
         self._received = ssl.MemoryBIO()
         self._produced = ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._received, self._produced, server_side=True)
+        self._is_client = server_name is not None
+        self._session = context.wrap_bio(
+            self._received, self._produced, server_side=not self._is_client, server_hostname=server_name
+        )
         self._unsent: bytes | memoryview = b""
+
+    def shake_hands(self, deadline: float) -> None:
+        """The client's first step: nothing is sent to a server before it was found to be the one that is meant.
+
+        deadline: monotonic seconds. Raises OSError (ssl.SSLError among them), TimedOut.
+        """
+        is_done = False
+        while not is_done:
+            try:
+                self._session.do_handshake()
+                is_done = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                # The server is told why.
+                self._flush()
+                raise
+            while not self._flush():
+                self.watch.wait_writable(deadline)
+            if not is_done:
+                self._receive_of_handshake(deadline)
+
+    def _receive_of_handshake(self, deadline: float) -> None:
+        while (data := self._plain.try_recv(_CIPHERTEXT_BYTES)) is None:
+            self.watch.wait_readable(deadline)
+        if not data:
+            raise ConnectionResetError("closed during the TLS handshake")
+        self._received.write(data)
 
     def try_recv(self, size: int) -> bytes | None:
         buffer = bytearray(size)
@@ -55,8 +107,13 @@ class TlsStream:
                 return int(self._session.read(len(view), view))
             except ssl.SSLWantReadError:
                 pass
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                # Without a close_notify a body may be cut short: its own framing finds that.
+            except ssl.SSLZeroReturnError:
+                return 0
+            except ssl.SSLEOFError:
+                # Without a close_notify a body may have been cut short. A request's framing finds that; an answer may
+                # have none but the end of its connection.
+                if self._is_client:
+                    raise
                 return 0
             finally:
                 self._flush()
@@ -77,6 +134,16 @@ class TlsStream:
             return 0
         self._flush()
         return taken
+
+    def try_send_pieces(self, pieces: Sequence[bytes | memoryview]) -> int:
+        return self.try_send(pieces[0]) if pieces else 0
+
+    def is_silent(self) -> bool:
+        # Session tickets come between answers: below TLS they look like something said.
+        try:
+            return self.try_recv(1) is None
+        except OSError:
+            return False
 
     def _flush(self) -> bool:
         """Send what the session has produced; whether all of it is out."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from objstore.core.errors import InvalidName
 from objstore.core.names import ClientPath
@@ -35,11 +35,17 @@ _SAFE = "/%:,;=?&+@!$'()*~[]"
 _NEED_NO_QUOTES = re.compile(rf"[A-Za-z0-9_.\n{re.escape(_SAFE)}-]*\Z").match
 """Whether quoting would change nothing in any of several texts, joined by line ends."""
 _POLICY_INDEX = "x-backend-storage-policy-index"
-_SECRET_PARAMETERS = re.compile(
-    r"(?i)(?<=[?&])(temp_url_sig|signature|x-amz-signature|x-amz-security-token|awsaccesskeyid|swiftinfo_sig)=([^&]*)"
+_PARAMETER = re.compile(r"(?<=[?&])([^=&]+)=([^&]*)")
+_SECRET_PARAMETERS = frozenset(
+    {"temp_url_sig", "signature", "x-amz-signature", "x-amz-security-token", "awsaccesskeyid", "swiftinfo_sig"}
 )
-_SECRET_HEADERS = frozenset({"x-auth-token", "x-storage-token", "x-service-token", "authorization", "cookie"})
+_SECRET_HEADERS = frozenset(
+    {"x-auth-token", "x-storage-token", "x-service-token", "x-container-sync-auth", "authorization", "cookie"}
+)
 _KEY_HEADERS = frozenset({"x-auth-key", "x-storage-pass", "x-container-sync-key", "x-amz-security-token"})
+_KEYS_BEGIN = ("x-account-meta-temp-url-key", "x-container-meta-temp-url-key")
+_URL_HEADERS = frozenset({"referer"})
+"""A page that was reached by a signed link tells the whole of it to what it refers to."""
 _SCALES = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -127,10 +133,16 @@ def _quoted(text: str) -> str:
 
 
 def without_secrets(target: str, disclosure: Disclosure) -> str:
-    """A request target whose signatures and keys are cut short."""
+    """A request target, or a whole URL, whose signatures and keys are cut short, however their names are quoted."""
     if "?" not in target:
         return target
-    return _SECRET_PARAMETERS.sub(lambda match: f"{match[1]}={disclosure.shortened(match[2])}", target)
+
+    def cut(match: re.Match[str]) -> str:
+        if unquote_plus(match[1]).lower() not in _SECRET_PARAMETERS:
+            return match[0]
+        return f"{match[1]}={disclosure.shortened(match[2])}"
+
+    return _PARAMETER.sub(cut, target)
 
 
 def _field(name: str) -> tuple[Field, bool]:
@@ -198,10 +210,12 @@ def _headers(exchange: Exchange, disclosure: Disclosure) -> str:
         name = key.removeprefix("HTTP_").replace("_", "-").lower()
         if not key.startswith("HTTP_") or (disclosure.headers_only and name not in disclosure.headers_only):
             continue
-        if name in _KEY_HEADERS:
+        if name in _KEY_HEADERS or name.startswith(_KEYS_BEGIN):
             value = "..."
         elif name in _SECRET_HEADERS:
             value = disclosure.shortened(value)
+        elif name in _URL_HEADERS:
+            value = without_secrets(value, disclosure)
         lines.append(f"{name.title()}: {value}")
     return "\n".join(lines)
 
@@ -238,7 +252,6 @@ _TIMES: Mapping[str, Callable[[Exchange], float]] = {
 _ENVIRON_FIELDS: Mapping[str, str] = {
     "remote_addr": "REMOTE_ADDR",
     "protocol": "SERVER_PROTOCOL",
-    "referer": "HTTP_REFERER",
     "user_agent": "HTTP_USER_AGENT",
     "client_etag": "HTTP_ETAG",
     "transaction_id": TRANSACTION_ID,
@@ -252,6 +265,7 @@ _RAW_FIELDS: Mapping[str, Field] = {
     "client_ip": _client_ip,
     "method": lambda exchange, _: exchange.method,
     "path": lambda exchange, disclosure: without_secrets(exchange.target, disclosure),
+    "referer": lambda exchange, disclosure: without_secrets(exchange.environ.get("HTTP_REFERER", ""), disclosure),
     "auth_token": _auth_token,
     "headers": _headers,
     "log_info": lambda exchange, _: ",".join(exchange.environ.get(LOG_INFO, ())),

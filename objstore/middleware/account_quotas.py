@@ -29,6 +29,7 @@ from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus, is_success
 from objstore.middleware.container_quotas import over_quota
+from objstore.middleware.quota_body import hold_to_quota
 
 _UNITS = ("bytes", "count")
 
@@ -113,21 +114,32 @@ class AccountQuotas:
         exceeded = any(is_exceeded(limits[unit], used[unit], added[unit]) for unit in _UNITS)
         if not exceeded and container is not None and container.exists:
             exceeded = self._is_over_policy(account, container.policy_index, added)
-        return over_quota(request, container.write_acl if container is not None else None) if exceeded else None
+        if exceeded:
+            return over_quota(request, container.write_acl if container is not None else None)
+        if is_upload and request.content_length is None:
+            self._hold(environ, account, None if container is None else container.policy_index)
+        return None
+
+    def _hold(self, environ: Environ, account: AccountInfo, index: int | None) -> None:
+        """An upload of unknown length ends where the first quota of bytes does."""
+        quotas = [(limit_of(account.meta, "quota-bytes"), account.bytes_used)]
+        if index is not None:
+            quotas.append(self._policy_quota(account, index, "bytes"))
+        left = [limit - used for limit, used in quotas if limit is not None]
+        if left:
+            hold_to_quota(environ, min(left))
 
     def _is_over_policy(self, account: AccountInfo, index: int, added: dict[str, int]) -> bool:
+        return any(is_exceeded(*self._policy_quota(account, index, unit), added[unit]) for unit in _UNITS)
+
+    def _policy_quota(self, account: AccountInfo, index: int, unit: str) -> tuple[int | None, int]:
+        """(limit, used) of a storage policy in the account."""
         policy = self._policies.by_index(index)
         if policy is None:
-            return False
-        usage = {"bytes": "bytes-used", "count": "object-count"}
-        return any(
-            is_exceeded(
-                limit_of(account.sysmeta, f"quota-{unit}-policy-{index}"),
-                account.policy_usage.get(f"{policy.name.lower()}-{usage[unit]}", 0),
-                added[unit],
-            )
-            for unit in _UNITS
-        )
+            return None, 0
+        used = {"bytes": "bytes-used", "count": "object-count"}[unit]
+        limit = limit_of(account.sysmeta, f"quota-{unit}-policy-{index}")
+        return limit, account.policy_usage.get(f"{policy.name.lower()}-{used}", 0)
 
 
 def _has_quota(account: AccountInfo) -> bool:

@@ -4,13 +4,16 @@
 
 Without a container the first part of a name is one, and is made when it is missing. Each object is a PUT of its own
 through the filters below, authorized as if the client had sent it, with the metadata and the life that the request's
-own headers say; one that fails is reported and the rest goes on.
+own headers say; one that fails is reported and the rest goes on. Small files are stored a few at a time, because each
+waits for disks; of two with one name the later wins, as it does for tar.
 Source: feature A5.5; Swift API guide, "Extract archive".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -23,9 +26,13 @@ from objstore.http.subrequest import IteratorInput, child_environ
 from objstore.middleware.archive import ArchiveError, Member, Readable, members
 from objstore.middleware.bulk_report import Report
 from objstore.middleware.bulk_request import status_of
+from objstore.runtime import green
 
 SOURCE = "EA"
 _PIECE_BYTES = 64 << 10
+_SMALL_BYTES = 64 << 10
+"""A file up to this size is held in memory while the archive is read on."""
+_AT_ONCE = 8
 _FOR_EVERY_FILE = ("HTTP_X_OBJECT_META_", "HTTP_X_DELETE_A", "HTTP_X_DETECT_CONTENT_TYPE")
 
 
@@ -54,14 +61,19 @@ class Extraction:
         self._under = "".join(f"{part}/" for part in (path.container, (path.obj or "").rstrip("/")) if part)
         self._limits = limits
         self._seen: set[str] = set()
+        self._under_way: deque[_Put] = deque()
         self._made = 0
         self.report = Report("extract", "Number Files Created")
 
     def run(self, body: Readable, format_: str) -> Report:
         report = self.report
         try:
-            for member in members(body, format_):
-                self._store(member)
+            try:
+                for member in members(body, format_):
+                    self._store(member)
+                self._settle()
+            finally:
+                self._count_the_rest()
         except _GivenUp as error:
             report.fail(error.status, str(error))
         except ArchiveError as error:
@@ -88,15 +100,15 @@ class Extraction:
         container, _, obj = name.partition("/")
         if not container or not obj:
             return  # A file outside of every container is none of ours (http vectors bulk-up-bad-names).
-        if ".." in name.split("/"):
-            self._failed(name, HTTPStatus.BAD_REQUEST)
-        elif member.size > self._limits.file_bytes:
-            self._failed(name, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        else:
-            if container not in self._seen:
-                self._seen.add(container)
-                self._make_container(container)
-            self._put(name, member)
+        refusal = _refusal(name, member, self._limits)
+        if refusal is not None:
+            self._settle()
+            return self._failed(name, refusal)
+        if container not in self._seen:
+            self._settle()
+            self._seen.add(container)
+            self._make_container(container)
+        return self._put(name, member)
 
     def _make_container(self, container: str) -> None:
         """When it is missing. What goes wrong is reported once; its files are tried all the same."""
@@ -115,21 +127,48 @@ class Extraction:
         return status_of(self._app, child_environ(self._environ, method, path, source=SOURCE))
 
     def _put(self, name: str, member: Member) -> None:
+        if member.size > _SMALL_BYTES:
+            self._settle()
+            content = _Content(member)
+            status = self._stored(name, member, content)
+            if content.failure is not None:
+                raise content.failure
+            self._count(name, status)
+            return
+        content_in_memory = list(member.pieces(_PIECE_BYTES))
+        if any(put.name == name for put in self._under_way):
+            self._settle()
+        self._settle(_AT_ONCE - 1)
+        self._under_way.append(_Put(name, green.spawn(self._stored, name, member, content_in_memory)))
+
+    def _settle(self, most: int = 0) -> None:
+        """Until at most so many PUTs are under way; what became of them is counted in the order of the archive."""
+        while len(self._under_way) > most:
+            put = self._under_way.popleft()
+            self._count(put.name, put.task.join())
+
+    def _count_the_rest(self) -> None:
+        """Of an archive that ended early: what was under way was stored, or not, all the same."""
+        while self._under_way:
+            put = self._under_way.popleft()
+            with suppress(_GivenUp):
+                self._count(put.name, put.task.join())
+
+    def _stored(self, name: str, member: Member, content: Iterable[bytes]) -> int:
+        """The status of one PUT."""
         try:
             headers = {key: wsgi_of(value) for key, value in member.headers.items()}
             child = child_environ(self._environ, "PUT", wsgi_of(f"{self._base}/{name}"), source=SOURCE, headers=headers)
         except UnicodeError:
-            self._failed(name, HTTPStatus.PRECONDITION_FAILED)
-            return
+            return HTTPStatus.PRECONDITION_FAILED
         for key, value in self._environ.items():
             if key.startswith(_FOR_EVERY_FILE):
                 child.setdefault(key, value)
-        content = _Content(member)
         child["wsgi.input"] = IteratorInput(content, member.size)
         child["CONTENT_LENGTH"] = str(member.size)
-        status = status_of(self._app, child)
-        if content.failure is not None:
-            raise content.failure
+        return status_of(self._app, child)
+
+    def _count(self, name: str, status: int) -> None:
         if is_success(status):
             self.report.counts["Number Files Created"] += 1
         else:
@@ -141,6 +180,20 @@ class Extraction:
         self.report.errors.append((quote(name.encode("utf-8", "surrogateescape")), status_line(status)))
         if len(self.report.errors) >= self._limits.failures:
             raise _GivenUp(HTTPStatus.BAD_REQUEST, "Max failures exceeded.")
+
+
+def _refusal(name: str, member: Member, limits: Limits) -> int | None:
+    if ".." in name.split("/"):
+        return HTTPStatus.BAD_REQUEST
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if member.size > limits.file_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """Of a small file, under way; joined: its status."""
+
+    name: str
+    task: green.Task
 
 
 class _Content:

@@ -3,7 +3,7 @@
     X-Container-Meta-Quota-Bytes, X-Container-Meta-Quota-Count     set by the owner, checked when they are set
 
 What a container with a quota holds is asked for each upload; uploads at the same time may go past it together. One of
-unknown length is refused only when the container is already full.
+unknown length ends when it has sent more than was left (quota_body).
 Source: feature A2.7; Swift API guide, "Container quotas".
 """
 
@@ -22,6 +22,7 @@ from objstore.http.environ import INFO, Environ, StartResponse, WSGIApp, client_
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus
+from objstore.middleware.quota_body import hold_to_quota
 
 EXCEEDED = "Upload exceeds quota."
 _SET = {"HTTP_X_CONTAINER_META_QUOTA_BYTES": "bytes", "HTTP_X_CONTAINER_META_QUOTA_COUNT": "count"}
@@ -67,6 +68,8 @@ def _upload_refusal(environ: Environ, path: ClientPath) -> Response | None:
     size = request.content_length or 0
     if is_exceeded(most_bytes, info.bytes_used, size) or is_exceeded(most_objects, info.object_count, 1):
         return over_quota(request, info.write_acl)
+    if most_bytes is not None and request.content_length is None:
+        hold_to_quota(environ, most_bytes - info.bytes_used)
     return None
 
 

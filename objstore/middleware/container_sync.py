@@ -2,19 +2,22 @@
 
 Such a request is let through with the X-Timestamp it came with, because a synced object is as old as its original. The
 realms stand in container-sync-realms.conf; what a container may be synced to is checked where it is set, here and by
-the container servers. Source: features A2.9; formats 6.10.
+the container servers. Clusters that share no realm say the container's key itself, in X-Container-Sync-Key; that is
+believed of the hosts that allowed_sync_hosts names, of none by default. Source: features A2.9; formats 6.10.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.settings import Kind, Settings, boolean, reads, setting
 from objstore.config.sync_realms import LiveRealms
 from objstore.core.errors import BadRequest
-from objstore.core.names import ClientPath, quoted
+from objstore.core.names import ClientPath, quoted, text_of
 from objstore.core.sync_realms import Realms, SignedMessage, SyncAuth
 from objstore.http import capabilities
 from objstore.http import environ as keys
@@ -24,6 +27,7 @@ from objstore.http.status import HTTPStatus
 
 _AUTH = "HTTP_X_CONTAINER_SYNC_AUTH"
 _TO = "HTTP_X_CONTAINER_SYNC_TO"
+_KEY = "HTTP_X_CONTAINER_SYNC_KEY"
 _INBOUND = "HTTP_X_BACKEND_INBOUND_X_TIMESTAMP"
 _TEXT = "text/plain"
 
@@ -37,6 +41,10 @@ def _current(text: str) -> tuple[str, str] | None:
     return parts[0], parts[1]
 
 
+def _addresses(text: str) -> frozenset[str]:
+    return frozenset(str(ip_address(item.strip())) for item in text.split(",") if item.strip())
+
+
 @dataclass(frozen=True)
 class ContainerSyncSettings(Settings):
     allow_full_urls: bool = setting(
@@ -45,17 +53,23 @@ class ContainerSyncSettings(Settings):
     current: tuple[str, str] | None = setting(
         "", Kind(_current, "//realm/cluster"), "Which cluster of which realm this one is, as /info shows it."
     )
+    allowed_sync_hosts: frozenset[str] = setting(
+        "",
+        Kind(_addresses, "IP addresses separated by commas"),
+        "Addresses whose requests need no realm, only the container's key: other clusters of the time before realms.",
+    )
 
 
 class ContainerSync:
     def __init__(self, app: WSGIApp, settings: ContainerSyncSettings, realms: Callable[[], Realms]) -> None:
         self._app = app
         self._allows_urls = settings.allow_full_urls
+        self._key_hosts = settings.allowed_sync_hosts
         self._realms = realms
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         refused = None
-        if _AUTH in environ or _TO in environ:
+        if _AUTH in environ or _TO in environ or (_KEY in environ and self._key_hosts):
             path = client_path_of(environ)
             if path is not None and path.container is not None:
                 refused = self._target_refusal(environ, path) or self._admit(environ, path)
@@ -78,22 +92,42 @@ class ContainerSync:
         return None
 
     def _admit(self, environ: Environ, path: ClientPath) -> Response | None:
+        """None: go on, as another cluster's request where it has shown that it is one."""
         text = environ.get(_AUTH)
         if text is None:
+            if path.obj is not None and self._has_key(environ, path):
+                self._let_in(environ)
             return None
         auth = SyncAuth.parse(text)
         realm = self._realms().of(auth.realm) if auth is not None else None
         info = environ[keys.INFO].container(environ, path.account, path.container)
         if auth is None or realm is None or not info.sync_key:
             return _unsigned(path)
-        message = SignedMessage(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get(_INBOUND, ""))
+        # As it stands in the request line: both sides must mean the same object by it.
+        signed_path = quoted(text_of(environ["PATH_INFO"]))
+        message = SignedMessage(environ["REQUEST_METHOD"], signed_path, environ.get(_INBOUND, ""))
         if not realm.is_signed(auth, message, info.sync_key):
             return _unsigned(path)
+        self._let_in(environ)
+        return None
+
+    def _has_key(self, environ: Environ, path: ClientPath) -> bool:
+        """Whether it comes from a host that needs no realm, says the container's key and how old the object is. Any
+        other request goes on as a client's: the auth filter judges it."""
+        said = environ.get(_KEY, "")
+        if not said or _INBOUND not in environ or environ.get("REMOTE_ADDR") not in self._key_hosts:
+            return False
+        known = environ[keys.INFO].container(environ, path.account, path.container).sync_key
+        return bool(known) and hmac.compare_digest(
+            known.encode("latin-1", "replace"), said.encode("latin-1", "replace")
+        )
+
+    @staticmethod
+    def _let_in(environ: Environ) -> None:
         environ[keys.AUTHORIZE_OVERRIDE] = True
         environ[keys.SYNCED] = True
         if _INBOUND in environ:
             environ["HTTP_X_TIMESTAMP"] = environ.pop(_INBOUND)
-        return None
 
 
 def _unsigned(path: ClientPath) -> Response:

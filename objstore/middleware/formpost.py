@@ -26,13 +26,12 @@ from objstore.http.environ import Environ, StartResponse, WSGIApp, client_path_o
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus, is_success, reason, status_line
 from objstore.http.subrequest import IteratorInput, call, child_environ
-from objstore.middleware.formpost_form import File, FileTooLarge, Form, FormError, is_form
+from objstore.middleware.formpost_form import File, FileTooLarge, Form, FormError, is_form, signed_message
 from objstore.middleware.signed_scope import signed_scope, unsigned
 from objstore.middleware.tempurl import words
 
 SOURCE = "FP"
 _VERSIONS = frozenset({"v1", "v1.0"})
-_SIGNED = ("redirect", "max_file_size", "max_file_count", "expires")
 _DIGITS_AT_MOST = 18
 _TEXT = "text/plain"
 
@@ -117,7 +116,7 @@ class Formpost:
         signature = Signature.parse(fields.get("signature", ""))
         scope = None
         if signature is not None and signature.algorithm in self._digests and path.container is not None:
-            scope = signed_scope(environ, path, signature, [_message(environ, fields)])
+            scope = signed_scope(environ, path, signature, [signed_message(environ["PATH_INFO"], fields)])
         if scope is None:
             raise _Refused(HTTPStatus.UNAUTHORIZED, "Invalid Signature")
         scope.govern(environ, ".wsgi.formpost")
@@ -166,11 +165,6 @@ class _Content:
         except FormError as error:
             self.failure = error
             raise ClientDisconnected("the form broke off") from error
-
-
-def _message(environ: Environ, fields: dict[str, str]) -> bytes:
-    signed = "\n".join([environ["PATH_INFO"], *(wsgi_of(fields.get(name, "")) for name in _SIGNED)])
-    return signed.encode("latin-1", "replace")
 
 
 def _number(fields: dict[str, str], name: str, *, missing: int | None = None) -> int:

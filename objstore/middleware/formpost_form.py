@@ -6,11 +6,12 @@ formpost says. Limits: a field of FIELD_BYTES, FIELDS of them, headers as the pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
+from objstore.core.names import wsgi_of
 from objstore.http.body import RequestBody
 
 FIELD_BYTES = 8 << 10
@@ -18,6 +19,10 @@ FIELDS = 100
 _PIECE_BYTES = 64 << 10
 _FORM = "multipart/form-data"
 _BOUNDARY_BYTES = 70
+
+
+SIGNED = ("redirect", "max_file_size", "max_file_count", "expires")
+"""Fields, in the order in which they are signed behind the path."""
 
 
 class FormError(Exception):
@@ -35,6 +40,12 @@ class File:
     name: str
     content_type: str
     content_encoding: str
+
+
+def signed_message(wsgi_path: str, fields: Mapping[str, str]) -> bytes:
+    """What the signature of a form is over. wsgi_path: /v1/account/container[/prefix]; fields: text."""
+    signed = "\n".join([wsgi_path, *(wsgi_of(fields.get(name, "")) for name in SIGNED)])
+    return signed.encode("latin-1", "replace")
 
 
 class Form:

@@ -2,11 +2,13 @@
 
 A client may neither set nor see system metadata and what servers tell each other: a forged X-Container-Host would make
 an object server send its rows wherever the client likes (CVE-2026-50221). The list is that of formats 6.1. A client's
-X-Timestamp is moved aside, to where container sync looks for it. Names that hold NUL are the system's (A5.14).
+X-Timestamp is moved aside, to where container sync looks for it. Names that hold NUL are the system's (A5.14). An
+encrypted object that nobody inside has decrypted is refused, not shown as it is stored.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ _PRIVATE = re.compile(
     r"|x-container-(?:host|device|partition|root-db-state)\Z"
     r"|x-delete-at-(?:host|device|partition|container)\Z"
 )
+_SEALED = frozenset({"X-Object-Sysmeta-Crypto-Body-Meta", "X-Object-Transient-Sysmeta-Crypto-Meta"})
+"""Headers of encrypted objects, as the proxy writes them. The filter that decrypts leaves none of them."""
+_NO_DECRYPTION = "This object is encrypted, and this proxy has no filter that decrypts it."
+_log = logging.getLogger("objstore.gatekeeper")
 _ALLOW_RESERVED = "HTTP_X_ALLOW_RESERVED_NAMES"
 _BACKEND_ALLOW_RESERVED = "HTTP_X_BACKEND_ALLOW_RESERVED_NAMES"
 
@@ -73,11 +79,23 @@ class Gatekeeper:
             refusal = page(HTTPStatus.PRECONDITION_FAILED, "Invalid UTF8 or contains NULL")
             return refusal(environ, start_response)
 
+        refused: list[bytes] = []
+
         def start_clean(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            for name, _ in headers:
+                if name in _SEALED:
+                    refused.extend(page(HTTPStatus.NOT_IMPLEMENTED, _NO_DECRYPTION)(environ, start_response))
+                    return None
             return start_response(status, [pair for pair in headers if not is_private(pair[0])], *exc_info)
 
         body: Iterable[bytes] = self._app(environ, start_clean)
-        return body
+        if not refused:
+            return body
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+        _log.error("path=%r: encrypted, and the pipeline has no filter `encryption`", environ["PATH_INFO"])
+        return () if environ["REQUEST_METHOD"] == "HEAD" else refused
 
 
 @reads(GatekeeperSettings)

@@ -7,15 +7,15 @@ Source: features A1.6, A2.6, A5.20.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from objstore.core import acl
-from objstore.core.errors import InvalidName
-from objstore.core.names import ClientPath, text_of
-from objstore.http.environ import ACL, INFO, OWNER, REMOTE_USER, Environ, client_path_of
+from objstore.core.names import ClientPath
+from objstore.http.access import container_acl
+from objstore.http.environ import INFO, OWNER, REMOTE_USER, Environ, client_path_of
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus
+from objstore.middleware.refusal import refusal
 
 RESELLER_ADMIN, RESELLER_READER = ".reseller_admin", ".reseller_reader"
 CORE_SYSMETA = "core-access-control"
@@ -45,7 +45,7 @@ class Access:
         groups = frozenset(user.split(",")) if user else frozenset()
         if groups and self._is_granted(request, path, prefix, groups):
             return None
-        rules = acl.parse(_text(environ.get(ACL)))
+        rules = container_acl(environ)
         if rules.admits_referrer(environ.get("HTTP_REFERER")) and (path.obj is not None or rules.allows_listing):
             return None
         return None if groups & rules.groups else refusal(environ)
@@ -83,33 +83,3 @@ class Access:
         if groups & levels.read_write and (path.container is not None or method in _READS):
             return True
         return bool(groups & levels.read_only) and method in _READS
-
-
-def refusal(environ: Environ) -> Response:
-    """403 for somebody we know, else 401."""
-    if environ.get(REMOTE_USER):
-        return answer(environ, HTTPStatus.FORBIDDEN, "Access was denied to this resource.")
-    return unauthorized(environ, environ["PATH_INFO"].split("/", 3)[2:3])
-
-
-def unauthorized(environ: Environ, realm: list[str]) -> Response:
-    # Quoted, or a crafted account would end the header's string and begin another (CVE-2014-3497).
-    name = quote(realm[0], safe="", encoding="latin-1") if realm and realm[0] else "unknown"
-    response = answer(environ, HTTPStatus.UNAUTHORIZED, "This server could not verify that you may access this.")
-    response.headers["www-authenticate"] = f'Swift realm="{name}"'
-    return response
-
-
-def answer(environ: Environ, status: int, explanation: str) -> Response:
-    response = page(status, explanation)
-    if environ["REQUEST_METHOD"] == "HEAD":
-        response.body = b""
-    return response
-
-
-def _text(value: str | None) -> str | None:
-    """A header as text; what is not UTF-8 stays as it is and matches nobody."""
-    try:
-        return value if value is None else text_of(value)
-    except InvalidName:
-        return value

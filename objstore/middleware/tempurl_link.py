@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from objstore.core.names import ClientPath, wsgi_of
 from objstore.core.signatures import Signature
@@ -84,9 +84,35 @@ class Link:
         signed = wsgi_path
         if self.prefix is not None:
             signed = "prefix:" + wsgi_of(f"/{path.version}/{path.account}/{path.container}/{self.prefix}")
-        ip = f"ip={self.ip_range}\n" if self.ip_range is not None else ""
         methods = _ALSO_FOR_HEAD if method == "HEAD" else (method,)
-        return [f"{ip}{each}\n{self.expires}\n{signed}".encode("latin-1", "replace") for each in methods]
+        return [_message(each, self.expires, signed, self.ip_range) for each in methods]
+
+
+def _message(method: str, expires: int, signed: str, ip_range: str | None) -> bytes:
+    """signed: a WSGI string."""
+    ip = f"ip={ip_range}\n" if ip_range is not None else ""
+    return f"{ip}{method}\n{expires}\n{signed}".encode("latin-1", "replace")
+
+
+def signed_query(
+    method: str,
+    path: str,
+    expires: int,
+    key: str,
+    algorithm: str,
+    *,
+    prefix: str | None = None,
+    ip_range: str | None = None,
+) -> str:
+    """What makes a URL a link. path: /v1/account/container/object, text, or the one that ends with the prefix."""
+    signed = wsgi_of(path if prefix is None else f"prefix:{path}")
+    signature = Signature.of(_message(method, expires, signed, ip_range), key.encode(), algorithm)
+    pairs = {_SIGNATURE: signature.text, _EXPIRES: str(expires)}
+    if prefix is not None:
+        pairs["temp_url_prefix"] = prefix
+    if ip_range is not None:
+        pairs["temp_url_ip_range"] = ip_range
+    return urlencode(pairs)
 
 
 def holds_link(query: Mapping[str, str]) -> bool:

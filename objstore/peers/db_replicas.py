@@ -26,6 +26,7 @@ from objstore.peers.failure import NodeFailure
 from objstore.peers.node_client import NodeClient, Timeouts
 from objstore.peers.recently_silent import RecentlySilent
 from objstore.ring.model import Node
+from objstore.runtime.listen import shown
 
 REPLY_BYTES_MAX = 16 * 1024 * 1024
 """Of `sync`: a container's metadata is far below."""
@@ -52,8 +53,7 @@ class Place:
         return f"/{self.partition}/{self.hash}"
 
     def __str__(self) -> str:
-        host, port = self.node.replication_address
-        return f"{host}:{port}/{self.node.name}"
+        return f"{shown(self.node.replication_address)}/{self.node.name}"
 
 
 @dataclass(frozen=True, slots=True)

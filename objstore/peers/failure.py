@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from objstore.http.client import ConnectTimedOut, PeerTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.ring.model import Node
+from objstore.runtime.listen import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +41,4 @@ class NodeFailure:
 
 def name_of(node: Node) -> str:
     """ip:port/device on the replication network."""
-    ip, port = node.replication_address
-    return f"{ip}:{port}/{node.name}"
+    return f"{shown(node.replication_address)}/{node.name}"

@@ -21,6 +21,10 @@ from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Time
 from objstore.ring.model import Node, Ring
 
 ROWS_AT_ONCE = 500
+ASYNC_DELETED = "application/async-deleted"
+"""Type of an entry in the expirer's queue that has an object deleted as of the moment in its name, whatever the object
+says of its expiry."""
+EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _QUEUE_POLICY = 0
 _NOT_UNDERSTOOD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.NOT_IMPLEMENTED}
@@ -108,6 +112,37 @@ class QueueRows:
         }
         return self._ask(nodes, "PUT", _path(partition, account, container, name), headers)
 
+    def add_many(
+        self, account: str, container: str, names: Sequence[str], at: Timestamp, content_type: str, etag: str
+    ) -> bool:
+        """Write rows, making the container where it is missing; whether most of its primaries have taken every one."""
+
+        def add_one(name: str) -> bool:
+            replies = self.add(account, container, name, at, content_type, etag)
+            return _is_majority([isinstance(reply, Reply) and reply.is_success for reply in replies])
+
+        # The first alone, because that makes a container; UPDATE does not.
+        if not add_one(names[0]):
+            return False
+        for start in range(1, len(names), ROWS_AT_ONCE):
+            some = names[start : start + ROWS_AT_ONCE]
+            if not self._add_some(account, container, [added_row(name, at, content_type, etag) for name in some], at):
+                # Sharded, served by somebody who does not know UPDATE, or too many are away.
+                if not all(add_one(name) for name in some):
+                    return False
+        return True
+
+    def _add_some(self, account: str, container: str, items: list[dict[str, object]], at: Timestamp) -> bool:
+        partition, nodes = self._place(account, container)
+        headers = {
+            "content-type": "application/json",
+            "x-timestamp": at.internal,
+            "x-backend-storage-policy-index": str(_QUEUE_POLICY),
+        }
+        path = _path(partition, account, container)
+        replies = self._ask(nodes, "UPDATE", path, headers, json.dumps(items).encode())
+        return _is_majority([isinstance(reply, Reply) and reply.status == HTTPStatus.ACCEPTED for reply in replies])
+
     def _remove_some(self, some: _Rows, partition: int, nodes: Sequence[Node], needed: int, one_by_one: bool) -> bool:
         if one_by_one or len(some.rows) == 1:
             return self._remove_singly(some, partition, nodes, needed)
@@ -141,6 +176,23 @@ class QueueRows:
         ring = self._ring()
         partition = ring.partition(self._secrets.digest(account, container))
         return partition, ring.primaries(partition)
+
+
+def added_row(name: str, at: Timestamp, content_type: str, etag: str) -> dict[str, object]:
+    """A row of a queue, as an UPDATE has it."""
+    return {
+        "name": name,
+        "created_at": at.internal,
+        "size": 0,
+        "content_type": content_type,
+        "etag": etag,
+        "deleted": 0,
+        "storage_policy_index": _QUEUE_POLICY,
+    }
+
+
+def _is_majority(taken: Sequence[bool]) -> bool:
+    return 2 * sum(taken) > len(taken)
 
 
 def _path(partition: int, account: str, container: str, name: str | None = None) -> str:

@@ -71,6 +71,10 @@ class Silences:
         """Nobody is silent: nearly always."""
         return not self._silent
 
+    def is_unheard(self, address: Address) -> bool:
+        """Whether the server was asked and has not answered yet. Suspects nobody."""
+        return address in self._silent
+
     def is_silent(self, address: Address, group: Hashable = None) -> bool:
         """Whether to do without the server for now."""
         if address in self._silent:

@@ -21,6 +21,8 @@ from objstore.proxy.routing import METHODS
 from objstore.proxy.services import Services, timestamp_of, uses_replication
 from objstore.proxy.targets import same_for_all
 
+_SYSMETA = "x-account-sysmeta-"
+
 
 class Accounts:
     def __init__(self, services: Services, infos: Infos) -> None:
@@ -71,7 +73,8 @@ class Accounts:
         return self._write(request, path)
 
     def create(self, environ: Environ, account: str) -> bool:
-        """Make an account on behalf of whoever uses it first; True when a quorum has it."""
+        """Make an account on behalf of whoever uses it first; True when a quorum has it. Of the request it takes what
+        filters want to be known of the account."""
         place = self._services.account_place(account)
         headers = [("Host", "localhost"), ("X-Timestamp", self._services.clock.now().internal)]
         if environ.get(TRANSACTION_ID):
@@ -79,6 +82,9 @@ class Accounts:
                 ("X-Trans-Id", environ[TRANSACTION_ID]),
                 ("X-Openstack-Request-Id", environ[TRANSACTION_ID]),
             ]
+        headers += [
+            (title(name), value) for name, value in kept_headers(environ, "account") if name.startswith(_SYSMETA)
+        ]
         request = BackendRequest("PUT", place.path, [*headers, ("Content-Length", "0")])
         with self._infos.changing(account):
             write = self._services.write(place, same_for_all(request))

@@ -36,6 +36,7 @@ from objstore.proxy.objects_write import ObjectWrites
 from objstore.proxy.routing import METHODS, Refusal, route
 from objstore.proxy.services import Rings, Services
 from objstore.proxy.settings import ProxySettings
+from objstore.proxy.unserved import Unserved
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import generations
 from objstore.runtime.clock import SystemClock
@@ -56,6 +57,7 @@ class ProxyApp:
             self._settings.strict_cors_mode,
         )
         self._discovery = discovery.Discovery(services.settings, services.clock)
+        self._unserved: Unserved | None = None
         accounts = Accounts(services, self.infos)
         containers = Containers(services, self.infos, accounts)
         reads = ObjectReads(services, self.infos)
@@ -91,6 +93,10 @@ class ProxyApp:
         if request.method == "HEAD":
             response = headless(response)
         return response(environ, start_response)
+
+    def stands_behind(self, filters: Iterable[str]) -> None:
+        """Told while a client's pipeline is built: the entry points of all its filters (proxy/unserved)."""
+        self._unserved = Unserved(filters)
 
     def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
         """The pipeline around this application, with its services in every environ before the first filter."""
@@ -135,6 +141,9 @@ class ProxyApp:
         path = route(environ, self._services.cluster.limits)
         if isinstance(path, Refusal):
             return path.response
+        refused = None if self._unserved is None else self._unserved.refusal(environ)
+        if refused is not None:
+            return refused
         handlers = self._objects if path.obj else self._containers if path.container else self._accounts
         if request.method == "OPTIONS":
             return self._cors_rules(environ, path).preflight(request, METHODS)

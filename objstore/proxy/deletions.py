@@ -14,13 +14,12 @@ from objstore.core.timestamp import Timestamp
 from objstore.http.environ import Environ
 from objstore.http.status import HTTPStatus, is_success
 from objstore.peers.exchange import BackendRequest
+from objstore.peers.queue_rows import ASYNC_DELETED, EMPTY_ETAG, added_row
 from objstore.proxy.headers import trace_headers
 from objstore.proxy.services import Services
 from objstore.proxy.targets import ExpiryQueue, same_for_all
 from objstore.runtime.several import several
 
-_TYPE = "application/async-deleted"
-_EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _QUEUE_POLICY = 0
 _ROWS_AT_ONCE = 500
 _QUEUES_AT_ONCE = 10
@@ -60,11 +59,11 @@ class Deletions:
         return True
 
     def _put(self, environ: Environ, queue: str, name: str, now: Timestamp) -> int:
-        headers = [("X-Size", "0"), ("X-Content-Type", _TYPE), ("X-Etag", _EMPTY_ETAG)]
+        headers = [("X-Size", "0"), ("X-Content-Type", ASYNC_DELETED), ("X-Etag", EMPTY_ETAG)]
         return self._write(environ, "PUT", queue, name, [*headers, ("Content-Length", "0")], now)
 
     def _update(self, environ: Environ, queue: str, names: list[str], now: Timestamp) -> int:
-        body = json.dumps([_row(name, now) for name in names]).encode()
+        body = json.dumps([added_row(name, now, ASYNC_DELETED, EMPTY_ETAG) for name in names]).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         return self._write(environ, "UPDATE", queue, "", headers, now, body)
 
@@ -88,15 +87,3 @@ class Deletions:
         ]
         path = f"{place.path}/{quoted(name)}" if name else place.path
         return self._services.write(place, same_for_all(BackendRequest(method, path, common, body))).status
-
-
-def _row(name: str, now: Timestamp) -> dict[str, object]:
-    return {
-        "name": name,
-        "created_at": now.internal,
-        "size": 0,
-        "content_type": _TYPE,
-        "etag": _EMPTY_ETAG,
-        "deleted": 0,
-        "storage_policy_index": _QUEUE_POLICY,
-    }

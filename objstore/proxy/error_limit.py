@@ -44,6 +44,10 @@ class ErrorLimiter:
         """The node let a deadline pass: skip it until it answers. True when it was not skipped for that before."""
         return self._silences.heard_nothing(node.address, node.device.machine)
 
+    def is_unheard(self, node: Node) -> bool:
+        """Whether the node is skipped because it let a deadline pass, and has not answered since."""
+        return self._silences.is_unheard(node.address)
+
     def is_limited(self, node: Node) -> bool:
         """Whether requests do without the node for now."""
         if not self._silences.is_calm and self._silences.is_silent(node.address, node.device.machine):

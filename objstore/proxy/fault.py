@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from objstore.http.client import ConnectTimedOut, PeerError, PeerTimedOut
-from objstore.http.status import HTTPStatus
+from objstore.http.status import TOO_MANY_BACKEND_REQUESTS, HTTPStatus
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.ring.model import Node
+from objstore.runtime.listen import shown
 
 
 class FaultLog:
@@ -28,8 +29,15 @@ class FaultLog:
         if self._errors.heard_nothing(node):
             self._logger.warning("node left alone until it answers: device=%s", _where(node))
 
+    def is_silent(self, node: Node) -> bool:
+        """Whether the node was asked if it is there, since it was silent(), and has not answered yet."""
+        return self._errors.is_unheard(node)
+
     def refused(self, node: Node, status: int) -> None:
-        """An answer of 5xx. 507 says that the device is not there or full: no need to ask again soon."""
+        """An answer of 5xx. 507 says that the device is not there or full: no need to ask again soon. 529 says that it
+        works and is asked too much: nothing is held against it, and it logs that itself."""
+        if status == TOO_MANY_BACKEND_REQUESTS:
+            return
         self._logger.warning("node refused: device=%s status=%d", _where(node), status)
         if status == HTTPStatus.INSUFFICIENT_STORAGE:
             limited = self._errors.suppress(node)
@@ -40,5 +48,4 @@ class FaultLog:
 
 
 def _where(node: Node) -> str:
-    host, port = node.address
-    return f"{host}:{port}/{node.name}"
+    return f"{shown(node.address)}/{node.name}"

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from objstore.core.headers import header_name, title
 from objstore.http.environ import TRANSACTION_ID, Environ
+from objstore.http.identity import IDENTITY_HEADERS
 
 _NEVER_SENT = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -24,7 +25,7 @@ _NEVER_SENT = frozenset({
     "x-account-host", "x-account-device", "x-account-partition",
     "x-container-host", "x-container-device", "x-container-partition", "x-container-root-db-state",
     "x-delete-at-host", "x-delete-at-device", "x-delete-at-partition", "x-delete-at-container",
-})  # fmt: skip
+}) | IDENTITY_HEADERS  # fmt: skip
 _NEVER_ANSWERED = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server", "trailer"})
 _CONTAINER_KEPT = frozenset({"x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to",
                              "x-versions-location"})  # fmt: skip

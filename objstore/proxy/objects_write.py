@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from objstore.core.constraints import check_metadata, check_name
-from objstore.core.errors import BadRequest, BodyTooLarge
+from objstore.core.errors import BadRequest, BodyTooLarge, WrongBody
 from objstore.core.headers import is_true
 from objstore.core.names import ClientPath, text_of
 from objstore.core.timestamp import Timestamp
 from objstore.http.access import denial
-from objstore.http.environ import CONTENT_TYPE_PARAMETERS
+from objstore.http.environ import CONTENT_TYPE_PARAMETERS, UPLOAD_FOOTERS
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
@@ -223,10 +224,15 @@ class ObjectWrites:
         request = change.request
         body = request.body.read(length) if length else b""
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        if not _etag_agrees(request, etag):
+        try:
+            footers = _footers(request, etag)
+        except WrongBody:
             return _mismatch(change.stamp)
         # The ETag makes every server check what arrived before it stores anything.
-        headers = [*self._headers(change), ("Etag", etag)]
+        headers = self._headers(change)
+        if footers:
+            headers = [*(item for item in headers if item[0] not in footers), *footers.items()]
+        headers.append(("Etag", etag))
         if length:
             headers.append(("Content-Length", str(length)))
             sent = body
@@ -248,6 +254,7 @@ class ObjectWrites:
             len(place.primaries),
             boundary,
             use_replication=change.is_replicated,
+            needs_footers=UPLOAD_FOOTERS in change.request.environ,
         )
         doubtful = place.order.doubtful(place.ring, place.partition)
         slots, handoffs = place.order.writing(place.ring, place.partition)
@@ -257,10 +264,15 @@ class ObjectWrites:
             upload.abandon()
             return failure(HTTPStatus.SERVICE_UNAVAILABLE)
         etag = upload.digest.etag
-        if not _etag_agrees(change.request, etag):
+        try:
+            footers = _footers(change.request, etag)
+        except WrongBody:
             upload.abandon()
             return _mismatch(change.stamp)
-        return _put_answer(upload.finish({}), etag, change.stamp)
+        except BaseException:
+            upload.abandon()
+            raise
+        return _put_answer(upload.finish(dict(footers)), etag, change.stamp)
 
 
 @lru_cache(maxsize=1024)
@@ -280,10 +292,20 @@ def _names(path: ClientPath) -> tuple[str, str, str]:
     return path.account, path.container, path.obj
 
 
-def _etag_agrees(request: Request, etag: str) -> bool:
-    """Whether the body is the one the client meant: its Etag header, quoted or bare, is the MD5 of what came."""
+_NO_FOOTERS: Mapping[str, str] = {}
+
+
+def _footers(request: Request, etag: str) -> Mapping[str, str]:
+    """What a filter has stored with the body that came. Raises WrongBody when that is not the one the client meant: its
+    Etag header, quoted or bare, is not the MD5 of it."""
     given = (request.header("etag") or "").strip().strip('"')
-    return not given or given == etag
+    if given and given != etag:
+        raise WrongBody(given, etag)
+    source = request.environ.get(UPLOAD_FOOTERS)
+    if source is None:
+        return _NO_FOOTERS
+    found: Mapping[str, str] = source.footers()
+    return found
 
 
 def _mismatch(stamp: Timestamp) -> Response:

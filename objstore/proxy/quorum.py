@@ -5,12 +5,17 @@ a success is never taken back. The client hears success only when a quorum of sl
 rounded up (2 of 3, 2 of 4, 1 of 2). Refusals of the client's doing (4xx) need a quorum too: one replica that is behind
 must not speak for all. What no quorum says is 503: the write may or may not survive, and the client asks again.
 
+A 404 of a handoff says nothing of the object: what there is lies on the primary that it stands in for. It is no vote
+for 404. A DELETE is done where there is nothing, too: its tombstone keeps a copy that comes later from being seen. So
+every 404 counts for it, and one replica that had the object is enough for 204: reads would have found it there.
+
     statuses of 3 slots   verdict
     201 201 -             201   (the third is waited for a moment, but cannot change it)
     201 507 -             none yet
     201 507 507           503
-    404 404 204           404
+    404 404 204           404, or 204 for a DELETE
     404 204 503           503, or 204 for a DELETE: what is gone on one replica and unknown on another is gone
+    404 404* 404*         503 (*: of handoffs; the client asks again, because two primaries were not heard)
 
 Source: formats 6.4; features B2.2.
 """
@@ -23,6 +28,8 @@ from collections.abc import Iterable
 from objstore.http.status import HTTPStatus, is_success
 
 _CLASSES = (2, 3, 4)
+_KNOWS_NOTHING = -int(HTTPStatus.NOT_FOUND)
+"""A handoff's 404, as it is noted: of no class."""
 
 
 def quorum_size(replica_count: int) -> int:
@@ -35,7 +42,7 @@ def quorum_size(replica_count: int) -> int:
 
 
 class WriteQuorum:
-    """The votes of one write. `is_forgiving`: a 404 counts as a success when nothing else reaches a quorum."""
+    """The votes of one write. `is_forgiving`: with one success, every 404 counts as another (DELETE of an object)."""
 
     __slots__ = ("_slots", "_is_forgiving", "quorum")
 
@@ -44,13 +51,15 @@ class WriteQuorum:
         self._is_forgiving = is_forgiving
         self.quorum = quorum_size(slot_count)
 
-    def vote(self, slot: int, status: int) -> None:
-        """The final status of a slot's node. A success stays; anything else is replaced by a later answer."""
-        if not is_success(self._slots[slot]):
+    def vote(self, slot: int, status: int, *, is_primary: bool = True) -> None:
+        """The final status of a slot's node. A success stays; anything else is replaced by a later answer, but for a
+        primary's by that of a handoff that knows nothing."""
+        if is_success(self._slots[slot]):
+            return
+        if is_primary or status != HTTPStatus.NOT_FOUND:
             self._slots[slot] = status
-
-    def has_voted(self, slot: int) -> bool:
-        return self._slots[slot] != 0
+        elif not self._has_answered(slot):
+            self._slots[slot] = _KNOWS_NOTHING
 
     def has_succeeded(self, slot: int) -> bool:
         return is_success(self._slots[slot])
@@ -66,8 +75,14 @@ class WriteQuorum:
 
     @property
     def is_forgiven(self) -> bool:
-        """With those that know nothing a quorum succeeded: the client hears success unless more of them come."""
+        """With those that have nothing a quorum succeeded: whatever else comes, the client hears success."""
         return self._is_forgiving and self._forgiven() is not None
+
+    @property
+    def is_split(self) -> bool:
+        """A quorum has answered, and they do not agree: who is still silent decides, or nobody."""
+        answered = sum(map(self._has_answered, range(len(self._slots))))
+        return answered >= self.quorum and self._decided() is None
 
     def can_succeed(self, open_slots: Iterable[int]) -> bool:
         """Whether a quorum can still succeed if every open slot does."""
@@ -75,7 +90,7 @@ class WriteQuorum:
         return self.success_count + hopeful >= self.quorum
 
     def verdict(self) -> int | None:
-        """The status that has a quorum, or None. A class of statuses wins together; its most frequent one speaks."""
+        """The status that has a plain quorum, or None. A class wins together; its most frequent status speaks."""
         for hundreds in _CLASSES:
             votes = [status for status in self._slots if status // 100 == hundreds]
             if len(votes) >= self.quorum:
@@ -83,18 +98,24 @@ class WriteQuorum:
         return None
 
     def final(self) -> int:
-        """The answer once nobody else will vote: the verdict, or 503."""
-        verdict = self.verdict()
-        if verdict is None and self._is_forgiving:
-            verdict = self._forgiven()
-        return HTTPStatus.SERVICE_UNAVAILABLE if verdict is None else verdict
+        """The answer once nobody else will vote: what is decided, or 503."""
+        decided = self._decided()
+        return HTTPStatus.SERVICE_UNAVAILABLE if decided is None else decided
+
+    def _decided(self) -> int | None:
+        forgiven = self._forgiven() if self._is_forgiving else None
+        return self.verdict() if forgiven is None else forgiven
 
     def _forgiven(self) -> int | None:
         successes = [status for status in self._slots if is_success(status)]
-        missing = self._slots.count(HTTPStatus.NOT_FOUND)
+        missing = self._slots.count(HTTPStatus.NOT_FOUND) + self._slots.count(_KNOWS_NOTHING)
         if successes and len(successes) + missing >= self.quorum:
             return _spokesman(successes)
         return None
+
+    def _has_answered(self, slot: int) -> bool:
+        """Something other than that it cannot."""
+        return 0 < abs(self._slots[slot]) < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _spokesman(statuses: list[int]) -> int:

@@ -98,6 +98,14 @@ class Slots:
                 self._fill(slot, node)
         return len(self.active) > count
 
+    def are_frozen(self) -> bool:
+        """Whether those who are active were asked how they are before, and have not answered that either. Else they are
+        asked now."""
+        frozen = [self._faults.is_silent(exchange.node) for exchange in self.active]
+        for exchange in self.active:
+            self._faults.silent(exchange.node)
+        return all(frozen)
+
     def resort(self) -> bool:
         """Give the slots that nobody serves to doubtful nodes; True when one of those was reached."""
         count = len(self.active)

@@ -4,7 +4,9 @@ An object server that stores an object tells container servers (and, for an obje
 expiry queue); a container server tells account servers. The proxy deals the targets over those of its requests that
 somebody can be asked to serve, so that every target is told by somebody, and enough of them even when only a quorum of
 the requests succeeds. Who shares a machine with a target tells it: then a machine that dies in the middle leaves none
-of the others in the dark.
+of the others in the dark. The request of a slot that nobody is in sight for names a target as well: who takes it in the
+end may be the only one to store the object, perhaps long after the client heard 503, and a copy that has told nobody is
+in no listing for ever.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ def serving(servers: Servers) -> list[int]:
 
 def deal(nodes: Sequence[Node], servers: Servers) -> list[list[Node]]:
     """Update targets for each slot: every node once, to a server beside it or else to who tells fewest; then again from
-    the first node, as many as are needed when only a quorum of the slots succeeds."""
+    the first node, as many as are needed when only a quorum of the slots succeeds. One for each slot without a server,
+    besides."""
     slots = serving(servers)
     count = max(quorum_size(len(nodes)) + len(slots) - quorum_size(len(slots)), len(nodes))
     dealt: list[list[Node]] = [[] for _ in servers]
@@ -53,15 +56,20 @@ def deal(nodes: Sequence[Node], servers: Servers) -> list[list[Node]]:
     again = [nodes[position % len(nodes)] for position in range(count - len(nodes))]
     for node in (*away, *again):
         dealt[min(slots, key=lambda slot: (node in dealt[slot], len(dealt[slot])))].append(node)
+    for slot in set(range(len(servers))).difference(slots):
+        dealt[slot].append(nodes[slot % len(nodes)])
     return dealt
 
 
 def deal_backwards(nodes: Sequence[Node], servers: Servers) -> list[list[Node]]:
-    """Expiry queue targets: from the last server backwards, so that one server is not told twice of one object."""
+    """Expiry queue targets: from the last server backwards, so that one server is not told twice of one object. One for
+    each slot without a server, besides."""
     slots = serving(servers)
     dealt: list[list[Node]] = [[] for _ in servers]
     for position, node in enumerate(nodes):
         dealt[slots[-1 - position % len(slots)]].append(node)
+    for slot in set(range(len(servers))).difference(slots):
+        dealt[slot].append(nodes[-1 - slot % len(nodes)])
     return dealt
 
 

@@ -6,7 +6,8 @@
            update targets of servers that fell away on the way (orphans.py)
     answer the final statuses, by WriteQuorum
 
-A server that does not know footers takes the bare chunked body. Nothing is acknowledged that a quorum has not stored.
+A server that does not know footers takes the bare chunked body; it is no use where a filter has some to store. Nothing
+is acknowledged that a quorum has not stored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.core.headers import is_true
 from objstore.http.body import RequestBody
-from objstore.http.client import PeerBroken, PeerError, PeerTimedOut
+from objstore.http.client import PeerBroken, PeerError, PeerTimedOut, ResponseHead
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.peers.sinks import Piece, Sink, Sinks
@@ -91,8 +92,11 @@ class Upload:
         boundary: str,
         *,
         use_replication: bool = False,
+        needs_footers: bool = False,
     ) -> None:
-        """plan: of requests with the headers of footer_headers()."""
+        """plan: of requests with the headers of footer_headers(). needs_footers: what finish() is given may not be
+        lost, so that a server which takes the bare body alone is no use."""
+        self._needs_footers = needs_footers
         self._faults = faults
         self._times = times
         self._boundary = boundary.encode()
@@ -163,6 +167,9 @@ class Upload:
             if exchange.slot in self._ready:
                 # A silent node woke up after its handoff did: one copy for the slot is enough.
                 return exchange.discard()
+            if self._needs_footers and not _takes_footers(head):
+                exchange.fail(PeerBroken("it takes no footers, without which this object could not be read again"))
+                return self._slots.failed(exchange)
             self._ready[exchange.slot] = exchange
             return None
         body = exchange.read_body(self._times.answer_s) or b""
@@ -219,7 +226,7 @@ class Upload:
             sinks.append(
                 Sink(
                     exchange,
-                    is_framed=is_true(offered.get("x-obj-metadata-footer")),
+                    is_framed=_takes_footers(exchange.head),
                     takes_crc=is_true(offered.get("x-objstore-crc")),
                     takes_targets=is_true(offered.get("x-objstore-targets")),
                 )
@@ -259,8 +266,7 @@ class Upload:
             sink.exchange.connection.mark_request_whole()
             sink.exchange.expect_final()
         self._collect([sink.exchange for sink in sinks.live])
-        if self.quorum.has_success:
-            self._tell_again(before, shares)
+        self._tell_again(before, shares)
         return self.quorum.final()
 
     def _tell_again(self, before: Mapping[int, Sink], shares: Mapping[int, object]) -> None:
@@ -327,6 +333,11 @@ class Upload:
     @staticmethod
     def _chunk(data: bytes) -> tuple[Piece, ...]:
         return (b"%x\r\n%b\r\n" % (len(data), data),)
+
+
+def _takes_footers(head: ResponseHead) -> bool:
+    """Of a 100 Continue."""
+    return is_true(head.headers.get("x-obj-metadata-footer"))
 
 
 def _ending(sink: Sink, plain: tuple[Piece, ...], checked: tuple[Piece, ...]) -> Sequence[Piece]:

@@ -4,7 +4,9 @@ One green thread, no waiting on any single node. First everybody is connected to
 knowing who serves them (targets.py). A node that refuses (no connection, 5xx, 507) is replaced by the next handoff at
 once; one that is silent for `lend_s` while the quorum is missing gets a handoff beside it. Once a quorum has answered
 the rest get `post_quorum_s`, because a write that all replicas have needs no repair; for who is silent even then a
-handoff takes the write. Nodes under error limiting are asked when the quorum cannot be had without them.
+handoff takes the write. Nodes under error limiting are asked when the quorum cannot be had without them. While the
+quorum is missing a slow node has all of `answer_s`; but where a quorum has answered and does not agree (a POST that one
+replica took and another knows nothing of) nobody waits long for a node that does not even say that it is there.
 """
 
 from __future__ import annotations
@@ -91,14 +93,15 @@ class Write:
             now_s = green.monotonic()
             if now_s >= lend_at_s:
                 is_done = self.quorum.has_success or self.quorum.is_forgiven
+                is_vain = self.quorum.is_split and self._slots.are_frozen()
                 is_lent = (is_done or not self._is_decided) and self._stand_in()
-                if now_s >= give_up_s and not is_lent:
+                if not is_lent and (is_vain or now_s >= give_up_s):
                     break
                 if is_done:
                     give_up_s = now_s + self._times.post_quorum_s
-                lend_at_s = give_up_s
+                lend_at_s = min(give_up_s, now_s + self._times.post_quorum_s)
         self._slots.give_up(lambda exchange: PeerTimedOut(f"no answer to {exchange.request.method}"))
-        if self._slots.unserved and self.quorum.has_success:
+        if self._slots.unserved and self._stored:
             self._tell_again()
         return self.status
 
@@ -145,11 +148,8 @@ class Write:
         self.replies.append(WriteReply(exchange.slot, head.status, head.headers, body))
         if is_success(head.status) and exchange.slot < self._voters:
             self._stored[exchange.slot] = exchange.node
-        return self._vote(exchange.slot, head.status)
-
-    def _vote(self, slot: int, status: int) -> None:
-        if slot < self._voters:
-            self.quorum.vote(slot, status)
+        if exchange.slot < self._voters:
+            self.quorum.vote(exchange.slot, head.status, is_primary=exchange.node.index is not None)
 
     def _stand_in(self) -> bool:
         is_lent = self._slots.stand_in()

@@ -11,6 +11,7 @@ from objstore.core.hashing import HashSecrets
 from objstore.core.timestamp import Timestamp
 from objstore.runtime.clock import Clock
 from objstore.runtime.devices import NO_RESERVE, Devices, Reserve, Room
+from objstore.runtime.disk_errors import disk_errors
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules
 from objstore.storage.engine import CONTENT_TYPE_TIMESTAMP, TIMESTAMP, Absent, StoredObject, Writer, data_headers
@@ -21,7 +22,7 @@ from objstore.storage.pending import DeferredUpdate, keep
 from objstore.storage.quarantine import set_aside
 from objstore.storage.reader import DamagedObject, OtherName, open_object
 from objstore.storage.resolve import data_name, meta_name, resolve, tombstone_name
-from objstore.storage.writer import PREALLOCATE_FROM_BYTES, DiskWriter, NamedLater, WriteSettings, disk_errors
+from objstore.storage.writer import PREALLOCATE_FROM_BYTES, DiskWriter, NamedLater, WriteSettings
 
 RECLAIM_AGE_S = 604_800.0
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from objstore.core.errors import InsufficientStorage
 from objstore.core.hashing import partition_of
 from objstore.core.timestamp import Timestamp
 from objstore.runtime.checksum import EMPTY, crc32c
+from objstore.runtime.disk_errors import disk_errors
 from objstore.runtime.fs import Fs
 from objstore.storage import metadata
 from objstore.storage.cleanup import CleaningRules, clean
@@ -41,9 +41,6 @@ MAX_LINK_ATTEMPTS = 3
 """How often the directories are made again because a cleaner removed them as empty."""
 
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
-_DISK_IS_UNFIT = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EOPNOTSUPP, errno.E2BIG, errno.ENXIO, errno.ENODEV}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +51,6 @@ class WriteSettings:
     bytes_per_sync: int = 512 << 20
     past_cache_from_bytes: int = 5 << 20
     preallocate: bool = True
-
-
-class disk_errors:
-    """with disk_errors(device): turns the errors of a full or failing disk into InsufficientStorage; others pass."""
-
-    __slots__ = ("_device",)
-
-    def __init__(self, device: str) -> None:
-        self._device = device
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in _DISK_IS_UNFIT:
-            where = error.filename or "open file"
-            raise InsufficientStorage(self._device, f"{os.strerror(error.errno)} ({where})") from error
 
 
 class NamedLater:

@@ -41,7 +41,9 @@ def finish(process: subprocess.Popen[str]) -> None:
         raise ClientFailed(f"{process.args}: exit {process.returncode}\n{out[-2000:]}\n{err[-2000:]}")
 
 
-class _Command:
+class Command:
+    """A program with an environment of its own. start() in the background, output() to its end; ClientFailed."""
+
     def __init__(self, program: Path, environ: Mapping[str, str]) -> None:
         self._program = program
         self._environ = {**os.environ, "LC_ALL": "C.UTF-8", **environ}
@@ -68,24 +70,24 @@ class Swift:
     name = "swift"
 
     def __init__(self, tools: Tools, cluster: Cluster) -> None:
-        self._command = _Command(
+        self.command = Command(
             tools.swift, {"ST_AUTH": cluster.auth_url, "ST_USER": ADMIN, "ST_KEY": cluster.key(ADMIN)}
         )
 
     def start_upload(self, source: Path, container: str) -> subprocess.Popen[str]:
-        return self._command.start(["--quiet", "upload", container, "."], cwd=source)
+        return self.command.start(["--quiet", "upload", container, "."], cwd=source)
 
     def names(self, container: str) -> list[str]:
-        return self._command.output(["list", container]).splitlines()
+        return self.command.output(["list", container]).splitlines()
 
     def download(self, container: str, target: Path) -> None:
-        self._command.output(["--quiet", "download", container, "--output-dir", str(target)])
+        self.command.output(["--quiet", "download", container, "--output-dir", str(target)])
 
     def upload_as(self, source: Path, container: str, name: str) -> None:
-        self._command.output(["--quiet", "upload", container, str(source), "--object-name", name])
+        self.command.output(["--quiet", "upload", container, str(source), "--object-name", name])
 
     def download_as(self, container: str, name: str, target: Path) -> None:
-        self._command.output(["--quiet", "download", container, name, "--output", str(target)])
+        self.command.output(["--quiet", "download", container, name, "--output", str(target)])
 
 
 class Rclone:
@@ -94,7 +96,7 @@ class Rclone:
     name = "rclone"
 
     def __init__(self, tools: Tools, cluster: Cluster) -> None:
-        self._command = _Command(
+        self.command = Command(
             tools.rclone,
             {
                 "RCLONE_CONFIG": "/dev/null",
@@ -106,10 +108,10 @@ class Rclone:
         )
 
     def start_upload(self, source: Path, container: str) -> subprocess.Popen[str]:
-        return self._command.start(["copy", "--retries", "1", str(source), f"here:{container}"])
+        return self.command.start(["copy", "--retries", "1", str(source), f"here:{container}"])
 
     def names(self, container: str) -> list[str]:
-        return self._command.output(["lsf", "--recursive", "--files-only", f"here:{container}"]).splitlines()
+        return self.command.output(["lsf", "--recursive", "--files-only", f"here:{container}"]).splitlines()
 
     def download(self, container: str, target: Path) -> None:
-        self._command.output(["copy", "--retries", "1", f"here:{container}", str(target)])
+        self.command.output(["copy", "--retries", "1", f"here:{container}", str(target)])

@@ -3,17 +3,8 @@
 import pytest
 
 from tests.clients.scenario import FULL, SMALL, run
-from tests.clients.tools import ToolsMissing, install
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def tools():
-    try:
-        return install()
-    except ToolsMissing as error:
-        pytest.skip(str(error))
 
 
 def test_swift_and_rclone_keep_every_byte_and_every_name(tools, tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from objstore.daemon import recon
+from objstore.replication.plan import SMALL_BYTES
 from tests.soak.faults import empty
 from tests.support.cluster import until
 from tests.support.healing import OneDirectory, Scene, prepared
@@ -84,13 +85,13 @@ def test_rsync_is_killed_in_mid_transfer(scene):
         pytest.skip(str(error))
     cluster = scene.site.cluster
     scene.ledger.container("c")
-    body = os.urandom(24 << 20)
+    body = os.urandom(SMALL_BYTES + 1)  # Less would go in-band.
     scene.ledger.put("c", "large", b"small as yet")
     scene.heal()
     away = scene.homes("c", "large")[0]
     with cluster.killed(away):
         scene.ledger.put("c", "large", body)
-    cluster.configure("object-replicator", "rsync_bwlimit", "2000", kind="object")
+    cluster.configure("object-replicator", "rsync_bwlimit", "8000", kind="object")
     passing = threading.Thread(target=scene.round, args=((), ("object-replicator",)))
     passing.start()
     try:

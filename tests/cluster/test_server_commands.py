@@ -1,5 +1,6 @@
 """objstore-<role>-server CONF, as a service manager runs it."""
 
+import io
 import os
 import signal
 import socket
@@ -9,7 +10,9 @@ import threading
 
 import pytest
 
+from objstore.cli import agent_server
 from tests.support.cluster import PATIENCE_S, Cluster, is_alive, until
+from tests.support.machines import Machines
 
 pytestmark = pytest.mark.cluster
 
@@ -155,3 +158,25 @@ def test_a_proxy_without_its_rings_is_refused(cluster, tmp_path):
         assert "object.ring.gz" in line
     finally:
         unit.close()
+
+
+def test_the_agent_of_a_node_whose_servers_are_units_runs_alone(tmp_path):
+    with Machines(tmp_path) as machines:
+        first = machines.add(is_started=False)
+        unit = Unit("agent", first.directory.root, tmp_path)
+        try:
+            assert unit.heard() == "READY=1"
+            assert first.join_token().startswith("objstore-join-")
+            unit.process.send_signal(signal.SIGTERM)
+            while (heard := unit.heard()) != "STOPPING=1":
+                assert heard == "WATCHDOG=1"
+            assert unit.process.wait(PATIENCE_S) == 0
+        finally:
+            unit.close()
+        assert "stopped role=agent" in unit.log.read_text()
+
+
+def test_an_agent_needs_a_node_of_several_machines(cluster):
+    error = io.StringIO()
+    assert agent_server.main([str(cluster.directory.root)], stderr=error) == 78
+    assert "is no node of a cluster of several machines; see: objstore join" in error.getvalue()

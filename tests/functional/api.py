@@ -1,6 +1,11 @@
-"""A client for the black-box suite that hides nothing: one request, one answer, every header as it came.
+"""The client of the black-box suite. It hides nothing: one request, one answer, every header as it came.
 
-It knows the Swift API and nothing of the server: names are text, paths are quoted here, connections are kept.
+    c = owner.new_container({"X-Container-Meta-A": "b"})
+    owner.put(c, "ünï cödé", body=b"x")                  parts are text and are quoted here
+    owner.get(f"{c}/o?multipart-manifest=get")           one piece stands as it is in the request line
+    swift.anonymous.get(c)                               somebody else asks for the same
+
+It knows the Swift API and nothing of the server. Everybody asks for the account of `owner` unless told another.
 """
 
 from __future__ import annotations
@@ -10,12 +15,16 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tests.functional.secrets import Secrets
+
 PATIENCE_S = 60.0
+# An object at the limits has more headers than http.client takes by itself (100).
+http.client._MAXHEADERS = 1000
 
 
 @dataclass
@@ -46,13 +55,32 @@ class Swift:
     auth_url: str
     users: Mapping[str, tuple[str, str]]
     _known: dict[str, User] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+    is_thrown_away: bool = False
+    """Whether nobody will miss order in this endpoint after the run."""
 
     def __getattr__(self, name: str) -> User:
         if name not in self.users and name != "anonymous":
             raise AttributeError(name)
         if name not in self._known:
-            self._known[name] = User(self, "", "") if name == "anonymous" else self._log_in(*self.users[name])
+            self._known[name] = User(self) if name == "anonymous" else self._log_in(*self.users[name])
         return self._known[name]
+
+    def __getitem__(self, name: str) -> User:
+        user: User = getattr(self, name)
+        return user
+
+    @property
+    def home(self) -> str:
+        """The account of `owner`."""
+        return self.owner.account
+
+    @property
+    def info(self) -> Any:
+        """What the endpoint says of itself."""
+        answer = self.anonymous.raw("GET", "/info")
+        assert answer.status == 200, answer
+        return answer.json
 
     @property
     def address(self) -> tuple[str, int]:
@@ -60,12 +88,12 @@ class Swift:
         return parts.hostname or "", parts.port or 80
 
     def _log_in(self, user: str, key: str) -> User:
-        anonymous = User(self, "", "")
+        anonymous = User(self)
         answer = anonymous.raw("GET", urlsplit(self.auth_url).path, {"X-Auth-User": user, "X-Auth-Key": key})
         assert answer.status == 200, (user, answer)
         account = urlsplit(answer.headers["x-storage-url"]).path.rpartition("/")[2]
         anonymous.close()
-        return User(self, answer.headers["x-auth-token"], account)
+        return User(self, user, answer.headers["x-auth-token"], account)
 
     def close(self) -> None:
         for user in self._known.values():
@@ -73,10 +101,11 @@ class Swift:
 
 
 class User:
-    """Somebody who asks. Paths given as parts are below /v1/<account> of this user, or of `account`."""
+    """Somebody who asks. name: as an ACL names it; account: its own."""
 
-    def __init__(self, swift: Swift, token: str, account: str) -> None:
+    def __init__(self, swift: Swift, name: str = "", token: str = "", account: str = "") -> None:
         self.swift = swift
+        self.name = name
         self.token = token
         self.account = account
         self._connection: http.client.HTTPConnection | None = None
@@ -103,9 +132,13 @@ class User:
                 self.close()
                 if attempt == 2 or is_chunked:
                     raise
+            except BaseException:
+                self.close()  # Where an answer broke off, nobody knows what comes next.
+                raise
         raise AssertionError
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, bytes], body: Any, is_chunked: bool) -> Answer:
+        said = self.swift.secrets.note(target, headers)
         if self._connection is None:
             self._connection = http.client.HTTPConnection(*self.swift.address, timeout=PATIENCE_S)
         self._connection.request(method, target, body=body, headers=dict(headers), encode_chunked=is_chunked)
@@ -116,7 +149,10 @@ class User:
             text = value.encode("latin-1").decode("utf-8", "replace")
             key = name.lower()
             found[key] = f"{found[key]}, {text}" if key in found else text
-        return Answer(response.status, found, content, response.reason)
+        answer = Answer(response.status, found, content, response.reason)
+        shown = f"{found} {answer.text}" if answer.status >= 400 else ""
+        assert not any(secret in shown for secret in said), f"an error tells a secret: {answer}"
+        return answer
 
     def request(
         self,
@@ -150,38 +186,61 @@ class User:
     def delete(self, *path: str, **options: Any) -> Answer:
         return self.request("DELETE", *path, **options)
 
-    def copy(self, *path: str, **options: Any) -> Answer:
-        return self.request("COPY", *path, **options)
+    def options(self, *path: str, **options: Any) -> Answer:
+        return self.request("OPTIONS", *path, **options)
+
+    def copy(self, *path: str, to: str = "", headers: Mapping[str, str] | None = None, **options: Any) -> Answer:
+        destination = {"Destination": to} if to else {}
+        return self.request("COPY", *path, headers={**destination, **(headers or {})}, **options)
 
     def path(self, *path: str, account: str | None = None) -> str:
-        """The quoted path of a container or object."""
-        parts = [account or self.account, *path]
-        return "/v1/" + "/".join(quote(part, safe="/" if index > 1 else "") for index, part in enumerate(parts))
+        """The request target of the account, a container or an object; of one piece it is taken as it is."""
+        if len(path) > 1:
+            path = ("/".join(quote(part, safe="/" if index else "") for index, part in enumerate(path)),)
+        return "/".join(["/v1", quote(account or self.swift.home), *(part.removeprefix("/") for part in path if part)])
 
     # What tests begin and end with
 
-    def new_container(self, **headers: str) -> str:
-        """headers: X_Container_Meta_… with underscores for dashes."""
+    def new_container(self, headers: Mapping[str, str] | None = None) -> str:
         name = f"c-{uuid.uuid4().hex[:12]}"
-        answer = self.put(name, headers={key.replace("_", "-"): value for key, value in headers.items()})
+        answer = self.put(name, headers=headers)
         assert answer.status == 201, answer
         return name
 
-    def upload(self, container: str, name: str, body: bytes = b"content", **headers: str) -> str:
+    def upload(
+        self, container: str, name: str, body: bytes = b"content", headers: Mapping[str, str] | None = None
+    ) -> str:
         """The ETag of an object that is stored for a test."""
-        answer = self.put(container, name, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        answer = self.put(container, name, body=body, headers=headers)
         assert answer.status == 201, answer
-        assert answer.headers["etag"] == hashlib.md5(body).hexdigest()
-        return answer.headers["etag"]
+        assert etag_of(answer) == md5(body)
+        return etag_of(answer)
+
+    def put_manifest(
+        self, path: str, segments: Sequence[Any], headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> Answer:
+        """Store a static large object; query: more of it, beginning with &."""
+        body = json.dumps(segments).encode()
+        return self.put(f"{path}?multipart-manifest=put{query}", headers=headers, body=body)
+
+    def listing(self, path: str, query: str = "") -> list[dict[str, Any]]:
+        """The rows of a container, or of the account (""); query: more of it, beginning with &."""
+        answer = self.get(f"{path}?format=json{query}")
+        assert answer.status == 200, answer
+        rows: list[dict[str, Any]] = answer.json
+        return rows
 
     def names(self, container: str, **query: str) -> list[str]:
-        """The listing: names, and subdirs with a delimiter."""
-        answer = self.get(container, query={"format": "json", **query})
-        assert answer.status == 200, answer
-        return [row.get("name", row.get("subdir")) for row in answer.json]
+        """The names of a listing, and subdirs with a delimiter."""
+        return [row.get("name", row.get("subdir", "")) for row in self.listing(container, f"&{urlencode(query)}")]
+
+    def tidy(self, container: str) -> None:
+        """empty(), unless the endpoint is thrown away."""
+        if not self.swift.is_thrown_away:
+            self.empty(container)
 
     def empty(self, container: str) -> None:
-        """Delete a container and what is in it; of things that are deleted late, wait for the listing to say so."""
+        """Delete a container and all that is in it; of things that are deleted late, wait for the listing to say so."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for name in self.names(container):
@@ -190,8 +249,19 @@ class User:
             if answer.status in (204, 404) or time.monotonic() > deadline:
                 assert answer.status in (204, 404), answer
                 return
+            for row in self.listing(container, "&versions"):
+                self.delete(f"{container}/{quote(row['name'])}?version-id={row.get('version_id', 'null')}")
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def etag_of(answer: Answer) -> str:
+    """The ETag, quoted or not (A3.12)."""
+    return answer.headers["etag"].strip('"')
+
+
+def md5(data: bytes | str) -> str:
+    return hashlib.md5(data if isinstance(data, bytes) else data.encode(), usedforsecurity=False).hexdigest()

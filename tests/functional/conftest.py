@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.functional.api import Swift
-from tests.functional.site import Site
 from tests.support.cluster import Cluster
 
 USERS = {
-    "owner": ("black:owner", "owner-key", ".admin"),
-    "member": ("black:member", "member-key", ""),
-    "stranger": ("white:stranger", "stranger-key", ".admin"),
-    "reseller": ("admin:reseller", "reseller-key", ".reseller_admin"),
+    "owner": ("black:owner", "key-of-the-owner-0123456789", ".admin"),
+    "member": ("black:member", "key-of-the-member-0123456789", ""),
+    "stranger": ("white:stranger", "key-of-the-stranger-0123456789", ".admin"),
+    "reseller": ("admin:reseller", "key-of-the-reseller-0123456789", ".reseller_admin"),
 }
 
 
@@ -33,29 +32,54 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def endpoint(request, tmp_path_factory):
-    """(auth URL, users): of the endpoint under test."""
-    url = request.config.getoption("--auth-url", default=None)
-    if url is not None:
-        file = request.config.getoption("--swift-users")
-        users = {name: tuple(value) for name, value in tomllib.loads(Path(file).read_text()).items()} if file else {}
-        yield url, {**{name: value[:2] for name, value in USERS.items()}, **users}
+def our_cluster(request, tmp_path_factory):
+    """The cluster that is started where no other endpoint is given; None where one is."""
+    if request.config.getoption("--auth-url", default=None) is not None:
+        yield None
         return
     cluster = Cluster(tmp_path_factory.mktemp("functional") / "cluster", policies=("gold:3", "silver:2"))
     for name, key, group in USERS.values():
         cluster.add_user(name, key, *([group] if group else []))
+    with_optional_filters(cluster)
+    for kind in ("account", "container", "object"):
+        # What the suite makes need not be compared again every half minute.
+        cluster.configure(f"{kind}-replicator", "interval", 3600, kind=kind)
     with cluster:
-        host, port = cluster.address
-        yield f"http://{host}:{port}/auth/v1.0", {name: value[:2] for name, value in USERS.items()}
+        yield cluster
+
+
+def with_optional_filters(cluster):
+    """Those that change nothing for who does not ask for them."""
+    names = ("crossdomain", "domain_remap", "etag_quoter")
+    pipeline = cluster.setting("pipeline:main", "pipeline")
+    pipeline = pipeline.replace("listing_formats", f"{' '.join(names)} listing_formats")
+    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
+    for name in names:
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
 
 
 @pytest.fixture(scope="session")
-def swift(endpoint):
-    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous."""
-    url, users = endpoint
-    found = Swift(url, users)
+def endpoint(request, our_cluster):
+    """(auth URL, users): of the endpoint under test."""
+    users = {name: value[:2] for name, value in USERS.items()}
+    file = request.config.getoption("--swift-users", default=None)
+    if file is not None:
+        users |= {name: tuple(value) for name, value in tomllib.loads(Path(file).read_text()).items()}
+    return request.config.getoption("--auth-url", default=None) or our_cluster.auth_url, users
+
+
+@pytest.fixture(scope="session")
+def swift(endpoint, our_cluster):
+    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous.
+
+    At the end, the logs of a cluster of ours are searched for every secret that was sent (tests/functional/secrets.py).
+    """
+    found = Swift(*endpoint, is_thrown_away=our_cluster is not None)
     yield found
     found.close()
+    if our_cluster is not None:
+        told = found.secrets.in_text(our_cluster.logs())
+        assert not told, f"in the logs of the cluster: {told}"
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +92,12 @@ def container(owner):
     """A fresh container of the owner's; whatever is in it is gone afterwards."""
     name = owner.new_container()
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
-@pytest.fixture(scope="session")
-def site(swift):
-    return Site(swift)
+@pytest.fixture(scope="module")
+def shelf(owner):
+    """The same for a whole module, whose tests do not get into each other's way there."""
+    name = owner.new_container()
+    yield name
+    owner.tidy(name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.functional.site import Site, etag_of, md5
+from tests.functional.api import etag_of, md5
 
 pytestmark = pytest.mark.cluster
 
@@ -12,13 +12,12 @@ ETAG = md5("".join(md5(part) for part in PARTS))
 
 
 @pytest.fixture(scope="module")
-def container(swift):
-    site = Site(swift)
-    path = site.container()
+def container(owner):
+    path = owner.new_container()
     for index, part in enumerate(PARTS):
-        site.put(f"{path}/p/{index}", part)
-    site.put(f"{path}/q", b"zzz")
-    site.put(f"{path}/m", b"own", {"X-Object-Manifest": f"{path[1:]}/p/", "Content-Type": "x/y"})
+        owner.put(f"{path}/p/{index}", body=part)
+    owner.put(f"{path}/q", body=b"zzz")
+    owner.put(f"{path}/m", body=b"own", headers={"X-Object-Manifest": f"{path}/p/", "Content-Type": "x/y"})
     return path
 
 
@@ -35,8 +34,8 @@ def container(swift):
         ("bytes=2-1", 200, WHOLE),
     ],
 )
-def test_ranges(site, container, range_, status, body):
-    reply = site.get(f"{container}/m", {"Range": range_})
+def test_ranges(owner, container, range_, status, body):
+    reply = owner.get(f"{container}/m", headers={"Range": range_})
     assert reply.status == status and (body is None or reply.body == body)
 
 
@@ -51,58 +50,61 @@ def test_ranges(site, container, range_, status, body):
         ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304),
     ],
 )
-def test_conditions(site, container, headers, status):
-    reply = site.get(f"{container}/m", headers)
+def test_conditions(owner, container, headers, status):
+    reply = owner.get(f"{container}/m", headers=headers)
     assert reply.status == status and etag_of(reply) == ETAG
 
 
-def test_head_and_get_agree(site, container):
-    get, head = site.get(f"{container}/m"), site.head(f"{container}/m")
+def test_head_and_get_agree(owner, container):
+    get, head = owner.get(f"{container}/m"), owner.head(f"{container}/m")
     assert get.body == WHOLE and etag_of(get) == etag_of(head) == ETAG
     assert head.headers["content-length"] == "9" and head.headers["content-type"] == "x/y"
 
 
-def test_the_manifest_itself(site, container):
-    reply = site.get(f"{container}/m?multipart-manifest=get")
+def test_the_manifest_itself(owner, container):
+    reply = owner.get(f"{container}/m?multipart-manifest=get")
     assert reply.body == b"own" and etag_of(reply) == md5("own")
 
 
-def test_nothing_found_is_an_empty_object(site, container):
-    site.put(f"{container}/none", b"", {"X-Object-Manifest": f"{container[1:]}/nothing-begins-so"})
-    reply = site.get(f"{container}/none")
+def test_nothing_found_is_an_empty_object(owner, container):
+    owner.put(f"{container}/none", body=b"", headers={"X-Object-Manifest": f"{container}/nothing-begins-so"})
+    reply = owner.get(f"{container}/none")
     assert (reply.status, reply.body, etag_of(reply)) == (200, b"", md5(""))
 
 
 @pytest.mark.parametrize("value", ["c", "c/", "/", "//", "/c", "%FF/x", "c/%00"])
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_a_header_that_names_no_prefix_is_refused(site, container, method, value):
-    assert site.request(method, f"{container}/bad", headers={"X-Object-Manifest": value}).status == 400
+def test_a_header_that_names_no_prefix_is_refused(owner, container, method, value):
+    assert owner.request(method, f"{container}/bad", headers={"X-Object-Manifest": value}).status == 400
 
 
-def test_percent_encoded_names(site):
-    c = site.container()
-    site.put(f"{c}/%E2%98%83%20x/1", b"snow")
-    site.put(f"{c}/m", b"", {"X-Object-Manifest": f"{c[1:]}/%E2%98%83%20x/"})
-    assert site.get(f"{c}/m").body == b"snow"
+def test_percent_encoded_names(owner):
+    c = owner.new_container()
+    owner.put(f"{c}/%E2%98%83%20x/1", body=b"snow")
+    owner.put(f"{c}/m", body=b"", headers={"X-Object-Manifest": f"{c}/%E2%98%83%20x/"})
+    assert owner.get(f"{c}/m").body == b"snow"
 
 
-def test_a_pointer_gives_no_right_to_what_it_points_at(site):
+def test_a_pointer_gives_no_right_to_what_it_points_at(swift, owner):
     """CVE-2015-5223: whoever may only write a manifest does not read through it."""
-    secret, own = site.container(), site.container({"X-Container-Read": ".r:*", "X-Container-Write": site.member})
-    site.put(f"{secret}/1", b"secret")
-    site.put(f"{own}/m", b"", {"X-Object-Manifest": f"{secret[1:]}/1"}, user="member")
+    secret, own = (
+        owner.new_container(),
+        owner.new_container({"X-Container-Read": ".r:*", "X-Container-Write": swift.member.name}),
+    )
+    owner.put(f"{secret}/1", body=b"secret")
+    swift.member.put(f"{own}/m", body=b"", headers={"X-Object-Manifest": f"{secret}/1"})
     for user in ("anonymous", "member"):
-        reply = site.get(f"{own}/m", user=user)
+        reply = swift[user].get(f"{own}/m")
         assert reply.status in (401, 403) and b"secret" not in reply.body
 
 
-def test_a_copy_is_flat_unless_the_manifest_is_asked_for(site, container):
-    assert site.copy(f"{container}/m", f"{container}/flat").status == 201
-    flat = site.head(f"{container}/flat")
+def test_a_copy_is_flat_unless_the_manifest_is_asked_for(owner, container):
+    assert owner.copy(f"{container}/m", to=f"{container}/flat").status == 201
+    flat = owner.head(f"{container}/flat")
     assert (
         flat.headers["content-length"] == "9"
         and "x-object-manifest" not in flat.headers
         and etag_of(flat) == md5(WHOLE)
     )
-    assert site.copy(f"{container}/m?multipart-manifest=get", f"{container}/man").status == 201
-    assert site.head(f"{container}/man").headers["x-object-manifest"] == f"{container[1:]}/p/"
+    assert owner.copy(f"{container}/m?multipart-manifest=get", to=f"{container}/man").status == 201
+    assert owner.head(f"{container}/man").headers["x-object-manifest"] == f"{container}/p/"

@@ -13,10 +13,10 @@ def sold(swift):
     def sell(**headers):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         used.extend(names)
-        return swift.reseller.post(account=swift.owner.account, headers=names)
+        return swift.reseller.post(headers=names)
 
     yield sell
-    swift.reseller.post(account=swift.owner.account, headers={name.replace("X-", "X-Remove-", 1): "x" for name in used})
+    swift.reseller.post(headers={name.replace("X-", "X-Remove-", 1): "x" for name in used})
 
 
 def test_a_container_takes_what_its_quota_allows(owner, container):
@@ -34,6 +34,21 @@ def test_a_container_takes_so_many_objects(owner, container):
     assert owner.delete(container, "a").status == 204 and owner.put(container, "b").status == 201
 
 
+@pytest.mark.parametrize(("size", "status"), [(10, 201), (11, 413), (200_000, 413)])
+def test_an_upload_that_does_not_say_how_long_it_is(owner, container, size, status):
+    owner.post(container, headers={"X-Container-Meta-Quota-Bytes": "10"})
+    body = (b"x" * min(1000, size - start) for start in range(0, size, 1000))
+    assert owner.put(container, "o", body=body).status == status
+    assert owner.names(container) == (["o"] if status == 201 else [])
+
+
+def test_an_upload_of_unknown_length_into_an_account_with_a_quota(owner, container, sold):
+    used = int(owner.head("").headers["x-account-bytes-used"])
+    assert sold(X_Account_Quota_Bytes=str(used + 10_000)).status == 204
+    assert owner.put(container, "o", body=(b"x" * 1000 for _ in range(150))).status == 413
+    assert owner.put(container, "p", body=b"x").status == 201
+
+
 @pytest.mark.parametrize("unit", ["Bytes", "Count"])
 @pytest.mark.parametrize(("value", "status"), [("-1", 400), ("x", 400), ("1.5", 400), ("0", 204), ("", 204)])
 def test_a_quota_is_a_whole_number(owner, container, unit, value, status):
@@ -41,18 +56,18 @@ def test_a_quota_is_a_whole_number(owner, container, unit, value, status):
 
 
 def test_a_copy_counts_by_the_size_of_its_source(owner, container):
-    other = owner.new_container(X_Container_Meta_Quota_Bytes="3")
+    other = owner.new_container({"X-Container-Meta-Quota-Bytes": "3"})
     owner.upload(container, "small", b"123"), owner.upload(container, "large", b"1234")
     assert owner.copy(container, "large", headers={"Destination": f"{other}/o"}).status == 413
     assert owner.put(other, "o", headers={"X-Copy-From": f"{container}/large"}).status == 413
     assert owner.copy(container, "small", headers={"Destination": f"{other}/o"}).status == 201
-    owner.empty(other)
+    owner.tidy(other)
 
 
 def test_who_may_not_write_learns_nothing_about_quotas(swift, owner, container):
     owner.post(container, headers={"X-Container-Meta-Quota-Bytes": "0"})
-    assert swift.stranger.put(container, "o", body=b"x", account=owner.account).status == 403
-    assert swift.anonymous.put(container, "o", body=b"x", account=owner.account).status == 401
+    assert swift.stranger.put(container, "o", body=b"x").status == 403
+    assert swift.anonymous.put(container, "o", body=b"x").status == 401
 
 
 def test_an_account_over_its_quota_can_read_and_delete(swift, owner, container, sold):
@@ -62,7 +77,7 @@ def test_an_account_over_its_quota_can_read_and_delete(swift, owner, container, 
         assert answer.status in (413, 201, 202)
     assert owner.put(container, "q", body=b"1").status == 413
     assert owner.get(container, "o").status == 200
-    assert swift.reseller.put(container, "r", body=b"1", account=owner.account).status == 201
+    assert swift.reseller.put(container, "r", body=b"1").status == 201
     assert owner.delete(container, "r").status == 204
 
 
@@ -73,11 +88,11 @@ def test_an_account_takes_so_many_objects(owner, container, sold):
 
 def test_quotas_by_policy(owner, sold):
     policies = [entry["name"] for entry in owner.raw("GET", "/info").json["swift"]["policies"]]
-    name = owner.new_container(X_Storage_Policy=policies[-1])
+    name = owner.new_container({"X-Storage-Policy": policies[-1]})
     assert sold(**{f"X_Account_Quota_Bytes_Policy_{policies[-1]}": "3"}).status == 204
     assert owner.put(name, "large", body=b"1234").status == 413
     assert owner.put(name, "small", body=b"123").status == 201
-    owner.empty(name)
+    owner.tidy(name)
 
 
 @pytest.mark.parametrize("header", ["X-Account-Quota-Bytes", "X-Account-Meta-Quota-Bytes", "X-Account-Quota-Count"])

@@ -18,9 +18,8 @@ SCOPE = load_scope()
 POLICIES = ("gold:3", "silver:2", "ec42:3")
 
 
-@pytest.fixture(scope="module")
-def target(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
+def configure(cluster):
+    """As the recorded cluster was."""
     cluster.configure("app:proxy-server", "account_autocreate", "true")
     cluster.configure("app:proxy-server", "allow_account_management", "true")
     pipeline = cluster.setting("pipeline:main", "pipeline").replace(
@@ -34,6 +33,12 @@ def target(tmp_path_factory):
     cluster.configure("filter:container_sync", "current", "//saio/saio_endpoint")
     for key, value in TEMPAUTH_SETTINGS.items():
         cluster.configure("filter:tempauth", key, value)
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("replay") / "cluster", policies=POLICIES, proxy_workers=2)
+    configure(cluster)
     with cluster:
         target = Target(*cluster.address)
         target.prepare()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.functional.site import etag_of, md5
+from tests.functional.api import etag_of, md5
 
 pytestmark = pytest.mark.cluster
 
@@ -10,129 +10,129 @@ ID = "x-object-version-id"
 
 
 @pytest.fixture
-def kept(site):
+def kept(owner):
     """A container that keeps versions."""
-    return site.container({"X-Versions-Enabled": "true"})
+    return owner.new_container({"X-Versions-Enabled": "true"})
 
 
-def versions(site, container, query=""):
-    return [(row["name"], row["version_id"], row["is_latest"]) for row in site.listing(container, "&versions" + query)]
+def versions(owner, container, query=""):
+    return [(row["name"], row["version_id"], row["is_latest"]) for row in owner.listing(container, "&versions" + query)]
 
 
-def test_every_write_is_a_version(site, kept):
-    ids = [site.put(f"{kept}/o", body).headers[ID] for body in (b"one", b"two", b"")]
+def test_every_write_is_a_version(owner, kept):
+    ids = [owner.put(f"{kept}/o", body=body).headers[ID] for body in (b"one", b"two", b"")]
     assert len(set(ids)) == 3
-    assert [site.get(f"{kept}/o?version-id={id_}").body for id_ in ids] == [b"one", b"two", b""]
-    assert site.get(f"{kept}/o").headers[ID] == ids[2]
-    assert versions(site, kept) == [("o", ids[2], True), ("o", ids[1], False), ("o", ids[0], False)]
+    assert [owner.get(f"{kept}/o?version-id={id_}").body for id_ in ids] == [b"one", b"two", b""]
+    assert owner.get(f"{kept}/o").headers[ID] == ids[2]
+    assert versions(owner, kept) == [("o", ids[2], True), ("o", ids[1], False), ("o", ids[0], False)]
 
 
-def test_a_deleted_object_is_all_there(site, kept):
-    first = site.put(f"{kept}/o", b"one").headers[ID]
-    marker = site.delete(f"{kept}/o").headers[ID]
-    assert site.get(f"{kept}/o").status == 404
-    assert site.get(f"{kept}/o?version-id={marker}").status == 404
-    assert site.get(f"{kept}/o?version-id={first}").body == b"one"
-    assert site.put(f"{kept}/o?version-id={first}").status == 201
-    assert site.get(f"{kept}/o").body == b"one"
+def test_a_deleted_object_is_all_there(owner, kept):
+    first = owner.put(f"{kept}/o", body=b"one").headers[ID]
+    marker = owner.delete(f"{kept}/o").headers[ID]
+    assert owner.get(f"{kept}/o").status == 404
+    assert owner.get(f"{kept}/o?version-id={marker}").status == 404
+    assert owner.get(f"{kept}/o?version-id={first}").body == b"one"
+    assert owner.put(f"{kept}/o?version-id={first}").status == 201
+    assert owner.get(f"{kept}/o").body == b"one"
 
 
-def test_what_was_there_before_becomes_a_version(site):
-    c = site.container()
-    site.put(f"{c}/o", b"before", {"X-Object-Meta-A": "b", "Content-Type": "x/y"})
-    site.put(f"{c}/d", b"before")
-    assert site.post(c, {"X-Versions-Enabled": "true"}).status == 204
-    assert site.get(f"{c}/o").headers[ID] == "null"
-    site.put(f"{c}/o", b"after")
-    site.delete(f"{c}/d")
+def test_what_was_there_before_becomes_a_version(owner):
+    c = owner.new_container()
+    owner.put(f"{c}/o", body=b"before", headers={"X-Object-Meta-A": "b", "Content-Type": "x/y"})
+    owner.put(f"{c}/d", body=b"before")
+    assert owner.post(c, headers={"X-Versions-Enabled": "true"}).status == 204
+    assert owner.get(f"{c}/o").headers[ID] == "null"
+    owner.put(f"{c}/o", body=b"after")
+    owner.delete(f"{c}/d")
     for name in ("o", "d"):
-        old = [version for row, version, is_latest in versions(site, c) if row == name and not is_latest]
-        found = site.get(f"{c}/{name}?version-id={old[0]}")
+        old = [version for row, version, is_latest in versions(owner, c) if row == name and not is_latest]
+        found = owner.get(f"{c}/{name}?version-id={old[0]}")
         assert found.body == b"before"
         if name == "o":
             assert (found.headers["x-object-meta-a"], found.headers["content-type"]) == ("b", "x/y")
 
 
-def test_suspended_writes_are_null_and_lose_no_version(site, kept):
-    first = site.put(f"{kept}/o", b"one").headers[ID]
-    site.post(kept, {"X-Versions-Enabled": "false"})
-    site.put(f"{kept}/o", b"two")
-    site.put(f"{kept}/o", b"three")
-    assert site.get(f"{kept}/o?version-id=null").body == b"three"
-    assert versions(site, kept) == [("o", "null", True), ("o", first, False)]
-    site.post(kept, {"X-Versions-Enabled": "true"})
-    site.put(f"{kept}/o", b"four")
-    bodies = [site.get(f"{kept}/o?version-id={version}").body for _, version, _ in versions(site, kept)]
+def test_suspended_writes_are_null_and_lose_no_version(owner, kept):
+    first = owner.put(f"{kept}/o", body=b"one").headers[ID]
+    owner.post(kept, headers={"X-Versions-Enabled": "false"})
+    owner.put(f"{kept}/o", body=b"two")
+    owner.put(f"{kept}/o", body=b"three")
+    assert owner.get(f"{kept}/o?version-id=null").body == b"three"
+    assert versions(owner, kept) == [("o", "null", True), ("o", first, False)]
+    owner.post(kept, headers={"X-Versions-Enabled": "true"})
+    owner.put(f"{kept}/o", body=b"four")
+    bodies = [owner.get(f"{kept}/o?version-id={version}").body for _, version, _ in versions(owner, kept)]
     assert bodies == [b"four", b"three", b"one"]
 
 
 @pytest.mark.parametrize("id_", ["junk", "-1", "nan", "1e400", "%D9%A1", "1.2.3", "%00", "12345678901234567890123"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_an_id_that_is_none_is_refused_and_changes_nothing(site, method, id_):
-    c = site.container({"X-Versions-Enabled": "true"})
-    current = site.put(f"{c}/o", b"one").headers[ID]
-    assert site.request(method, f"{c}/o?version-id={id_}").status == 400
-    assert versions(site, c) == [("o", current, True)]
+def test_an_id_that_is_none_is_refused_and_changes_nothing(owner, method, id_):
+    c = owner.new_container({"X-Versions-Enabled": "true"})
+    current = owner.put(f"{c}/o", body=b"one").headers[ID]
+    assert owner.request(method, f"{c}/o?version-id={id_}").status == 400
+    assert versions(owner, c) == [("o", current, True)]
 
 
-def test_deleting_the_current_version_brings_nothing_back(site, kept):
-    first, second = (site.put(f"{kept}/o", body).headers[ID] for body in (b"one", b"two"))
-    reply = site.delete(f"{kept}/o?version-id={second}")
+def test_deleting_the_current_version_brings_nothing_back(owner, kept):
+    first, second = (owner.put(f"{kept}/o", body=body).headers[ID] for body in (b"one", b"two"))
+    reply = owner.delete(f"{kept}/o?version-id={second}")
     assert (reply.status, reply.headers["x-object-current-version-id"]) == (204, "null")
-    assert site.get(f"{kept}/o").status == 404
-    assert versions(site, kept) == [("o", first, False)]
+    assert owner.get(f"{kept}/o").status == 404
+    assert versions(owner, kept) == [("o", first, False)]
 
 
-def test_deleting_an_old_version_leaves_the_current(site, kept):
-    first, second = (site.put(f"{kept}/o", body).headers[ID] for body in (b"one", b"two"))
-    reply = site.delete(f"{kept}/o?version-id={first}")
+def test_deleting_an_old_version_leaves_the_current(owner, kept):
+    first, second = (owner.put(f"{kept}/o", body=body).headers[ID] for body in (b"one", b"two"))
+    reply = owner.delete(f"{kept}/o?version-id={first}")
     assert (reply.status, reply.headers["x-object-current-version-id"]) == (204, second)
-    assert site.get(f"{kept}/o").body == b"two"
+    assert owner.get(f"{kept}/o").body == b"two"
 
 
-def test_deleting_a_null_version_that_is_none_changes_nothing(site, kept):
-    current = site.put(f"{kept}/o", b"one").headers[ID]
-    assert site.delete(f"{kept}/o?version-id=null").status == 404
-    assert site.get(f"{kept}/o").headers[ID] == current
+def test_deleting_a_null_version_that_is_none_changes_nothing(owner, kept):
+    current = owner.put(f"{kept}/o", body=b"one").headers[ID]
+    assert owner.delete(f"{kept}/o?version-id=null").status == 404
+    assert owner.get(f"{kept}/o").headers[ID] == current
 
 
-def test_metadata_of_the_current_version_is_posted(site, kept):
-    first = site.put(f"{kept}/o", b"one").headers[ID]
-    site.put(f"{kept}/o", b"two")
-    assert site.post(f"{kept}/o", {"X-Object-Meta-A": "b"}).status == 202
-    assert site.head(f"{kept}/o").headers["x-object-meta-a"] == "b"
-    assert "x-object-meta-a" not in site.head(f"{kept}/o?version-id={first}").headers
+def test_metadata_of_the_current_version_is_posted(owner, kept):
+    first = owner.put(f"{kept}/o", body=b"one").headers[ID]
+    owner.put(f"{kept}/o", body=b"two")
+    assert owner.post(f"{kept}/o", headers={"X-Object-Meta-A": "b"}).status == 202
+    assert owner.head(f"{kept}/o").headers["x-object-meta-a"] == "b"
+    assert "x-object-meta-a" not in owner.head(f"{kept}/o?version-id={first}").headers
 
 
-def test_whoever_may_not_write_makes_no_version(site):
+def test_whoever_may_not_write_makes_no_version(swift, owner):
     """CVE-2015-1856, and its like for a PUT: nothing is done with the system's rights before the client's are asked."""
-    c = site.container({"X-Versions-Enabled": "true", "X-Container-Read": f"{site.member},.rlistings"})
-    current = site.put(f"{c}/o", b"one").headers[ID]
+    c = owner.new_container({"X-Versions-Enabled": "true", "X-Container-Read": f"{swift.member.name},.rlistings"})
+    current = owner.put(f"{c}/o", body=b"one").headers[ID]
     for method in ("PUT", "DELETE"):
         for query in ("", f"?version-id={current}"):
-            assert site.request(method, f"{c}/o{query}", user="member").status == 403
-            assert site.request(method, f"{c}/o{query}", user="anonymous").status == 401
-    assert versions(site, c) == [("o", current, True)]
-    assert site.get(f"{c}/o", user="member").body == b"one"
+            assert swift.member.request(method, f"{c}/o{query}").status == 403
+            assert swift.anonymous.request(method, f"{c}/o{query}").status == 401
+    assert versions(owner, c) == [("o", current, True)]
+    assert swift.member.get(f"{c}/o").body == b"one"
 
 
-def test_a_container_with_versions_is_not_removed(site, kept):
-    version = site.put(f"{kept}/o", b"one").headers[ID]
-    marker = site.delete(f"{kept}/o").headers[ID]
-    assert site.delete(kept).status == 409
-    assert site.get(f"{kept}/o?version-id={version}").body == b"one"
+def test_a_container_with_versions_is_not_removed(owner, kept):
+    version = owner.put(f"{kept}/o", body=b"one").headers[ID]
+    marker = owner.delete(f"{kept}/o").headers[ID]
+    assert owner.delete(kept).status == 409
+    assert owner.get(f"{kept}/o?version-id={version}").body == b"one"
     for id_ in (version, marker):
-        site.delete(f"{kept}/o?version-id={id_}")
-    assert site.delete(kept).status == 204
-    assert site.head(kept).status == 404
+        owner.delete(f"{kept}/o?version-id={id_}")
+    assert owner.delete(kept).status == 204
+    assert owner.head(kept).status == 404
 
 
-def test_the_hidden_container_is_hidden(site, kept):
-    site.put(f"{kept}/o", b"one")
-    hidden = f"/%00versions%00{kept[1:]}"
+def test_the_hidden_container_is_hidden(owner, kept):
+    owner.put(f"{kept}/o", body=b"one")
+    hidden = f"/%00versions%00{kept}"
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
-        assert site.request(method, hidden).status == 412
-    assert all("\0" not in row["name"] for row in site.listing(""))
+        assert owner.request(method, hidden).status == 412
+    assert all("\0" not in row["name"] for row in owner.listing(""))
 
 
 @pytest.mark.parametrize(
@@ -149,21 +149,21 @@ def test_the_hidden_container_is_hidden(site, kept):
         ("&reverse=true&end_marker=a", "ccbb"),
     ],
 )
-def test_pages_of_versions(site, query, names):
-    c = site.container({"X-Versions-Enabled": "true"})
+def test_pages_of_versions(owner, query, names):
+    c = owner.new_container({"X-Versions-Enabled": "true"})
     for name in "abc":
-        site.put(f"{c}/{name}", b"1")
-        site.put(f"{c}/{name}", b"2")
-    assert "".join(name for name, _, _ in versions(site, c, query)) == names
+        owner.put(f"{c}/{name}", body=b"1")
+        owner.put(f"{c}/{name}", body=b"2")
+    assert "".join(name for name, _, _ in versions(owner, c, query)) == names
 
 
-def test_versions_can_be_paged_one_by_one(site, kept):
+def test_versions_can_be_paged_one_by_one(owner, kept):
     for name in ("a", "b"):
         for body in (b"1", b"22"):
-            site.put(f"{kept}/{name}", body)
-    everything = versions(site, kept)
+            owner.put(f"{kept}/{name}", body=body)
+    everything = versions(owner, kept)
     found, query = [], "&limit=1"
-    while rows := versions(site, kept, query):
+    while rows := versions(owner, kept, query):
         found += rows
         query = f"&limit=1&marker={rows[0][0]}&version_marker={rows[0][1]}"
     assert [row[:2] for row in found] == [row[:2] for row in everything]
@@ -173,122 +173,122 @@ def test_versions_can_be_paged_one_by_one(site, kept):
 
 
 @pytest.mark.parametrize("header", ["X-Versions-Location", "X-History-Location"])
-def test_what_a_put_replaces_is_kept(site, header):
-    v = site.container()
-    c = site.container({header: v[1:]})
+def test_what_a_put_replaces_is_kept(owner, header):
+    v = owner.new_container()
+    c = owner.new_container({header: v})
     for body in (b"one", b"two", b"three"):
-        assert site.put(f"{c}/o", body, {"X-Object-Meta-Body": body.decode()}).status == 201
-    kept = [site.get(f"{v}/{row['name']}") for row in site.listing(v)]
+        assert owner.put(f"{c}/o", body=body, headers={"X-Object-Meta-Body": body.decode()}).status == 201
+    kept = [owner.get(f"{v}/{row['name']}") for row in owner.listing(v)]
     assert [reply.body for reply in kept] == [b"one", b"two"]
     assert [reply.headers["x-object-meta-body"] for reply in kept] == ["one", "two"]
 
 
-def test_a_stack_goes_back_version_by_version(site):
-    v = site.container()
-    c = site.container({"X-Versions-Location": v[1:]})
+def test_a_stack_goes_back_version_by_version(owner):
+    v = owner.new_container()
+    c = owner.new_container({"X-Versions-Location": v})
     for body in (b"one", b"two", b"three"):
-        site.put(f"{c}/o", body)
+        owner.put(f"{c}/o", body=body)
     for body in (b"two", b"one"):
-        assert site.delete(f"{c}/o").status == 204
-        assert site.get(f"{c}/o").body == body
-    assert site.delete(f"{c}/o").status == 204
-    assert site.get(f"{c}/o").status == 404 and site.listing(v) == []
+        assert owner.delete(f"{c}/o").status == 204
+        assert owner.get(f"{c}/o").body == body
+    assert owner.delete(f"{c}/o").status == 204
+    assert owner.get(f"{c}/o").status == 404 and owner.listing(v) == []
 
 
-def test_a_dynamic_large_object_that_is_overwritten_comes_back_as_one(site):
+def test_a_dynamic_large_object_that_is_overwritten_comes_back_as_one(owner):
     """The versioned DLO overwrite: its manifest is the version, not what it read as, and nothing is lost."""
-    v, s = site.container(), site.container()
-    c = site.container({"X-Versions-Location": v[1:]})
-    site.put(f"{s}/p1", b"segment")
-    site.put(f"{c}/o", b"own", {"X-Object-Manifest": f"{s[1:]}/p"})
-    site.put(f"{c}/o", b"plain")
-    assert site.get(f"{c}/o").body == b"plain"
-    site.delete(f"{c}/o")
-    assert site.get(f"{c}/o").body == b"segment"
-    assert site.get(f"{c}/o?multipart-manifest=get").body == b"own"
+    v, s = owner.new_container(), owner.new_container()
+    c = owner.new_container({"X-Versions-Location": v})
+    owner.put(f"{s}/p1", body=b"segment")
+    owner.put(f"{c}/o", body=b"own", headers={"X-Object-Manifest": f"{s}/p"})
+    owner.put(f"{c}/o", body=b"plain")
+    assert owner.get(f"{c}/o").body == b"plain"
+    owner.delete(f"{c}/o")
+    assert owner.get(f"{c}/o").body == b"segment"
+    assert owner.get(f"{c}/o?multipart-manifest=get").body == b"own"
 
 
-def test_reading_rights_do_not_delete_a_version(site):
+def test_reading_rights_do_not_delete_a_version(swift, owner):
     """CVE-2015-1856."""
-    v = site.container({"X-Container-Read": f".r:*,.rlistings,{site.member}"})
-    c = site.container({"X-Versions-Location": v[1:], "X-Container-Read": f".r:*,.rlistings,{site.member}"})
-    site.put(f"{c}/o", b"one")
-    site.put(f"{c}/o", b"two")
+    v = owner.new_container({"X-Container-Read": f".r:*,.rlistings,{swift.member.name}"})
+    c = owner.new_container({"X-Versions-Location": v, "X-Container-Read": f".r:*,.rlistings,{swift.member.name}"})
+    owner.put(f"{c}/o", body=b"one")
+    owner.put(f"{c}/o", body=b"two")
     for user in ("anonymous", "member"):
-        assert site.delete(f"{c}/o", user=user).status in (401, 403)
-        assert site.put(f"{c}/o", b"three", user=user).status in (401, 403)
-    assert site.get(f"{c}/o").body == b"two" and len(site.listing(v)) == 1
+        assert swift[user].delete(f"{c}/o").status in (401, 403)
+        assert swift[user].put(f"{c}/o", body=b"three").status in (401, 403)
+    assert owner.get(f"{c}/o").body == b"two" and len(owner.listing(v)) == 1
 
 
 @pytest.mark.parametrize("header", ["X-Versions-Location", "X-History-Location"])
-def test_what_cannot_be_kept_is_not_replaced(site, header):
-    c = site.container({header: "no-such-container"})
-    site.put(f"{c}/o", b"one")
-    assert site.put(f"{c}/o", b"two").status == 412
-    assert site.get(f"{c}/o").body == b"one"
+def test_what_cannot_be_kept_is_not_replaced(owner, header):
+    c = owner.new_container({header: "no-such-container"})
+    owner.put(f"{c}/o", body=b"one")
+    assert owner.put(f"{c}/o", body=b"two").status == 412
+    assert owner.get(f"{c}/o").body == b"one"
 
 
 # Pairs of features
 
 
-def test_a_large_object_among_versions(site, kept):
-    s = site.container()
-    site.put(f"{s}/1", b"aaaaa")
-    site.put(f"{s}/2", b"bbbbb")
-    first = site.put_manifest(f"{kept}/m", [{"path": f"{s}/1"}]).headers[ID]
-    site.put_manifest(f"{kept}/m", [{"path": f"{s}/1"}, {"path": f"{s}/2"}])
-    assert site.get(f"{kept}/m").body == b"aaaaabbbbb"
-    assert site.get(f"{kept}/m", {"Range": "bytes=4-5"}).body == b"ab"
-    assert site.get(f"{kept}/m?version-id={first}").body == b"aaaaa"
-    assert site.get(f"{kept}/m?version-id={first}", {"If-None-Match": md5(md5("aaaaa"))}).status == 304
-    assert site.put(f"{kept}/m?version-id={first}").status == 201
-    assert site.get(f"{kept}/m").body == b"aaaaa"
-    row = site.listing(kept)[0]
+def test_a_large_object_among_versions(owner, kept):
+    s = owner.new_container()
+    owner.put(f"{s}/1", body=b"aaaaa")
+    owner.put(f"{s}/2", body=b"bbbbb")
+    first = owner.put_manifest(f"{kept}/m", [{"path": f"{s}/1"}]).headers[ID]
+    owner.put_manifest(f"{kept}/m", [{"path": f"{s}/1"}, {"path": f"{s}/2"}])
+    assert owner.get(f"{kept}/m").body == b"aaaaabbbbb"
+    assert owner.get(f"{kept}/m", headers={"Range": "bytes=4-5"}).body == b"ab"
+    assert owner.get(f"{kept}/m?version-id={first}").body == b"aaaaa"
+    assert owner.get(f"{kept}/m?version-id={first}", headers={"If-None-Match": md5(md5("aaaaa"))}).status == 304
+    assert owner.put(f"{kept}/m?version-id={first}").status == 201
+    assert owner.get(f"{kept}/m").body == b"aaaaa"
+    row = owner.listing(kept)[0]
     assert (row["bytes"], row["slo_etag"].strip('"')) == (5, md5(md5("aaaaa")))
 
 
-def test_a_link_among_versions(site, kept):
-    c = site.container()
-    site.put(f"{c}/o", b"hello")
-    first = site.put(f"{kept}/l", b"", {"X-Symlink-Target": f"{c[1:]}/o"}).headers[ID]
-    assert site.get(f"{kept}/l").body == b"hello"
-    assert site.get(f"{kept}/l").headers[ID] == first
-    site.put(f"{kept}/l", b"plain")
-    assert site.get(f"{kept}/l?version-id={first}").body == b"hello"
+def test_a_link_among_versions(owner, kept):
+    c = owner.new_container()
+    owner.put(f"{c}/o", body=b"hello")
+    first = owner.put(f"{kept}/l", body=b"", headers={"X-Symlink-Target": f"{c}/o"}).headers[ID]
+    assert owner.get(f"{kept}/l").body == b"hello"
+    assert owner.get(f"{kept}/l").headers[ID] == first
+    owner.put(f"{kept}/l", body=b"plain")
+    assert owner.get(f"{kept}/l?version-id={first}").body == b"hello"
 
 
-def test_a_static_link_to_a_versioned_object(site, kept):
-    c = site.container()
-    site.put(f"{kept}/o", b"one")
-    headers = {"X-Symlink-Target": f"{kept[1:]}/o", "X-Symlink-Target-Etag": md5("one")}
-    assert site.put(f"{c}/s", b"", headers).status == 201
-    assert site.get(f"{c}/s").body == b"one"
-    site.put(f"{kept}/o", b"two")
-    assert site.get(f"{c}/s").status == 409
+def test_a_static_link_to_a_versioned_object(owner, kept):
+    c = owner.new_container()
+    owner.put(f"{kept}/o", body=b"one")
+    headers = {"X-Symlink-Target": f"{kept}/o", "X-Symlink-Target-Etag": md5("one")}
+    assert owner.put(f"{c}/s", body=b"", headers=headers).status == 201
+    assert owner.get(f"{c}/s").body == b"one"
+    owner.put(f"{kept}/o", body=b"two")
+    assert owner.get(f"{c}/s").status == 409
 
 
-def test_a_link_to_a_large_object_in_another_container_is_copied_as_data(site):
-    c, s = site.container(), site.container()
-    site.put(f"{s}/1", b"aaaaa")
-    site.put_manifest(f"{s}/m", [{"path": f"{s}/1"}, {"path": f"{s}/1", "range": "0-1"}])
-    site.put(f"{c}/l", b"", {"X-Symlink-Target": f"{s[1:]}/m"})
-    assert site.copy(f"{c}/l", f"{c}/flat").status == 201
-    flat = site.get(f"{c}/flat")
+def test_a_link_to_a_large_object_in_another_container_is_copied_as_data(owner):
+    c, s = owner.new_container(), owner.new_container()
+    owner.put(f"{s}/1", body=b"aaaaa")
+    owner.put_manifest(f"{s}/m", [{"path": f"{s}/1"}, {"path": f"{s}/1", "range": "0-1"}])
+    owner.put(f"{c}/l", body=b"", headers={"X-Symlink-Target": f"{s}/m"})
+    assert owner.copy(f"{c}/l", to=f"{c}/flat").status == 201
+    flat = owner.get(f"{c}/flat")
     assert flat.body == b"aaaaaaa" and etag_of(flat) == md5("aaaaaaa") and "x-static-large-object" not in flat.headers
 
 
-def test_a_copy_of_a_version(site, kept):
-    first = site.put(f"{kept}/o", b"one", {"X-Object-Meta-A": "b"}).headers[ID]
-    site.put(f"{kept}/o", b"two")
-    reply = site.copy(f"{kept}/o?version-id={first}", f"{kept}/copy")
+def test_a_copy_of_a_version(owner, kept):
+    first = owner.put(f"{kept}/o", body=b"one", headers={"X-Object-Meta-A": "b"}).headers[ID]
+    owner.put(f"{kept}/o", body=b"two")
+    reply = owner.copy(f"{kept}/o?version-id={first}", to=f"{kept}/copy")
     assert reply.status == 201 and reply.headers["x-copied-from-version-id"] == first
-    copied = site.get(f"{kept}/copy")
+    copied = owner.get(f"{kept}/copy")
     assert copied.body == b"one" and copied.headers["x-object-meta-a"] == "b"
 
 
-def test_large_data_is_a_version_too(site, kept):
+def test_large_data_is_a_version_too(owner, kept):
     body = bytes(range(256)) * 1200
-    first = site.put(f"{kept}/o", body).headers[ID]
-    site.put(f"{kept}/o", b"small")
-    assert site.get(f"{kept}/o?version-id={first}").body == body
-    assert site.get(f"{kept}/o?version-id={first}", {"Range": "bytes=300-302"}).body == body[300:303]
+    first = owner.put(f"{kept}/o", body=body).headers[ID]
+    owner.put(f"{kept}/o", body=b"small")
+    assert owner.get(f"{kept}/o?version-id={first}").body == body
+    assert owner.get(f"{kept}/o?version-id={first}", headers={"Range": "bytes=300-302"}).body == body[300:303]

@@ -12,10 +12,12 @@ PAGE = "http://page.example"
 @pytest.fixture
 def site(owner):
     name = owner.new_container(
-        X_Container_Read=".r:*,.rlistings",
-        X_Container_Meta_Web_Index="index.html",
-        X_Container_Meta_Web_Listings="true",
-        X_Container_Meta_Web_Error="error.html",
+        {
+            "X-Container-Read": ".r:*,.rlistings",
+            "X-Container-Meta-Web-Index": "index.html",
+            "X-Container-Meta-Web-Listings": "true",
+            "X-Container-Meta-Web-Error": "error.html",
+        }
     )
     for path, body in {
         "index.html": b"home",
@@ -26,11 +28,11 @@ def site(owner):
     }.items():
         owner.upload(name, path, body)
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
 def visit(swift, site, *path, method="GET", **options):
-    return swift.anonymous.request(method, site, *path, account=swift.owner.account, **options)
+    return swift.anonymous.request(method, site, *path, **options)
 
 
 def test_pages_and_directories(swift, site):
@@ -86,19 +88,21 @@ def test_a_signed_prefix_shows_its_listing(swift, owner, site):
 @pytest.fixture
 def shared(owner):
     name = owner.new_container(
-        X_Container_Meta_Access_Control_Allow_Origin=PAGE,
-        X_Container_Meta_Access_Control_Max_Age="30",
-        X_Container_Meta_Access_Control_Expose_Headers="x-mine",
-        X_Container_Read=".r:*",
+        {
+            "X-Container-Meta-Access-Control-Allow-Origin": PAGE,
+            "X-Container-Meta-Access-Control-Max-Age": "30",
+            "X-Container-Meta-Access-Control-Expose-Headers": "x-mine",
+            "X-Container-Read": ".r:*",
+        }
     )
-    owner.upload(name, "o", X_Object_Meta_Color="red")
+    owner.upload(name, "o", headers={"X-Object-Meta-Color": "red"})
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
 def preflight(swift, *path, origin=PAGE, method="PUT", wanted=""):
     headers = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": wanted}
-    return swift.anonymous.request("OPTIONS", *path, account=swift.owner.account, headers=headers)
+    return swift.anonymous.request("OPTIONS", *path, headers=headers)
 
 
 def test_a_preflight(swift, shared):
@@ -127,14 +131,14 @@ def test_an_account_has_no_rules(swift):
 
 
 def test_a_scripts_answer(swift, owner, shared):
-    answer = swift.anonymous.get(shared, "o", account=owner.account, headers={"Origin": PAGE})
+    answer = swift.anonymous.get(shared, "o", headers={"Origin": PAGE})
     assert answer.headers["access-control-allow-origin"] == PAGE and "origin" in answer.headers["vary"].lower()
     exposed = answer.headers["access-control-expose-headers"].split(", ")
     assert {"etag", "x-trans-id", "x-object-meta-color", "x-mine"} <= set(exposed)
-    other = swift.anonymous.get(shared, "o", account=owner.account, headers={"Origin": "http://other"})
+    other = swift.anonymous.get(shared, "o", headers={"Origin": "http://other"})
     assert other.status == 200 and "access-control-allow-origin" not in other.headers
 
 
 def test_options_without_an_origin(swift, owner, shared):
-    answer = swift.anonymous.request("OPTIONS", shared, account=owner.account)
+    answer = swift.anonymous.request("OPTIONS", shared)
     assert answer.status == 200 and "GET" in answer.headers["allow"]

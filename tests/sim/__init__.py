@@ -3,6 +3,7 @@
     python -m tests.sim --seeds 1..200             many runs
     python -m tests.sim --seed 17 --trace          one again, exactly, with all that happened
     python -m tests.sim --seeds 1000..3000 --jobs 2
+    python -m tests.sim --mix deep --seeds 1..100  with more faults, that look for certain losses (losses.py)
 
 What runs is objstore itself: the proxy application, the HTTP client and server with their framing, the three storage
 servers with engine and brokers, SQLite, rings that are really built, every daemon with its runner. What is simulated
@@ -21,7 +22,7 @@ host.py is the machine: time that moves when everybody waits, green threads in p
 one at a time), one source of chance. A run is a child of its own, so that the same seed is the same run. It has four
 parts:
 
-    faults.py, clients.py   clients write, read and delete a few names while faults come and go
+    faults.py, clients.py   clients write, read and delete a few names while faults come and go (losses.py: more faults)
     world.heal()            everything is up, reachable, and has the same rings
     run.py                  the daemons have their rounds, of which there are at most ROUNDS_AT_MOST
     checks.py, history.py   every acknowledged write is there, newest and whole, on all its primaries and nowhere else;

@@ -23,7 +23,7 @@ from tests.sim import host
 host.install()
 
 from tests.sim.mutations import MUTATIONS  # noqa: E402  (objstore may be imported only now)
-from tests.sim.run import MEMORY, has_attributes, run_seed  # noqa: E402
+from tests.sim.run import MEMORY, MIXES, has_attributes, run_seed  # noqa: E402
 
 _SECONDS_PER_SEED = 40
 """Of CPU: then a run is stopped, and where it is is told."""
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_range, default=range(1, 51), metavar="A..B", help="all of these")
     parser.add_argument("--trace", action="store_true", help="show everything that happened, not only the end of it")
     parser.add_argument("--digest", action="store_true", help="print a digest of each seed's trace")
+    parser.add_argument("--mix", choices=MIXES, default=MIXES[0], help="what goes wrong (deep: tests/sim/losses.py)")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break something on purpose")
     parser.add_argument("--keep", action="store_true", help="leave the nodes' files where they are")
     parser.add_argument("--memory", type=Path, default=_memory(), metavar="DIR", help="where the nodes' files are")
@@ -114,7 +115,7 @@ def _start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
         signal.setitimer(signal.ITIMER_PROF, _SECONDS_PER_SEED)
         if arguments.mutation:
             MUTATIONS[arguments.mutation]()
-        outcome = run_seed(seed, arguments.memory, keeps=arguments.keep)
+        outcome = run_seed(seed, arguments.memory, keeps=arguments.keep, mix=arguments.mix)
         with open(sending, "wb") as file:
             file.write(json.dumps(asdict(outcome)).encode("utf-8", "backslashreplace"))
         status = 0
@@ -143,7 +144,7 @@ def _digest(trace: list[str]) -> str:
 
 def _tell(seed: int, outcome: dict, arguments: argparse.Namespace) -> None:
     trace = outcome["trace"] if arguments.trace else outcome["trace"][-_TAIL:]
-    print(f"--- seed {seed} failed; all of it: python -m tests.sim --seed {seed} --trace")
+    print(f"--- seed {seed} failed; all of it: python -m tests.sim --mix {arguments.mix} --seed {seed} --trace")
     print("\n".join(trace))
     for problem in outcome["problems"]:
         print(f"seed {seed}: {problem}")

@@ -17,7 +17,7 @@ from objstore.storage.engine import StoredObject
 from objstore.storage.hashes import hash_parts
 from objstore.storage.layout import ObjectAddress
 from objstore.storage.resolve import resolve
-from tests.sim.clients import ACCOUNT, CHURNED, CONTAINERS, OBJECTS, Answer, Clients
+from tests.sim.clients import ACCOUNT, CONTAINERS, OBJECTS, Answer, Clients
 from tests.sim.history import Fate, History, Write
 from tests.sim.host import EPOCH_S, HOST
 from tests.sim.nodes import Node
@@ -192,7 +192,7 @@ class Checks:
                     yield f"{kind} {hash_hex}: databases differ: {sorted((home, copies.get(home)) for home in homes)}"
 
     def _account(self) -> Iterator[str]:
-        for name in CHURNED:
+        for name in self._clients.churned:
             yield from self._container_fate(f"{ACCOUNT}/{name}")
         found = self._clients.ask(self._clients.any_proxy(), "GET", f"{ACCOUNT}?", {})
         if found is None or found.status not in (200, 204):
@@ -200,7 +200,7 @@ class Checks:
             return
         rows = {row["name"]: (row["count"], row["bytes"]) for row in json.loads(found.body or b"[]")}
         totals: dict[str, tuple[int, int]] = {}
-        for name in (*CONTAINERS, *CHURNED):
+        for name in (*CONTAINERS, *self._clients.churned):
             answer = self._clients.ask(self._clients.any_proxy(), "HEAD", f"{ACCOUNT}/{name}", {})
             if answer is not None and answer.status == 204:
                 sizes = [len(each.body) for path, each in self._there.items() if path.split("/")[3] == name]

@@ -36,6 +36,8 @@ class Clients:
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._history = history
+        self.churned = list(CHURNED)
+        """Containers without objects: those that are made and deleted, and others that faults have made."""
         self._used: set[int] = set()
         self._count = 0
 
@@ -143,6 +145,11 @@ class Clients:
     def _get(self) -> None:
         path = self._path()
         self.judge(path, self.ask(self.any_proxy(), HOST.random.choice(("GET", "GET", "HEAD")), path, {}))
+
+    def get_again(self, path: str, count: int) -> None:
+        """So often that every replica has its turn."""
+        for _ in range(count):
+            self.judge(path, self.ask(self.any_proxy(), "GET", path, {}))
 
     def judge(self, path: str, found: Answer | None) -> None:
         """Whatever is answered was put there, whole. (It may be old: that is for the end to judge.)"""

@@ -20,7 +20,9 @@ from tests.sim.nodes import DAEMONS, Node
 from tests.sim.world import World
 from tests.support.durability import Content
 
-Fault = Callable[[], None]
+Fault = Callable[[], object]
+_WEIGHTS = {"daemon pass": 6, "power cut": 2, "rot is read": 3, "written into the dark": 3, "database lent and lost": 3}
+"""How often something happens, where that is not 1."""
 
 
 class Faults:
@@ -30,15 +32,15 @@ class Faults:
         self._world = world
         self._write = write
         self._chance = HOST.random
-        self._victim = self._chance.choice(world.nodes)
-        self._victim_disk = self._chance.choice(self._victim.disks)
+        self.victim = self._chance.choice(world.nodes)
+        self.victim_disk = self._chance.choice(self.victim.disks)
         self.kinds: dict[str, Fault] = {
             "power cut": lambda: self._crash(has_power_cut=True),
             "all killed": lambda: self._crash(has_power_cut=False),
             "server killed": self._kill_server,
             "daemons killed": self._kill_daemons,
             "proxy killed": self._kill_proxy,
-            "blackout": self._blackout,
+            "blackout": self.blackout,
             "one way blocked": self._one_way,
             "node cut off": self._cut_off,
             "two cut off": self._two_cut_off,
@@ -49,7 +51,7 @@ class Faults:
             "disk errors": self._disk_errors,
             "disk emptied": self._empty,
             "lent and lost": self._lend_and_lose,
-            "bit flipped": self._flip,
+            "bit flipped": self.flip,
             "ring changed": self._change_ring,
             "daemon pass": self._daemon_pass,
         }
@@ -57,7 +59,7 @@ class Faults:
     def run(self, count: int, pause_s: float) -> None:
         """So many faults, begun one after the other; they may last longer. Returns when all are over."""
         names = list(self.kinds)
-        weights = [6 if name == "daemon pass" else 2 if name == "power cut" else 1 for name in names]
+        weights = [_WEIGHTS.get(name, 1) for name in names]
         begun = []
         for _ in range(count):
             eventlet.sleep(self._chance.uniform(0, 2 * pause_s))
@@ -83,7 +85,7 @@ class Faults:
         HOST.trace(f"{node.name} comes back")
         node.start()
 
-    def _blackout(self) -> None:
+    def blackout(self) -> None:
         """The power of the whole room."""
         for node in self._world.nodes:
             node.crash(has_power_cut=True)
@@ -130,14 +132,14 @@ class Faults:
         self._block([(source, target)])
 
     def _cut_off(self) -> None:
-        self._block(self._all_about(self._chance.choice(self._places())))
+        self._block(self.all_about(self._chance.choice(self._places())))
 
     def _two_cut_off(self) -> None:
         """What is written meanwhile is on one primary of most partitions, and lent to others."""
         nodes = self._chance.sample(self._world.nodes, 2)
-        self._block([pair for node in nodes for pair in self._all_about(node.name)])
+        self._block([pair for node in nodes for pair in self.all_about(node.name)])
 
-    def _all_about(self, name: str) -> list[tuple[str, str]]:
+    def all_about(self, name: str) -> list[tuple[str, str]]:
         return [pair for other in self._places() for pair in ((name, other), (other, name)) if other != name]
 
     def _halves(self) -> None:
@@ -149,7 +151,7 @@ class Faults:
     def _swizzle(self) -> None:
         """Cut the nodes off one by one, and give them back in another order."""
         names = [node.name for node in self._world.nodes]
-        groups = {name: self._all_about(name) for name in names}
+        groups = {name: self.all_about(name) for name in names}
         self._chance.shuffle(names)
         for name in names:
             self._world.network.blocked.update(groups[name])
@@ -179,41 +181,43 @@ class Faults:
     def _empty(self) -> None:
         """Not while rows may be known to nobody else: see _lend_and_lose()."""
         for name in ("object-updater", "container-replicator", "account-replicator"):
-            counts = self._victim.run_pass(name)
-            if counts.get("failures") or not self._victim.is_up:
+            counts = self.victim.run_pass(name)
+            if counts.get("failures") or not self.victim.is_up:
                 return
-        if not self._victim.has_waiting_rows(self._victim_disk):
-            HOST.trace(f"{self._victim.name}/{self._victim_disk} is emptied")
-            self._victim.empty(self._victim_disk)
+        if not self.victim.has_waiting_rows(self.victim_disk):
+            HOST.trace(f"{self.victim.name}/{self.victim_disk} is emptied")
+            self.victim.empty(self.victim_disk)
 
     def _lend_and_lose(self) -> None:
         """Writes go to the victim and to handoffs; then the victim loses its objects, and only handoffs have them.
 
         Its databases and waiting rows stay: where the only two who knew of a row were this disk's object server and its
         container, a listing cannot be whole again (doc/architecture.md, How it is tested)."""
-        nodes = [node for node in self._world.nodes if node is not self._victim]
+        nodes = [node for node in self._world.nodes if node is not self.victim]
         away = self._chance.sample(nodes, 2)
-        pairs = [pair for node in away for pair in self._all_about(node.name)]
+        pairs = [pair for node in away for pair in self.all_about(node.name)]
         self._world.network.blocked.update(pairs)
         # Only what was acknowledged: the row of a write that nobody was promised would outlive its only copy.
         known = [write for write in [self._write() for _ in range(6)] if write.fate is Fate.ACKNOWLEDGED]
         for write in known:
-            self._victim.lose_object(self._victim_disk, write.timestamp)
+            self.victim.lose_object(self.victim_disk, write.timestamp)
         # Handoffs that reach nobody must keep what they have.
-        pairs += self._all_about(self._victim.name)
+        pairs += self.all_about(self.victim.name)
         self._world.network.blocked.update(pairs)
         for node in nodes:
             if node not in away:
                 node.run_pass("object-replicator")
         self._world.network.blocked.difference_update(pairs)
 
-    def _flip(self) -> None:
-        """A byte of a file's content changes, or its end is lost; nobody is told."""
-        files = list(self._victim.data_files(self._victim_disk))
-        if files:
-            path = self._chance.choice(files)
-            _damage(path)
-            HOST.trace(f"damaged {self._victim.name} {path.parent.name[-6:]} {path.name}")
+    def flip(self) -> Path | None:
+        """A byte of a file's content changes, or its end is lost; nobody is told. The file."""
+        files = list(self.victim.data_files(self.victim_disk))
+        if not files:
+            return None
+        path = self._chance.choice(files)
+        _damage(path)
+        HOST.trace(f"damaged {self.victim.name} {path.parent.name[-6:]} {path.name}")
+        return path
 
     # Rings and daemons
 

@@ -87,7 +87,7 @@ class Network:
     frozen: set[str] = field(default_factory=set)
 
     def install(self) -> None:
-        client._connected = self.dial
+        client.connected = self.dial
 
     def dial(self, host: str, port: int, timeout_s: float) -> PlainStream:
         """In place of connecting a TCP socket."""

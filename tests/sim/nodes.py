@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,10 @@ class Node:
 
     def _serve(self, kind: str, port: int) -> None:
         app = _FACTORIES[kind](
-            {"swift_dir": str(self.swift_dir)}, devices=str(self.root), mount_check="no", **_SERVER_SETTINGS[kind]
+            {"swift_dir": str(self.swift_dir), "bind_ip": self.ip, "bind_port": str(port)},
+            devices=str(self.root),
+            mount_check="no",
+            **_SERVER_SETTINGS[kind],
         )
         self._network.servers[self.ip, port] = SimServer(_traced(app, f"{self.name}/{kind}"), self.processes[kind])
 
@@ -165,6 +169,12 @@ class Node:
             (path.parents[2] / "hashes.pkl").unlink(missing_ok=True)
             for directory in (path.parent, path.parents[2]):
                 SimFs.shadow.directory_synced(str(directory))
+
+    def lose_database(self, disk: str, kind: str, hash_hex: str) -> None:
+        """A container's (or account's) directory is gone for good."""
+        for path in (self.root / disk / f"{kind}s").glob(f"*/*/{hash_hex}"):
+            shutil.rmtree(path)
+            SimFs.shadow.directory_synced(str(path.parent))
 
     def has_waiting_rows(self, disk: str) -> bool:
         return any((self.root / disk / "async_pending").glob("*/*"))
@@ -206,7 +216,7 @@ class Node:
                 (self.ip, PORTS[kind]),
                 clock,
                 lambda section: {},
-                lambda path: make_proxy(self.swift_dir),
+                lambda path, filters=(), without=(): make_proxy(self.swift_dir),
             )
         )
         return Runner(made, Schedule(settings.interval, settings.concurrency, settings.rate, None), clock)

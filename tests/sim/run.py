@@ -18,12 +18,14 @@ from tests.sim.disk import SimFs
 from tests.sim.faults import Faults
 from tests.sim.history import History
 from tests.sim.host import HOST, Ended, Stuck, where_everybody_waits
+from tests.sim.losses import Losses
 from tests.sim.nodes import DAEMONS
 from tests.sim.world import World
 from tests.support.durability import Shadow
 
 MEMORY = Path("/dev/shm")
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 2, 7
+MIXES = ("plain", "deep")
 _PAUSE_S = 61.0
 """Longer than a proxy leaves a failing node alone, and than rings go unread."""
 
@@ -54,9 +56,17 @@ class _Watchful(logging.Handler):
 
 
 def run_seed(
-    seed: int, memory: Path, *, keeps: bool = False, clients: int = 3, requests: int = 14, faults: int = 9
+    seed: int,
+    memory: Path,
+    *,
+    keeps: bool = False,
+    mix: str = "plain",
+    clients: int = 3,
+    requests: int = 14,
+    faults: int = 9,
 ) -> Outcome:
-    """memory: a directory, best on a memory file system. keeps: leave the world's files there, to be looked at."""
+    """memory: a directory, best on a memory file system. keeps: leave the world's files there, to be looked at. mix: of
+    MIXES."""
     HOST.begin(seed)
     outcome = Outcome(seed)
     SimFs.shadow = Shadow(holds=not is_memory(memory))
@@ -66,7 +76,7 @@ def run_seed(
     root = Path(tempfile.mkdtemp(dir=memory, prefix=f"sim-{seed}-"))
     HOST.trace = lambda text: outcome.trace.append(f"{HOST.now_s:.5f} {text.replace(str(root), '')}")
     try:
-        _play(World(root), outcome, clients, requests, faults)
+        _play(World(root), outcome, mix, clients, requests, faults)
     except Stuck as error:
         outcome.problems.append(
             f"stuck: {error}\n{''.join(traceback.format_exception(error))}\n{where_everybody_waits()}"
@@ -77,12 +87,14 @@ def run_seed(
     return outcome
 
 
-def _play(world: World, outcome: Outcome, client_count: int, requests: int, fault_count: int) -> None:
+def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests: int, fault_count: int) -> None:
     history = History()
     world.start()
     clients = Clients(world, history)
     clients.prepare()
     faults = Faults(world, clients.put)
+    if mix == "deep":
+        faults.kinds |= Losses(world, clients, faults).kinds
     running = [eventlet.spawn(clients.run, requests) for _ in range(client_count)]
     running.append(eventlet.spawn(faults.run, fault_count, 3.0))
     for each in running:

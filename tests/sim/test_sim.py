@@ -3,6 +3,7 @@
 A run wants a process that has not seen the real clock (tests/sim/host.py): each test starts one.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,12 +22,31 @@ CAUGHT_BY = {
     "early removal": "55..70",
 }
 """Mutations, and seeds among which one notices."""
+CAUGHT_BY_MORE = {
+    "one is enough": ("plain", "10..24"),
+    "rows dropped": ("plain", "8..20"),
+    "unchecked reads": ("deep", "1..10"),
+    "rows unsynced": ("deep", "3..14"),
+    "early database removal": ("deep", "12..28"),
+}
+"""And the mix of faults in which they do."""
+
+FOUND = {
+    66: "a lent server that stores a PUT of which the client hears 503 knew of no container server to tell",
+    73: "the container servers of those lost after the footers were told of by nobody when the client heard 503",
+}
+"""Seeds that found something, and what."""
 
 
 def simulate(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "tests.sim", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
+
+
+def assert_noticed(mutation, mix, seeds):
+    found = simulate("--mix", mix, "--mutation", mutation, "--seeds", seeds, "--failures", "1")
+    assert found.returncode == 1 and ", 1 failed: " in found.stdout, found.stdout[-3_000:] + found.stderr[-3_000:]
 
 
 def passes(*arguments):
@@ -44,6 +64,17 @@ def test_after_all_faults_everything_is_there_in_many_more_runs():
     assert "200 seeds, 0 failed" in passes("--seeds", "51..250", "--jobs", "2")
 
 
+@pytest.mark.long
+def test_after_faults_that_look_for_certain_losses_everything_is_there():
+    assert "100 seeds, 0 failed" in passes("--mix", "deep", "--seeds", "1..100", "--jobs", "2")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", FOUND, ids=str)
+def test_what_a_seed_has_found_stays_mended(seed):
+    assert "1 seeds, 0 failed" in passes("--seed", str(seed))
+
+
 def test_a_seed_is_the_same_run_again_whatever_ran_before_it():
     first, second = passes("--seeds", "6..8", "--digest"), passes("--seeds", "7..8", "--digest")
     assert first.splitlines()[1:3] == second.splitlines()[:2]
@@ -51,5 +82,16 @@ def test_a_seed_is_the_same_run_again_whatever_ran_before_it():
 
 @pytest.mark.parametrize("mutation", CAUGHT_BY)
 def test_what_is_broken_on_purpose_is_noticed(mutation):
-    found = simulate("--mutation", mutation, "--seeds", CAUGHT_BY[mutation], "--failures", "1")
-    assert found.returncode == 1 and ", 1 failed: " in found.stdout, found.stdout[-3_000:] + found.stderr[-3_000:]
+    assert_noticed(mutation, "plain", CAUGHT_BY[mutation])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mutation", CAUGHT_BY_MORE)
+def test_what_is_broken_on_purpose_in_other_places_is_noticed(mutation):
+    assert_noticed(mutation, *CAUGHT_BY_MORE[mutation])
+
+
+def test_every_mutation_is_tried():
+    assert not CAUGHT_BY.keys() & CAUGHT_BY_MORE.keys()
+    known = re.findall(r'^    "(.+)": _\w+,$', (ROOT / "tests/sim/mutations.py").read_text(), re.MULTILINE)
+    assert sorted(known) == sorted(CAUGHT_BY | CAUGHT_BY_MORE)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from objstore.cli import token_keys
 from objstore.cli.at_once import within
 from objstore.cli.user_nodes import change_here
 from objstore.cluster import agent, drives, first_node, joining, token
@@ -24,11 +25,11 @@ from objstore.cluster.calls import Calls, peer_of
 from objstore.cluster.certificate import CERTIFICATE_FILE, KEY_FILE
 from objstore.cluster.channel import Peer
 from objstore.cluster.client import HolderClient, connect
+from objstore.cluster.cluster_key import KeyRing
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.first_node import FirstNode
 from objstore.cluster.init import InitPlan
 from objstore.cluster.joining import JoinPlan
-from objstore.cluster.signature import read_key
 from objstore.http.server import Server
 from objstore.http.tls import server_context
 from objstore.runtime import green
@@ -68,14 +69,20 @@ class Node:
     @property
     def calls(self) -> Calls:
         """To ask others as this node does."""
-        return Calls(read_key(self.etc), self.id, round_s=PATIENCE_S)
+        return Calls(KeyRing(self.etc, Fs()).signing, self.id, round_s=PATIENCE_S)
 
     def client(self) -> HolderClient:
         return connect(self.directory)
 
-    def start(self) -> Node:
+    def start(self, fs: Fs | None = None) -> Node:
+        """fs: the agent's, of a test that breaks it."""
         self.agent = agent.opened(
-            self.directory, within, round_s=PATIENCE_S, users=partial(change_here, self.directory)
+            self.directory,
+            within,
+            fs=fs,
+            round_s=PATIENCE_S,
+            users=partial(change_here, self.directory),
+            token_keys=partial(token_keys.change_here, self.directory),
         )
         app = AgentApp(self.agent, self._agents.blocking)
         listener = listen((self.ip, self._agents.port))
@@ -138,14 +145,14 @@ class Agents:
         """Run what blocks while the hub serves."""
         return self._pool.run(call, *arguments)
 
-    def first(self, **plan: Any) -> Node:
+    def first(self, *, weight: int | None = None, ip: str = "127.0.0.1", **plan: Any) -> Node:
         """The first node, which holds the builders; its agent runs."""
         directory = ClusterDirectory(self.root / "c1")
         found = drives.found([self.root / "m1" / "d1"], Fs())
-        first = FirstNode("z1", found, "127.0.0.1", self.port)
-        fields = {"part_power": 4, "port": self.port + _PROXY, "base_port": self.port + _NODE, "ip": "127.0.0.1"} | plan
+        first = FirstNode("z1", found, ip, self.port, weight=weight)
+        fields = {"part_power": 4, "port": self.port + _PROXY, "base_port": self.port + _NODE, "ip": ip} | plan
         _, self.token = first_node.initialise(directory, InitPlan(**fields), first, Fs())
-        return self._node(directory, 1)
+        return self._node(directory, ip)
 
     def plan(self, number: int, zone: str, **changes: Any) -> JoinPlan:
         fields: dict[str, Any] = {
@@ -166,7 +173,7 @@ class Agents:
         directory = ClusterDirectory(self.root / f"c{number}")
         plan = self.plan(number, zone or f"z{number}", **changes)
         self.blocking(joining.join, directory, plan, self.new_token(), fs or Fs(), lambda _: None)
-        return self._node(directory, number)
+        return self._node(directory, plan.ip)
 
     def new_token(self) -> token.Token:
         """The first node's, then others."""
@@ -175,7 +182,7 @@ class Agents:
             return found
         return token.parse(self.blocking(self.nodes[0].client().new_token))
 
-    def _node(self, directory: ClusterDirectory, number: int) -> Node:
-        node = Node(self, directory, f"127.0.0.{number}").start()
+    def _node(self, directory: ClusterDirectory, ip: str) -> Node:
+        node = Node(self, directory, ip).start()
         self.nodes.append(node)
         return node

@@ -55,10 +55,12 @@ class NetworkError(Exception):
 
 
 class Network:
-    """names: of the nodes. Addresses are of a private network, 10.x.y.1 and on, the same in every run."""
+    """names: of the nodes. Addresses are of a private network, 10.x.y.1 and on, the same in every run. is_ipv6: they
+    are fd00:…::1 and on."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], *, is_ipv6: bool = False) -> None:
         self.names = list(names)
+        self._prefix, self._bits = ("fd00:213:77::", 64) if is_ipv6 else ("10.213.77.", 24)
         self._tag = f"ost-{os.getpid()}-{random.randrange(1 << 20):05x}"
         self._made: list[str] = []
         self._callers: dict[str, ThreadPoolExecutor] = {}
@@ -85,7 +87,12 @@ class Network:
         self._made.clear()
 
     def address(self, name: str) -> str:
-        return f"10.213.77.{self.names.index(name) + 1}"
+        return f"{self._prefix}{self.names.index(name) + 1}"
+
+    @property
+    def _at_once(self) -> list[str]:
+        """IPv6 looks for duplicates first, and does not use the address for a second; here nobody else is."""
+        return ["nodad"] if ":" in self._prefix else []
 
     def within(self, name: str) -> list[str]:
         """Before a command: it runs in the node's network."""
@@ -148,7 +155,7 @@ class Network:
         namespace = self._namespace(name)
         _ip("-n", switch, "link", "add", "name", name, "type", "veth", "peer", "name", "eth0", "netns", namespace)
         _ip("-n", switch, "link", "set", name, "master", "bridge", "up")
-        _ip("-n", namespace, "addr", "add", f"{self.address(name)}/24", "dev", "eth0")
+        _ip("-n", namespace, "addr", "add", f"{self.address(name)}/{self._bits}", "dev", "eth0", *self._at_once)
         _ip("-n", namespace, "link", "set", "eth0", "up")
 
 

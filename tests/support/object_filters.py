@@ -24,14 +24,17 @@ from tests.support.storage_nodes import ProxyClient
 
 
 class FilteredClient(ProxyClient):
-    """A ProxyClient of the whole pipeline. page_rows: what a dynamic large object takes for a full page."""
+    """A ProxyClient of the whole pipeline. page_rows: what a dynamic large object takes for a full page. inside(app):
+    what stands between these filters and the proxy."""
 
-    def __init__(self, proxy, page_rows=10000, **slo_settings):
+    def __init__(self, proxy, page_rows=10000, inside=lambda app: app, **slo_settings):
         self.faults = []
         self.seen = []
         settings, problems = SloSettings.from_pairs(slo_settings)
         assert not problems
-        app = VersionedWrites(Symlink(self._below(proxy.app), SymlinkSettings()), VersionedWritesSettings(), Limits())
+        app = VersionedWrites(
+            Symlink(inside(self._below(proxy.app)), SymlinkSettings()), VersionedWritesSettings(), Limits()
+        )
         app = Copy(Slo(Dlo(app, DloSettings(), page_rows), settings), Limits())
         super().__init__(proxy.app.at_the_edge(app))
 

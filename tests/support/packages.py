@@ -20,14 +20,15 @@ def programs(packages: Mapping[str, str]) -> dict[str, Path]:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = [name for name in packages if shutil.which(name, path=path) is None]
     if missing:
-        _apt_install([packages[name] for name in missing])
+        apt_install([packages[name] for name in missing])
     found = {name: shutil.which(name, path=path) for name in packages}
     if absent := [name for name, where in found.items() if where is None]:
         raise ToolsMissing(f"{', '.join(absent)}: apt-get said it installed them, but they are not in PATH")
     return {name: Path(where) for name, where in found.items() if where is not None}
 
 
-def _apt_install(names: Sequence[str]) -> None:
+def apt_install(names: Sequence[str]) -> None:
+    """Raises ToolsMissing."""
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise ToolsMissing(f"{', '.join(names)} not installed, and only root may apt-get install them")
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -12,7 +12,7 @@ LAYERS = (
     ("core",),
     ("config", "runtime"),
     ("ring", "http", "storage", "db", "cache"),
-    ("peers", "daemon", "dbserver"),
+    ("peers", "daemon", "dbserver", "client"),
     ("replication",),
     ("account", "container", "object", "cluster", "proxy"),
     ("middleware", "s3"),
@@ -28,6 +28,8 @@ FENCED = {
     "netifaces": "runtime/netinfo.py",
     "setproctitle": "runtime/process.py",
     "google_crc32c": "runtime/checksum.py",
+    "ldap3": "middleware/ldap/wire.py",
+    "dns": "runtime/dns_query.py",
 }
 CORE_MAY_NOT = {"time.time", "os", "socket", "threading", "subprocess", "logging", "random", "sqlite3"}
 FORBIDDEN_NAMES = {"utils.py", "common.py", "helpers.py", "misc.py"}

@@ -259,7 +259,9 @@ def factory(surroundings: Surroundings[ContainerReconcilerSettings]) -> Containe
     """Raises ConfigError."""
     settings, cluster, clock = surroundings.settings, surroundings.cluster, surroundings.clock
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
-    client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore container-reconciler")
+    # What is encrypted is moved as it is: under another key it would be another object of the same age.
+    pipeline = surroundings.pipeline(settings.internal_client_conf_path, without=("encryption",))
+    client = InternalClient(pipeline, "objstore container-reconciler")
     calls = direct_client()
     policies = ContainerPolicies(calls, lambda: ring.current, cluster.secrets, clock)
     queue = QueueRows(calls, lambda: ring.current, cluster.secrets)

@@ -1,7 +1,8 @@
 """DELETE ?multipart-manifest=delete: the segments, then the manifest, with the rights of the client.
 
-The manifest goes last, and only when every segment is gone: a deletion that is cut off can be asked for again. With
-async=on the segments are left to the expirer: entries in its queue are written first, then the manifest goes.
+The manifest goes last, and only when every segment is gone: a deletion that is cut off can be asked for again. A link
+to a manifest is no manifest, here and among the segments: nothing beyond it is deleted. With async=on the segments are
+left to the expirer: entries in its queue are written first, then the manifest goes.
 Source: feature A4.5; formats 4.15, 8.2.
 """
 
@@ -140,8 +141,10 @@ class SloDelete:
             names[segment.name] = None
 
     def _read(self, environ: Environ, path: ClientPath, name: str, version: str) -> Manifest:
+        # What a link leads to is not deleted with the link: it is read as the empty object that it is.
+        query = f"{version}&symlink=get" if version else "symlink=get"
         child = child_environ(
-            environ, "GET", _path(path, name), source="SLO", query=version, headers={"x-newest": "true"}
+            environ, "GET", _path(path, name), source="SLO", query=query, headers={"x-newest": "true"}
         )
         answer = call(self._app, child)
         if answer.status != HTTPStatus.OK:

@@ -145,7 +145,8 @@ class SloPut:
         return self._put(environ, Manifest(segments))
 
     def _look(self, environ: Environ, path: ClientPath, name: str) -> _Found:
-        child = child_environ(environ, "HEAD", wsgi_of(f"/{path.version}/{path.account}{name}"), source="SLO")
+        name = wsgi_of(f"/{path.version}/{path.account}{name}")
+        child = child_environ(environ, "HEAD", name, source="SLO", authorized=bool(environ.get(keys.SYNCED)))
         answer = call(self._app, child)
         answer.discard()
         if not answer.is_success:

@@ -12,9 +12,9 @@ from enum import Enum
 
 from objstore.core.timestamp import InvalidTimestamp, Timestamp
 from objstore.http.status import HTTPStatus, is_success
+from objstore.peers.queue_rows import ASYNC_DELETED
 
 _UNSHARDED = ("", "unsharded")
-ASYNC_DELETED = "application/async-deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,23 @@ def test_a_configuration_that_is_wrong_is_a_finding(directory):
     assert whats(directory.root) == {"configuration"}
 
 
+def test_root_secrets_that_cannot_be_used_are_a_finding(directory):
+    conf = directory.proxy_conf
+    conf.write_text(
+        conf.read_text().replace("symlink proxy-logging", "symlink keymaster encryption proxy-logging")
+        + "\n[filter:encryption]\nuse = egg:objstore#encryption\n"
+        + f"\n[filter:keymaster]\nuse = egg:swift#keymaster\nkeymaster_config_path = {conf.parent}/keymaster.conf\n"
+    )
+    assert whats(directory.root) == {"configuration"}
+    secrets = conf.parent / "keymaster.conf"
+    secrets.write_text("[keymaster]\nencryption_root_secret = planted\n")
+    secrets.chmod(0o600)
+    _, output, _ = objstore("doctor", directory.root)
+    assert "base64 of 32 bytes or more" in output and "planted" not in output
+    secrets.write_text(f"[keymaster]\nencryption_root_secret = {'A' * 43}=\n")
+    assert whats(directory.root) == set()
+
+
 def test_a_machine_is_looked_at_by_its_configuration(directory):
     assert whats("--conf", directory.etc) == set()
     (directory.etc / "swift.conf").unlink()

@@ -154,7 +154,7 @@ def test_what_must_wait_goes_on_with_continue(root):
         (["drive", "add", "n1", "d2", "--weight", "-1"], 2, "expected a number above 0"),
         (["drive", "add", "n1", "d2", "--weight", "nan"], 2, "expected a number above 0"),
         (["drive", "add", "n1", "d2", "--zone", "7"], 2, "n1 is in zone 1"),
-        (["drive", "add", "n1", "d 2"], 1, "device name is 'd 2'"),
+        (["drive", "add", "n1", "d 2"], 1, "'d 2': expected the name of a drive"),
         (["drive", "drain", "n1", "d1", "--keep-data"], 2, "--keep-data goes with"),
         (["node", "drain", "n1", "--lost"], 2, "--lost goes with node remove"),
     ],

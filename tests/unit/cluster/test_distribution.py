@@ -59,7 +59,7 @@ def nodes(tmp_path):
 def made(nodes, count, at_once=None):
     clock = SimClock()
     membership = Membership(nodes.etc, HOLDER, Fs(), make_members(count))
-    calls = Calls(bytes(32), HOLDER, nodes.exchange)
+    calls = Calls(lambda: bytes(32), HOLDER, nodes.exchange)
     run = at_once or (lambda asked, _: [call() for call in asked.values()])
     found = Distribution(membership, Holder(nodes.etc), InstalledRings(nodes.etc, Fs()), calls, run, clock.monotonic)
     return found, clock

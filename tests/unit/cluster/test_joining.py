@@ -3,10 +3,11 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 
-from objstore.cluster import joining
+from objstore.cluster import joining, rsyncd
 from objstore.cluster.admission import address_of
 from objstore.cluster.changes import AddDrives, DrainNode, NewDrive, RemoveNode
 from objstore.cluster.channel import ChannelError, WrongCertificate
@@ -17,10 +18,12 @@ from objstore.cluster.holder_messages import HolderRefused
 from objstore.cluster.joining import JoinError
 from objstore.cluster.members import MembersError, read
 from objstore.cluster.node_state import differing
+from objstore.cluster.peer_gate import rsync_gate
 from objstore.cluster.servers import read_servers
 from objstore.config.cluster import load_cluster
 from objstore.ring.fileformat import load
 from objstore.runtime.fs import Fs
+from objstore.runtime.listen import is_free
 from tests.support.agents import Agents
 from tests.support.objects import make_address, make_disk_engine, put
 
@@ -90,6 +93,42 @@ def test_a_node_without_a_proxy_needs_no_file_of_one(agents):
         "container-server",
         "account-server",
     ]
+
+
+@pytest.mark.skipif(not is_free(("::1", 0)), reason="no IPv6 on the loopback interface")
+def test_the_first_node_may_have_an_address_of_ipv6_and_others_one_of_ipv4(agents):
+    first = agents.first(ip="::1")
+    assert agents.token.address == f"[::1]:{agents.port}"
+    second = agents.join("z2", host="::1")
+    first.round()
+    assert {node.ip for node in read(second.etc).nodes} == {"::1", "127.0.0.2"}
+    assert {device.ip for device in load(second.etc / "object.ring.gz").devices} == {"::1", "127.0.0.2"}
+    servers = read_servers(first.directory)
+    assert {server.address[0] for server in servers} == {"::1"}
+    assert rsyncd.listening(servers, is_of_several=True).ip == "::1"
+    assert "::1" in rsync_gate(second.etc, servers).addresses()
+    assert str(second.client().holder) == f"[::1]:{agents.port}"
+
+
+# Weights
+
+
+def weights(node):
+    return {device.ip: device.weight for device in load(node.etc / "object.ring.gz").devices}
+
+
+def test_drives_that_join_weigh_as_the_cluster_weighs_its_own_or_as_they_are_told_to(agents):
+    first = agents.first()
+    by_size = weights(first)["127.0.0.1"]
+    agents.join("z2")
+    third = agents.join("z3", weight=7)
+    assert weights(third) == {"127.0.0.1": by_size, "127.0.0.2": by_size, "127.0.0.3": 7}
+
+
+def test_a_cluster_that_was_laid_out_before_drives_were_weighed_goes_on_so(agents):
+    first = agents.first(weight=100)
+    first.agent.membership.change(lambda now: replace(now, version=now.version + 1, weights_by_size=False))
+    assert weights(agents.join("z2")) == {"127.0.0.1": 100, "127.0.0.2": 100}
 
 
 # Tokens

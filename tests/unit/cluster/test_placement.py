@@ -84,7 +84,7 @@ def test_replicas_that_would_come_together_for_lack_of_room_are_refused():
 def test_a_drive_without_room_for_its_share_is_named():
     room = {(node(5).ip, 6200, "d1"): 5_000}
     add = AddDrives(node(5), 5, (NewDrive("d1", 100.0),))
-    (note,) = placed(make_builder(), add, partition_bytes={"object": 1000}, room=room).notes
+    _, note = placed(make_builder(), add, partition_bytes={"object": 1000}, room=room).notes
     assert "10.0.0.5:6200/d1 would get" in note and "uploads there will be refused" in note
 
 

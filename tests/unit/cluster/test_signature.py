@@ -2,11 +2,9 @@ import pytest
 
 from objstore.cluster.signature import (
     WINDOW_MS,
-    KeyFileError,
     NotSigned,
     Verifier,
     is_digest_of,
-    read_key,
     signed,
 )
 
@@ -31,7 +29,7 @@ def time():
 
 @pytest.fixture
 def verifier(time):
-    verifier = Verifier(KEY, ME, time)
+    verifier = Verifier(lambda: [KEY], ME, time)
     time.ms += 1000
     return verifier
 
@@ -102,7 +100,7 @@ def test_a_replay_after_a_restart_is_refused(verifier, time):
     verifier.sender("PUT", "/v1/rings", headers)
     time.ms += 1
     with pytest.raises(NotSigned, match="before this agent started"):
-        Verifier(KEY, ME, time).sender("PUT", "/v1/rings", headers)
+        Verifier(lambda: [KEY], ME, time).sender("PUT", "/v1/rings", headers)
 
 
 @pytest.mark.parametrize(
@@ -127,15 +125,3 @@ def test_an_hmac_secret_is_in_no_error(verifier, time):
         with pytest.raises(NotSigned) as caught:
             verifier.sender("POST", "/v1/rings", headers | changes)
         assert mac not in str(caught.value) and KEY.hex() not in str(caught.value)
-
-
-def test_a_key_file_is_read_or_refused_without_quoting_it(tmp_path):
-    with pytest.raises(KeyFileError, match="cannot be read"):
-        read_key(tmp_path)
-    path = tmp_path / "cluster.key"
-    path.write_text(KEY.hex() + "\n")
-    assert read_key(tmp_path) == KEY
-    path.write_text("s3cr3t")
-    with pytest.raises(KeyFileError, match="expected 64 hexadecimal digits") as caught:
-        read_key(tmp_path)
-    assert "s3cr3t" not in str(caught.value)

@@ -29,7 +29,7 @@ def taking_over(tmp_path, answer):
         return Answer(200, answer, "127.0.0.1")
 
     membership = Membership(tmp_path, ME, Fs(), make_members(3))
-    calls = Calls(bytes(32), ME, exchange)
+    calls = Calls(lambda: bytes(32), ME, exchange)
     holder, installed = Holder(tmp_path), InstalledRings(tmp_path, Fs())
     return Succession(tmp_path, membership, holder, installed, calls, Fs()), membership
 

@@ -78,3 +78,13 @@ def test_an_application_without_services_is_only_wrapped(load):
 
 def test_an_application_without_a_pipeline(load):
     assert send(load(f"[app:main]\npaste.app_factory = {HERE}:plain_factory\n")).body == b"plain"
+
+
+def test_keystones_own_filter_is_replaced_by_ours(load):
+    """It would wait in sockets that stop a whole worker."""
+    options = "auth_url = http://127.0.0.1:5000\nusername = swift\npassword = x\n"
+    text = INI.replace("pipeline = outer inner app", "pipeline = authtoken outer app") + (
+        f"[filter:authtoken]\npaste.filter_factory = keystonemiddleware.auth_token:filter_factory\n{options}"
+    )
+    assert send(load(text)).status == 401
+    assert send(load(text + "delay_auth_decision = yes\n")).body == b"outer knows the service"

@@ -44,7 +44,12 @@ class Point:
         return self
 
 
-FACTORIES = Factories({FILTER_GROUP: {"tempauth": Point(AuthSettings)}, APP_GROUP: {"proxy": Point(ProxySettings)}})
+FACTORIES = Factories(
+    {
+        FILTER_GROUP: {"tempauth": Point(AuthSettings), "authtoken": Point(AuthSettings)},
+        APP_GROUP: {"proxy": Point(ProxySettings)},
+    }
+)
 
 
 @pytest.fixture
@@ -84,8 +89,8 @@ def test_a_misspelt_key_of_an_auth_filter_does_not_show_its_value(report):
 def test_an_unknown_factory_names_those_there_are(report):
     (line,) = report(GOOD.replace("swift#tempauth", "swift#tempaut"))
     assert line == (
-        "F:9: [filter:tempauth] use = 'egg:swift#tempaut': expected one of egg:objstore#tempauth "
-        "(did you mean 'tempauth'?)"
+        "F:9: [filter:tempauth] use = 'egg:swift#tempaut': expected one of egg:objstore#authtoken, "
+        "egg:objstore#tempauth (did you mean 'tempauth'?)"
     )
 
 
@@ -104,6 +109,12 @@ def test_a_shadowed_key_is_noted_with_what_to_write(report):
 def test_a_foreign_factory_is_noted_and_not_checked(report):
     (line,) = report(GOOD.replace("egg:swift#tempauth", "egg:acme#auth"))
     assert "[filter:tempauth]: its factory is not part of objstore" in line
+
+
+def test_keystones_own_filter_means_ours(report):
+    named = "paste.filter_factory = keystonemiddleware.auth_token:filter_factory\ntoken_life = 0"
+    (line,) = report(GOOD.replace("use = egg:swift#tempauth\nuser_admin_admin = secret .admin", named))
+    assert "token_life = '0': expected a whole number, 1 or more" in line
 
 
 def test_keys_of_swift_without_effect_are_noted_and_its_daemons_are_accepted(report):

@@ -27,6 +27,11 @@ from objstore.daemon.metric_names import job_metrics
             {"suffix.syncs": 4, "partition.update.count.sdb1": 1, "partition.update.timing": 500},
         ),
         ("object-replicator", {"handoffs": 1}, {"partition.delete.count.sdb1": 1, "partition.delete.timing": 500}),
+        (
+            "container-sync",
+            {"synced": 1, "puts": 3, "deletes": 2, "confirmed": 9, "failures": 1},
+            {"syncs": 1, "puts": 3, "deletes": 2, "failures": 1, "timing": 500},
+        ),
         ("container-reconciler", {"moved": 1}, {"timing": 500}),
     ],
 )

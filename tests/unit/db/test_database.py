@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.core.errors import Corrupt, LockTimeout, NotFound
+from objstore.core.errors import Corrupt, InsufficientStorage, LockTimeout, NotFound
 from objstore.core.listing import Selection
 from objstore.db import pending
 from objstore.db.account import AccountBroker
@@ -46,12 +46,75 @@ class CountingFs(Fs):
         super().sync_data(fd)
 
 
+class FailingFs(Fs):
+    """Says `code` to whoever changes something, once it fails."""
+
+    code = 0
+
+    def _fail(self):
+        if self.code:
+            raise OSError(self.code, os.strerror(self.code))
+
+    def sync_data(self, fd):
+        self._fail()
+        super().sync_data(fd)
+
+    def make_directories(self, path):
+        self._fail()
+        return super().make_directories(path)
+
+    def acquire(self, fd, path, timeout_s):
+        self._fail()
+        super().acquire(fd, path, timeout_s)
+
+
 def names(broker, policy=0):
     return [item[0] for item in broker.page(PAGE, policy)]
 
 
 def pending_size(broker):
     return pending.size(broker.database.location.pending_path)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.ENOSPC], ids=["failing", "read-only", "full"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda broker: broker.add(row("p")),
+        lambda broker: broker.database.write(lambda connection: None),
+        lambda broker: broker.create("AUTH_v", "c", NOW, NOW, 0),
+        lambda broker: broker.database.locked(lambda: None),
+        lambda broker: broker.info(),
+    ],
+    ids=["row", "write", "create", "replace", "read of what waits"],
+)
+def test_a_disk_that_takes_nothing_is_told_from_a_mistake_of_ours(tmp_path, code, change):
+    """The server answers 507, and callers leave the device alone (formats 6.1)."""
+    fs = FailingFs(time.sleep)
+    broker = make_container(tmp_path, databases=container_databases(fs))
+    broker.add(row("o"))
+    fs.code = code
+    with pytest.raises(InsufficientStorage, match="sda1|pending"):
+        change(broker)
+    fs.code = 0
+    assert names(broker) == ["o"]
+
+
+def test_a_database_that_may_only_be_read_takes_nothing(tmp_path):
+    """As on a disk that was mounted again read-only after an error: SQLite finds out when it writes."""
+    broker = make_container(tmp_path)
+
+    def write(connection):
+        raise _said(sqlite3.SQLITE_READONLY, "attempt to write a readonly database")
+
+    with pytest.raises(InsufficientStorage, match="sda1"):
+        broker.database.write(write)
+
+
+def _said(code, text):
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
 
 
 def test_row_is_on_disk_when_add_returns(tmp_path):
@@ -89,7 +152,7 @@ def test_every_writer_of_a_failed_group_hears_of_it(tmp_path):
     broker = make_container(tmp_path, databases=container_databases(Broken()))
     tasks = [green.spawn(broker.add, row(f"o{number}")) for number in range(3)]
     for task in tasks:
-        with pytest.raises(OSError, match="Input/output"):
+        with pytest.raises(InsufficientStorage, match="Input/output"):
             task.join()
     assert pending_size(broker) == 0
 
@@ -186,7 +249,7 @@ def test_creation_that_fails_leaves_no_database(tmp_path):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     broker = make_container(tmp_path, databases=container_databases(NoRename(time.sleep)), create=False)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(InsufficientStorage, match="Input/output"):
         broker.create("AUTH_v", "c", NOW, NOW, 0)
     assert not broker.exists
     with pytest.raises(NotFound):

@@ -311,6 +311,24 @@ def test_a_file_that_fails_is_reported_and_the_rest_goes_on():
     assert found["Errors"] == [["c/1", "413 Request Entity Too Large"], ["c/big", "413 Request Entity Too Large"]]
 
 
+def test_of_two_files_with_one_name_the_later_wins_and_errors_keep_their_order():
+    store = Store("c", answers={f"/v1/a/c/{number}": 503 for number in range(0, 20, 3)})
+    found = extract(
+        store, tar(*[(f"c/{number}", b"x") for number in range(20)], ("c/1", b"early"), ("c/1", b"late")),
+        max_failed_extractions="100",
+    )  # fmt: skip
+    assert [name for name, _ in found["Errors"]] == [f"c/{number}" for number in range(0, 20, 3)]
+    assert store.names["/v1/a/c/1"] == b"late" and found["Number Files Created"] == 15
+
+
+def test_files_under_way_when_an_archive_breaks_off_are_counted():
+    store = Store("c")
+    whole = tar(("c/1", b"x"), ("c/2", b"y"), ("c/3", b"z" * 5000))
+    found = extract(store, whole[: len(whole) - 14000])
+    assert found["Response Status"] == "400 Bad Request"
+    assert found["Number Files Created"] == len([path for path in store.names if path.startswith("/v1/a/c/")]) == 2
+
+
 def test_an_archive_of_somebody_unknown_ends_at_once():
     store = Store(answers={"/v1/a/c": 401})
     found = extract(store, tar(("c/1", b""), ("c/2", b"")))

@@ -128,3 +128,38 @@ def test_info_shows_which_cluster_this_is(tmp_path):
 @pytest.mark.parametrize("value", ["r", "//r", "//r/c/d"])
 def test_a_current_cluster_that_is_none(value):
     assert ContainerSyncSettings.from_pairs({"current": value})[1]
+
+
+def by_key(realms, hosts="127.0.0.1", method="PUT", path=PATH, **headers):
+    sent = {"X-Container-Sync-Key": "user", "X-Backend-Inbound-X-Timestamp": STAMP, **headers}
+    return go(realms, method, path, {name: value for name, value in sent.items() if value}, allowed_sync_hosts=hosts)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD"])
+def test_a_host_that_is_allowed_needs_no_realm(realms, method):
+    reply = by_key(realms, method=method)
+    assert reply.environ[keys.AUTHORIZE_OVERRIDE] and reply.environ["HTTP_X_TIMESTAMP"] == STAMP
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"hosts": ""},
+        {"hosts": "127.0.0.2, ::1"},
+        {"X-Container-Sync-Key": "other"},
+        {"X-Container-Sync-Key": "us\xe9r"},
+        {"X-Backend-Inbound-X-Timestamp": ""},
+        {"path": "/v1/a/d/o"},
+        {"path": "/v1/a/c", "method": "POST"},
+    ],
+    ids=str,
+)
+def test_whoever_only_says_a_key_is_a_client_like_others(realms, said):
+    reply = by_key(realms, **said)
+    assert keys.AUTHORIZE_OVERRIDE not in reply.environ and "HTTP_X_TIMESTAMP" not in reply.environ
+
+
+def test_the_path_is_signed_as_it_stands_in_the_request_line(realms):
+    name = "/v1/a/c/o \xc3\xa9%41"
+    assert go(realms, path=name, headers=auth(path="/v1/a/c/o%20%C3%A9%2541")).status == 200
+    assert go(realms, path=name, headers=auth(path=name)).status == 401

@@ -15,6 +15,15 @@ ORDER = (
     "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats tempauth copy proxy-logging proxy-server"
 )
 
+# Options without which a filter is of no use.
+NEEDED = {
+    "authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"},
+    "ldapauth": {"ldap_url": "ldaps://127.0.0.1", "user_base": "ou=people", "group_base": "ou=groups"},
+    "keymaster": {"encryption_root_secret": "A" * 44},
+}
+ASKS_A_SERVICE = ("kmip_keymaster", "kms_keymaster")
+"""Made only with a service that answers (tests/unit/middleware/encryption)."""
+
 
 @pytest.fixture
 def conf(tmp_path):
@@ -27,7 +36,8 @@ def test_a_factory_has_settings_and_makes_a_filter(name, conf):
     factory = FILTERS[name].load()
     assert issubclass(factory.settings_class, Settings)
     assert all(item.metadata["doc"] for item in factory.settings_class.keys().values())
-    assert callable(factory(conf)(RecordingApp()))
+    if name not in ASKS_A_SERVICE:
+        assert callable(factory(conf, **NEEDED.get(name, {}))(RecordingApp()))
 
 
 def test_mandatory_filters_exist():

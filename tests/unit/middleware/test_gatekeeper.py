@@ -71,6 +71,29 @@ def test_the_timestamp_stays_when_the_operator_says_so():
     assert app.last["HTTP_X_TIMESTAMP"] == "1.0"
 
 
+class Body:
+    """Ciphertext that is on its way."""
+
+    is_closed = False
+
+    def __iter__(self):
+        yield b"ciphertext"
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("name", ["X-Object-Sysmeta-Crypto-Body-Meta", "X-Object-Transient-Sysmeta-Crypto-Meta"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_encrypted_never_goes_out_as_if_it_were_plain(name, method):
+    body = Body()
+    app = RecordingApp(Response(200, {name: "x", "content-length": "10", "etag": "of the ciphertext"}, body))
+    reply = send(build(app), method, "/v1/a/c/o")
+    assert reply.status == 501 and b"ciphertext" not in reply.body and "etag" not in reply.headers
+    assert (b"encrypted" in reply.body) == (method == "GET")
+    assert body.is_closed
+
+
 @pytest.mark.parametrize("path", ["/v1/a/\0c", "/v1/a/c/\0o", "/v1/\0a", "/v1/a/x\0y"])
 def test_reserved_names_are_refused(path):
     app = RecordingApp()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from objstore.middleware.pipeline import canonical, complete, problems
+from objstore.middleware.pipeline import canonical, complete, innermost, problems
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,20 @@ from objstore.middleware.pipeline import canonical, complete, problems
 )
 def test_names_have_one_meaning(name, meaning):
     assert canonical(name) == meaning
+
+
+def test_encryption_stays_innermost_when_filters_are_inserted():
+    full, _ = complete("tempauth keymaster encryption proxy-logging proxy".split())
+    assert full[-5:] == ["symlink", "keymaster", "encryption", "proxy-logging", "proxy"]
+    assert problems(full) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "at"),
+    [("slo proxy", 1), ("slo keymaster encryption proxy", 1), ("slo egg:swift#kms_keymaster encryption x proxy", 1)],
+)
+def test_encryption_and_its_keymaster_are_innermost(names, at):
+    assert innermost(names.split()) == at
 
 
 def test_a_complete_pipeline_is_left_alone():
@@ -54,6 +68,16 @@ def test_missing_mandatory_filters_are_inserted(given, full):
         ("catch_errors gatekeeper copy copy proxy", "copy stands in the pipeline 2 times"),
         ("catch_errors slo copy proxy", "copy must stand before slo"),
         ("catch_errors copy symlink versioned_writes proxy", "versioned_writes must stand before symlink"),
+        ("catch_errors copy keymaster encryption slo proxy", "slo must stand before encryption"),
+        ("catch_errors symlink encryption keymaster proxy", "keymaster must stand before encryption"),
+        ("catch_errors symlink encryption proxy", "encryption needs one of keymaster, kmip_keymaster"),
+        ("catch_errors keymaster kmip_keymaster encryption proxy", "there are 2"),
+        ("catch_errors cache keystoneauth authtoken copy proxy", "authtoken must stand before keystoneauth"),
+        ("catch_errors cache authtoken tempauth keystoneauth proxy", "keystoneauth must stand before tempauth"),
+        ("catch_errors authtoken cache keystoneauth proxy", "memcache must stand before authtoken"),
+        ("catch_errors authtoken tempurl keystoneauth proxy", "tempurl must stand before authtoken"),
+        ("catch_errors keystoneauth copy proxy", "keystoneauth needs authtoken in the pipeline"),
+        ("catch_errors authtoken copy proxy", "authtoken needs keystoneauth in the pipeline"),
         ("", "empty"),
     ],
 )

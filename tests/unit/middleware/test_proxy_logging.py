@@ -100,6 +100,35 @@ def test_cve_2017_8761_tokens_and_signatures_are_cut(log):
     assert "temp_url_sig=01234567..." in text and "AUTH_tk0..." in text and "X-Auth-Key:%20..." in text
 
 
+SIGNATURE = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "query", [f"temp%5Furl%5fsig={SIGNATURE}", f"TEMP_URL_SIG={SIGNATURE}", f"a=b&temp_url_%73ig={SIGNATURE}&c=d"]
+)
+def test_a_signature_is_cut_however_its_name_is_quoted(log, query):
+    text = line(log, "{path}", query=query)
+    assert SIGNATURE not in text and SIGNATURE[:16] in text
+
+
+def test_a_page_that_was_reached_by_a_signed_link_does_not_tell_it(log):
+    url = f"http://host/v1/a/c/page?temp_url_sig={SIGNATURE}&temp_url_expires=5"
+    settings = {"access_log_headers": "yes"}
+    text = line(log, "{referer} {headers}", headers={"Referer": url}, settings=settings)
+    assert SIGNATURE not in text and "temp_url_expires=5" in text
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["X-Account-Meta-Temp-URL-Key", "X-Account-Meta-Temp-Url-Key-2", "X-Container-Meta-Temp-URL-Key",
+     "X-Container-Meta-Temp-URL-Key-2", "X-Container-Sync-Key", "X-Container-Sync-Auth"],
+)  # fmt: skip
+def test_keys_that_are_set_are_not_logged(log, header):
+    value = f"realm {SIGNATURE} {SIGNATURE}"
+    text = line(log, "{headers}", headers={header: value}, settings={"access_log_headers": "yes"})
+    assert SIGNATURE not in text and header.title() in text
+
+
 def test_a_secret_no_longer_than_the_prefix_is_not_shown_at_all(log):
     assert line(log, "{auth_token}", headers={"X-Auth-Token": "short"}) == "..."
 

@@ -33,3 +33,21 @@ def test_rows_are_removed_when_enough_primaries_have_taken_them(answers, by_one,
         removals = [Removal("one", ts(5)), Removal("two", ts(5))]
         assert rows.remove("a", "c", removals) is by_one
         assert rows.remove("a", "c", removals, by_quorum=True) is by_quorum
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_taken"),
+    [
+        ([TAKEN], True),
+        ([REFUSED], False),
+        ([TAKEN, REFUSED], False),
+        ([TAKEN, TAKEN, REFUSED], True),
+        ([TAKEN, REFUSED, REFUSED], False),
+    ],
+)
+def test_rows_are_added_when_most_primaries_have_taken_them(answers, is_taken):
+    with ExitStack() as stack:
+        said = [f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode() for status in answers]
+        ring = ring_of([stack.enter_context(raw_peer([piece]))[0] for piece in said])
+        rows = QueueRows(NodeClient("tester", Timeouts(20.0, 20.0)), lambda: ring, SECRETS)
+        assert rows.add_many("a", "c", ["one", "two"], ts(5), "text/plain", "e") is is_taken

@@ -1,7 +1,9 @@
+import logging
 from dataclasses import replace
 
 import pytest
 
+from objstore.proxy.fault import FaultLog
 from objstore.ring.model import Node
 from tests.support.clock import SimClock
 from tests.support.limits import Frozen, limiter, settle
@@ -66,3 +68,10 @@ def test_other_servers_of_a_frozen_machine_are_left_alone_and_those_of_others_ar
     errors.heard_nothing(NODE)
     assert errors.is_limited(same)
     assert not errors.is_limited(OTHER)
+
+
+def test_a_server_that_is_asked_too_much_is_not_at_fault(errors, caplog):
+    faults = FaultLog(errors, logging.getLogger("test"))
+    for _ in range(100):
+        faults.refused(NODE, 529)
+    assert not errors.is_limited(NODE) and not caplog.records

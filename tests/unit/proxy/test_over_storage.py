@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from objstore.core.errors import ClientDisconnected, ClientTooSlow
 from objstore.http.environ import ACL, AUTHORIZE, OWNER
 from objstore.http.response import page
 from objstore.runtime import green
@@ -65,6 +66,16 @@ def test_an_object_comes_back_as_it_was_put(proxy, container, size):
 def test_a_chunked_put_is_stored(proxy, container):
     assert proxy.put(f"{container}/o", chunks=[b"ab", b"cd" * 50_000]).status == 201
     assert proxy.get(f"{container}/o").body == b"ab" + b"cd" * 50_000
+
+
+@pytest.mark.parametrize(("error", "status"), [(ClientTooSlow(), 408), (ClientDisconnected(), 499)])
+def test_an_upload_that_does_not_go_on_is_told_why_and_leaves_nothing(proxy, container, error, status):
+    def pieces():
+        yield b"some" * 100_000
+        raise error
+
+    assert proxy.put(f"{container}/o", chunks=pieces()).status == status
+    assert proxy.get(f"{container}/o").status == 404
 
 
 @pytest.mark.parametrize("name", ["a b%41", "\xe2\x98\x83", "/lead", "a//b", ".", "..", "x" * 1024, "q?x=y#z"])

@@ -46,10 +46,68 @@ def test_answer_of_a_write(statuses, answer):
 
 
 @pytest.mark.parametrize(
-    ("statuses", "answer"), [((404, 204, 503), 204), ((404, 404, 204), 404), ((404, 503, 503), 503), ((204, 0, 0), 503)]
+    ("statuses", "answer"),
+    [
+        ((404, 204, 503), 204),
+        ((404, 404, 204), 204),
+        ((404, 404, 404), 404),
+        ((404, 404, 503), 404),
+        ((404, 503, 503), 503),
+        ((204, 0, 0), 503),
+        ((204, 503, 503), 503),
+        ((409, 409, 204), 409),
+        ((409, 404, 404), 404),
+    ],
 )
-def test_a_delete_counts_404_as_gone_only_when_nothing_else_has_a_quorum(statuses, answer):
+def test_a_delete_is_done_where_nothing_is_as_soon_as_one_replica_had_the_object(statuses, answer):
     assert decided(*statuses, forgiving=True).final() == answer
+
+
+@pytest.mark.parametrize(
+    ("primaries", "handoffs", "of_a_delete", "of_others"),
+    [
+        ((204,), (404, 404), 204, 503),
+        ((404,), (404, 404), 503, 503),
+        ((404, 404), (404,), 404, 404),
+        ((), (404, 404, 404), 503, 503),
+        ((404,), (204, 404), 204, 503),
+        ((204,), (204, 404), 204, 204),
+        ((409, 409), (404,), 409, 409),
+    ],
+)
+def test_absence_on_a_handoff_is_no_vote_for_404(primaries, handoffs, of_a_delete, of_others):
+    for forgiving, answer in ((True, of_a_delete), (False, of_others)):
+        quorum = decided(*primaries, *[0] * len(handoffs), forgiving=forgiving)
+        for slot, status in enumerate(handoffs, len(primaries)):
+            quorum.vote(slot, status, is_primary=False)
+        assert quorum.final() == answer
+
+
+def test_what_a_primary_says_replaces_a_handoff_that_knows_nothing_and_is_not_replaced_by_one():
+    quorum = decided(404, 404, 409)
+    quorum.vote(2, 404, is_primary=False)
+    assert quorum.final() == 404
+    quorum = decided(404, 0, 0)
+    quorum.vote(1, 404, is_primary=False)
+    assert quorum.final() == 503
+    quorum.vote(1, 404)
+    assert quorum.final() == 404
+
+
+@pytest.mark.parametrize(
+    ("statuses", "is_split"),
+    [
+        ((202, 404, 0), True),
+        ((202, 404, 503), True),
+        ((202, 0, 0), False),
+        ((202, 503, 503), False),
+        ((202, 202, 0), False),
+        ((404, 404, 0), False),
+        ((202, 404, 409), False),
+    ],
+)
+def test_a_write_is_split_when_a_quorum_has_answered_and_does_not_agree(statuses, is_split):
+    assert decided(*statuses).is_split == is_split
 
 
 def test_a_success_is_never_taken_back():

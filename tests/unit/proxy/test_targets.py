@@ -28,9 +28,12 @@ def test_a_target_is_told_by_the_server_beside_it():
     assert deal(NODES, [third, ELSEWHERE[0], first]) == [[third], [second], [first]]
 
 
-def test_targets_are_dealt_over_the_slots_that_somebody_serves():
-    assert deal(NODES, [None, ELSEWHERE[0], ELSEWHERE[1]]) == [[], [NODES[0], NODES[2]], [NODES[1]]]
-    assert deal(NODES, [None, None, ELSEWHERE[0]]) == [[], [], list(NODES)]
+def test_targets_are_dealt_over_the_slots_that_somebody_serves_and_one_more_to_each_other():
+    """Who serves those in the end may be the only one to store the object: its row must be known to somebody."""
+    first, second, third = NODES
+    assert deal(NODES, [None, ELSEWHERE[0], ELSEWHERE[1]]) == [[first], [first, third], [second]]
+    assert deal(NODES, [None, None, ELSEWHERE[0]]) == [[first], [second], [first, second, third]]
+    assert deal(NODES[:1], [None, None, ELSEWHERE[0]]) == [[first], [first], [first]]
 
 
 def test_without_any_server_targets_are_dealt_over_all_slots():
@@ -39,7 +42,7 @@ def test_without_any_server_targets_are_dealt_over_all_slots():
 
 def test_expiry_targets_are_dealt_from_the_last_server_backwards():
     assert deal_backwards(NODES, ELSEWHERE[:3]) == [[NODES[2]], [NODES[1]], [NODES[0]]]
-    assert deal_backwards(NODES, [*ELSEWHERE[:2], None]) == [[NODES[1]], [NODES[0], NODES[2]], []]
+    assert deal_backwards(NODES, [*ELSEWHERE[:2], None]) == [[NODES[1]], [NODES[0], NODES[2]], [NODES[0]]]
 
 
 def test_headers_join_several_targets_by_commas():

@@ -270,6 +270,13 @@ def test_the_container_server_of_a_server_lost_after_the_footers_is_told_by_one_
     assert [again.header(name.lower()) for name, _ in targets(1)] == [value for _, value in targets(1)]
 
 
+def test_the_only_server_that_has_the_object_tells_for_those_lost_though_the_client_hears_503(peers, errors):
+    peers.otherwise(takes(ends_at_last=True)).on(PRIMARIES[1], takes(), Says(409))
+    assert uploaded(peers, errors, handoffs=()) == 503
+    (again,) = [asked for asked in peers.requests if asked.header("content-length") == "0"]
+    assert (again.address, again.header("x-container-host")) == (PRIMARIES[1].address, "10.0.0.0:6201,10.0.0.2:6201")
+
+
 @pytest.mark.parametrize("loss", [takes(0), takes(409)], ids=["lost", "has a newer one"])
 @pytest.mark.parametrize("offered", [THEIRS, OLDER], ids=["foreign", "older"])
 def test_a_server_without_the_offer_gets_one_request(peers, errors, offered, loss):

@@ -21,7 +21,7 @@ def errors():
     return limiter()
 
 
-def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), method="PUT", **options):
+def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), method="PUT", times=TIMES, **options):
     def plan(servers):
         ports = ",".join(str(node and node.address[1]) for node in servers)
         return [
@@ -30,7 +30,7 @@ def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), m
         ]
 
     faults = FaultLog(errors, logging.getLogger("test"))
-    write = Write(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, **options)
+    write = Write(Caller(peers, 0.1, 0.1), faults, times, plan, 3, **options)
     write.run(list(slots), iter(handoffs), doubtful)
     return write
 
@@ -185,6 +185,28 @@ def test_what_a_lost_server_was_to_tell_is_told_by_one_that_did_the_write(peers,
     assert [again.header(name.lower()) for name, _ in with_targets(1)] == [value for _, value in with_targets(1)]
 
 
+def test_what_lost_servers_were_to_tell_is_told_by_the_only_one_that_did_the_write_though_the_client_hears_503(
+    peers, errors
+):
+    """The object may survive, and win: then it must be listed."""
+
+    def plan(servers):
+        headers = [("Etag", "e" * 32), ("Content-Length", "5")]
+        return [BackendRequest("PUT", "/0/a/c/o", [*headers, *with_targets(slot)]) for slot in range(len(servers))]
+
+    peers.otherwise(REFUSES).on(PRIMARIES[1], Says(201), Says(409))
+    write = Write(Caller(peers, 0.1, 0.1), FaultLog(errors, logging.getLogger("test")), TIMES, plan, 3)
+    assert write.run(PRIMARIES, iter(())) == 503
+    again = peers.requests[-1]
+    assert (len(peers.requests), again.header("x-container-host")) == (2, "10.0.0.0:6201,10.0.0.2:6201")
+
+
+def test_a_write_that_nobody_did_is_told_to_nobody(peers, errors):
+    peers.otherwise(Says(503))
+    assert written(peers, errors, handoffs=()).status == 503
+    assert len(peers.requests) == 3
+
+
 def test_507_limits_the_node(peers, errors):
     peers.otherwise(Says(201)).on(PRIMARIES[0], Says(507))
     written(peers, errors)
@@ -223,6 +245,35 @@ def test_a_delete_that_one_replica_had_leaves_a_node_under_error_limiting_alone(
 def test_a_delete_that_one_replica_had_is_done_when_another_knows_nothing(peers, errors):
     peers.on(PRIMARIES[0], Says(204)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], Says(503))
     assert written(peers, errors, handoffs=(), method="DELETE", is_forgiving=True).status == 204
+
+
+def test_a_delete_of_an_object_on_two_slow_primaries_is_not_answered_404(peers, errors):
+    """What handoffs do not have says nothing of it."""
+    peers.otherwise(Says(404)).on(PRIMARIES[0], Says(204))
+    for node in PRIMARIES[1:]:
+        peers.on(node, SILENT)
+    assert written(peers, errors, method="DELETE", is_forgiving=True).status == 204
+
+
+def test_a_slow_primary_decides_where_handoffs_know_nothing(peers, errors):
+    peers.otherwise(Says(404)).on(PRIMARIES[1], Says(202, after_s=0.15)).on(PRIMARIES[2], Says(202, after_s=0.15))
+    assert written(peers, errors, method="POST").status == 202
+
+
+@pytest.mark.parametrize("handoffs", [HANDOFFS, ()], ids=["with handoffs", "without"])
+def test_where_replicas_disagree_a_frozen_one_is_not_waited_for_long(peers, handoffs):
+    times = WriteTimes(answer_s=60, lend_s=0.05, post_quorum_s=0.04)
+    peers.otherwise(Says(404)).on(PRIMARIES[0], Says(202)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    errors = limiter(answers=Frozen())
+    assert written(peers, errors, handoffs=handoffs, method="POST", times=times).status == 503
+    assert green.monotonic() - before < 30
+
+
+def test_where_replicas_disagree_a_slow_one_that_says_it_is_there_has_its_time(peers, errors):
+    times = WriteTimes(answer_s=60, lend_s=0.02, post_quorum_s=0.2)
+    peers.on(PRIMARIES[0], Says(202)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], Says(202, after_s=0.7))
+    assert written(peers, errors, handoffs=(), method="POST", times=times).status == 202
 
 
 def test_connections_go_back_after_an_answer_and_are_closed_without_one(peers, errors):

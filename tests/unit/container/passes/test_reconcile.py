@@ -24,8 +24,9 @@ from objstore.ring.fileformat import load
 from objstore.runtime import green
 from objstore.runtime.clock import SystemClock
 from tests.support.clock import SimClock
+from tests.support.encryption import encrypting
 from tests.support.pipeline import RecordingApp
-from tests.support.storage_nodes import StorageNodes
+from tests.support.storage_nodes import ProxyClient, StorageNodes
 
 OBJECT = "/v1/AUTH_a/c/o"
 VECTORS = Path(__file__).parents[3] / "vectors" / "wire"
@@ -129,6 +130,22 @@ def test_metadata_and_large_bodies_come_along(misplaced):
     assert found.body == body
     assert found.headers["x-object-meta-colour"] == "blue" and found.headers["x-object-sysmeta-a"] == "b"
     assert found.headers["content-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("size", [100, 200_000])
+def test_an_encrypted_stray_is_moved_as_it_is(misplaced, size):
+    client = ProxyClient(encrypting(misplaced.proxy.app))
+    at = misplaced.at.internal
+    lines = {**WRONG, "x-timestamp": at, "content-type": "text/x", "x-object-meta-colour": "blue"}
+    assert client.put(OBJECT, lines, body=b"e" * size).status == 201
+    misplaced.enqueue()
+    sealed = misplaced.wrong()
+    assert misplaced.run() == {"moved": 1}
+    assert misplaced.right().body == sealed.body != b"e" * size
+    found = client.get(OBJECT)
+    assert (found.body, found.headers["x-object-meta-colour"]) == (b"e" * size, "blue")
+    rows = json.loads(client.get("/v1/AUTH_a/c", query="format=json").body)
+    assert [row["hash"] for row in rows] == [found.headers["etag"]]
 
 
 def test_names_are_told_as_they_are(misplaced):

@@ -1,5 +1,6 @@
 """The expirer over real account, container and object servers. Its clock runs ahead: no test waits for an expiry."""
 
+import io
 import itertools
 import json
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.cli import container_deleter
 from objstore.config.cluster import load_cluster
 from objstore.container import account_update
 from objstore.core.headers import environ_key
@@ -469,3 +471,59 @@ def test_a_clock_that_is_ahead_of_the_others_deletes_nothing_early(expiry, count
     for number in range(count):
         assert expiry.proxy.get(f"{OBJECT}{number}").status == 200
     assert expiry.run(expiry.expirer(clock=hour_ahead, lead_s=0.0)) == {"success": count}
+
+
+class TestContainerDeleter:
+    """objstore-container-deleter, and what expirers make of what it queues."""
+
+    def delete(self, expiry, *words):
+        stdout, stderr = io.StringIO(), io.StringIO()
+        arguments = [*words, "--swift-dir", str(expiry.nodes.directory)]
+        code = container_deleter.main(arguments, stdout=stdout, stderr=stderr, environ={})
+        return code, stdout.getvalue(), stderr.getvalue()
+
+    def fill(self, expiry, *names):
+        for name in names:
+            assert expiry.proxy.put(f"/v1/AUTH_a/c/{name}", body=b"x").status == 201
+
+    def test_what_is_meant_goes_and_the_rest_stays(self, expiry):
+        names = ["logs/1", "logs/2", "logs/3 %é\n".encode().decode("latin-1"), "logs/4", "other"]
+        self.fill(expiry, *names)
+        words = ("AUTH_a", "c", "--prefix", "logs/", "--end-marker", "logs/4")
+        assert self.delete(expiry, *words) == (0, "3 objects queued for deletion\n", "")
+        assert self.delete(expiry, *words, "--marker", "logs/2", "--json")[1].startswith('{"queued": 1,')
+        expiry.wait_for_queue(4)
+        expiry.run()
+        found = {name: expiry.object_status(f"/v1/AUTH_a/c/{name}") for name in names}
+        assert list(found.values()) == [404, 404, 404, 200, 200], found
+
+    def test_what_is_written_after_the_moment_stays(self, expiry):
+        self.fill(expiry, "o")
+        moment = Timestamp.from_seconds(time.time() - 60).normal
+        assert self.delete(expiry, "AUTH_a", "c", "--timestamp", moment)[0] == 0
+        expiry.wait_for_queue()
+        assert expiry.run() == {"success": 1}
+        assert expiry.object_status() == 200
+
+    def test_what_is_not_taken_is_said_with_where_to_go_on(self, expiry):
+        self.fill(expiry, "o")
+
+        def refusing(environ, start_response):
+            if environ["REQUEST_METHOD"] in ("PUT", "UPDATE"):
+                return Response(507)(environ, start_response)
+            return Response(200, {"content-type": "application/json"}, b'[{"name": "o"}]')(environ, start_response)
+
+        for node in range(4):
+            expiry.nodes.replace(node, "container", refusing)
+        code, said, error = self.delete(expiry, "AUTH_a", "c", "--marker", "a")
+        assert (code, said) == (1, "0 objects queued for deletion\n")
+        assert 'go on with: --marker "a"' in error
+
+    @pytest.mark.parametrize("words", [("AUTH_a",), ("AUTH_a/x", "c"), ("AUTH_a", "c", "--timestamp", "soon")])
+    def test_what_makes_no_sense_is_wrong_usage(self, expiry, words):
+        with pytest.raises(SystemExit, match="2"):
+            self.delete(expiry, *words)
+
+    def test_a_container_that_is_not_there(self, expiry):
+        code, _, error = self.delete(expiry, "AUTH_a", "none")
+        assert code == 1 and "no such container" in error

@@ -1,0 +1,1 @@
+"""Encryption at rest: bodies, ETags and user metadata of objects, by keys that only the proxies have."""

@@ -1,0 +1,136 @@
+"""Another key for a cluster of three agents, over their real sockets, with nodes and the holder away in the middle."""
+
+import pytest
+
+from objstore.cluster.channel import exchange
+from objstore.cluster.cluster_key import KeyRing, Phase, key_body
+from objstore.cluster.holder_messages import HolderRefused
+from objstore.cluster.joining import JoinError
+from objstore.cluster.signature import signed
+from objstore.runtime.fs import Fs
+from tests.support.agents import Agents
+from tests.support.cluster import objstore
+
+
+@pytest.fixture
+def agents(tmp_path):
+    with Agents(tmp_path) as agents:
+        agents.first(), agents.join("z2"), agents.join("z3")
+        agents.nodes[0].round()
+        yield agents
+
+
+def key_of(node):
+    return KeyRing(node.etc, Fs()).current
+
+
+def phases(agents):
+    return [key_of(node).phase for node in agents.nodes]
+
+
+def rotate(agents, number=3):
+    return agents.blocking(agents.nodes[number - 1].client().rotate_key)
+
+
+def is_heard_with(agents, key, node):
+    """Whether a node answers a request that is signed with a key."""
+    headers = signed(key, node.peer.fingerprint, "0" * 16, "GET", "/v1/members", b"", node.calls.now_ms())
+    answer = agents.blocking(lambda: exchange(node.peer, "GET", "/v1/members", headers, b"", timeout_s=20))
+    assert answer.status in (200, 401)
+    return answer.status == 200
+
+
+def test_all_nodes_sign_with_another_key_and_the_old_one_opens_nothing(agents):
+    old = key_of(agents.nodes[0]).signing
+    code, output, error = agents.blocking(objstore, "node", "rotate-key", agents.nodes[2].directory.root)
+    assert (code, error) == (0, "") and "generation 1" in output
+    keys = {key_of(node).signing for node in agents.nodes}
+    assert len(keys) == 1 and old not in keys and phases(agents) == [Phase.SETTLED] * 3
+    assert not [node for node in agents.nodes if is_heard_with(agents, old, node)]
+    agents.nodes[0].round()
+    assert not agents.nodes[0].agent._distribution.silent()
+    text = output + "".join(agents.log.lines)
+    assert not [key for key in (old, *keys) if key.hex() in text]
+    agents.join("z4")
+    assert "generation 2" in rotate(agents)
+    assert phases(agents) == [Phase.SETTLED] * 4
+
+
+def test_with_a_node_away_no_rotation_begins(agents):
+    agents.nodes[1].stop()
+    before = [key_of(node) for node in agents.nodes]
+    with pytest.raises(HolderRefused, match="start it, or take it out with"):
+        rotate(agents)
+    assert [key_of(node) for node in agents.nodes] == before
+
+
+def test_a_node_that_goes_away_in_the_middle_holds_it_up_and_it_ends_when_it_is_back(agents):
+    first, second, third = agents.nodes
+    old = key_of(first).signing
+    first.agent._rotation.begin(first.agent._distribution.key_stamps())
+    second.stop()
+    for _ in range(3):
+        first.round()
+    assert phases(agents) == [Phase.ANNOUNCED, Phase.SETTLED, Phase.ANNOUNCED]
+    # Everybody is heard meanwhile, also commands of a node that knows the old key only.
+    assert is_heard_with(agents, old, first) and is_heard_with(agents, old, third)
+    assert "n2 has not confirmed it yet: the old one is good until then" in rotate(agents)
+    second.start()
+    for _ in range(4):
+        first.round()
+    assert phases(agents) == [Phase.SETTLED] * 3
+    assert not is_heard_with(agents, old, second)
+
+
+def test_agents_that_start_again_in_the_middle_go_on(agents):
+    first = agents.nodes[0]
+    first.agent._rotation.begin(first.agent._distribution.key_stamps())
+    for _ in range(6):
+        for node in agents.nodes:
+            node.stop()
+        for node in agents.nodes:
+            node.start()
+        first.round()
+    assert phases(agents) == [Phase.SETTLED] * 3
+
+
+def test_a_holder_that_took_over_in_the_middle_ends_it(agents):
+    first, second, third = agents.nodes
+    first.agent._rotation.begin(first.agent._distribution.key_stamps())
+    first.round()
+    assert key_of(second).phase is Phase.ANNOUNCED
+    first.stop()
+    agents.blocking(lambda: second.client().take_over(is_lost=True))
+    first.start()
+    for _ in range(5):
+        second.round()
+    assert phases(agents) == [Phase.SETTLED] * 3
+    assert len({key_of(node).signing for node in agents.nodes}) == 1
+
+
+def test_a_node_that_joins_in_the_middle_has_both_keys(agents):
+    first = agents.nodes[0]
+    first.agent._rotation.begin(first.agent._distribution.key_stamps())
+    fourth = agents.join("z4")
+    assert key_of(fourth) == key_of(first)
+    for _ in range(4):
+        first.round()
+    assert phases(agents) == [Phase.SETTLED] * 4
+
+
+def test_a_token_that_was_given_out_before_buys_nothing_afterwards(agents):
+    token = agents.new_token()
+    rotate(agents)
+    agents.token = token
+    with pytest.raises(JoinError, match="expired"):
+        agents.join("z4")
+
+
+def test_only_the_holder_of_this_term_brings_keys(agents):
+    first, second, third = agents.nodes
+    body = key_body(key_of(first).announcing(bytes(32), 9), 0)
+    with pytest.raises(HolderRefused, match="of term 0 is refused"):
+        agents.blocking(lambda: third.calls.push_key(second.peer, body))
+    with pytest.raises(HolderRefused, match="is refused"):
+        agents.blocking(lambda: third.calls.push_key(first.peer, key_body(key_of(first).announcing(bytes(32), 9), 1)))
+    assert phases(agents) == [Phase.SETTLED] * 3
