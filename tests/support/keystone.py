@@ -29,7 +29,8 @@ class Token:
 
 @dataclass
 class FakeKeystone:
-    """url: of the API without /v3. asked: (method, X-Subject-Token or '') of each request. answer: given instead of
+    """users: people who log in themselves, {name: (password, roles)}; object_store: the endpoint that they are told.
+    url: of the API without /v3. asked: (method, X-Subject-Token or '') of each request. answer: given instead of
     everything else, as (status, headers, body). hold: called before each answer."""
 
     url: str = ""
@@ -37,6 +38,8 @@ class FakeKeystone:
     life_s: float = 3600.0
     password: str = SERVICE_PASSWORD
     service_roles: tuple[str, ...] = ("service",)
+    users: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    object_store: str = ""
     tokens: dict[str, Token] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: tuple[int, list[tuple[str, str]], bytes] | None = None
@@ -121,11 +124,22 @@ class FakeKeystone:
         auth = request["auth"]
         assert auth["identity"]["methods"] == ["password"]
         user = auth["identity"]["password"]["user"]
+        if user.get("name") in self.users:
+            return self._authenticate_person(user, auth["scope"]["project"])
         if (user.get("name"), user.get("domain"), user["password"]) != ("swift", {"id": "default"}, self.password):
             return _refusal(401, "The request you have made requires authentication.")
         project = auth["scope"]["project"]
         assert project == {"name": "service", "domain": {"id": "default"}}, project
         text = self.issue("swift", "service", self.service_roles)
+        return _described(201, text, self.tokens[text])
+
+    def _authenticate_person(self, user, project):
+        password, roles = self.users[user["name"]]
+        if user["password"] != password:
+            return _refusal(401, "The request you have made requires authentication.")
+        endpoint = {"id": "e", "interface": "public", "region": "r", "region_id": "r", "url": self.object_store}
+        catalog = [{"id": "s", "name": "swift", "type": "object-store", "endpoints": [endpoint]}]
+        text = self.issue(user["name"], project["name"], roles, catalog=catalog)
         return _described(201, text, self.tokens[text])
 
 
