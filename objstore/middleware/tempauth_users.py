@@ -27,7 +27,7 @@ from objstore.core.errors import DomainError
 PREFIXES = ("user_", "user64_")
 ADMIN = ".admin"
 _EXPECTED = "<key> [group ...] [storage_url]"
-_CHECK_INTERVAL_S = 1.0
+CHECK_INTERVAL_S = 1.0
 
 
 class UsersAway(DomainError):
@@ -199,7 +199,7 @@ class LiveSection:
 
     def refresh(self) -> None:
         now = self._now()
-        if self._source is None or 0 <= now - self._checked < _CHECK_INTERVAL_S:
+        if self._source is None or 0 <= now - self._checked < CHECK_INTERVAL_S:
             return
         self._checked = now
         signature = self._signature()
