@@ -8,12 +8,15 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from objstore.runtime import green
 from tests.support.http import running_server
 
 SERVICE_PASSWORD = "planted-service-password"
@@ -168,3 +171,32 @@ def running_keystone(tls=None, **options) -> Iterator[FakeKeystone]:
     with running_server(keystone, tls=tls) as server:
         keystone.url = f"{'https' if tls else 'http'}://{server.host}:{server.port}"
         yield keystone
+
+
+@contextmanager
+def keystone_process(**users: str) -> Iterator[str]:
+    """A stand-in in a process of its own, for tests that wait without a hub; its address. users: name to password; each
+    is admin of the project asked for."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.keystone", json.dumps(users)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.stdin.close()
+            process.wait(60)
+
+
+def _main() -> None:
+    users = {name: (password, ("admin",)) for name, password in json.loads(sys.argv[1]).items()}
+    with running_keystone(users=users) as keystone:
+        print(keystone.url, flush=True)
+        # Until whoever started it closes the pipe, or is gone.
+        green.wait_readable(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    _main()
