@@ -96,12 +96,15 @@ def internal_pipeline(
 
 
 def _with_filters(ini: IniFile, filters: Sequence[str]) -> IniFile:
-    """The file with those filters that it does not name, right before the application or the encryption around it."""
-    names = pipeline(ini)
-    known = {rules.canonical(name) for name in names}
-    missing = [name for name in filters if name not in known]
-    at = rules.innermost(names)
-    return _with_pipeline(ini, [*names[:at], *missing, *names[at:]]) if missing else ini
+    """The file with those filters that it does not name: each before those that come after it in `filters`, and before
+    encryption, outside of which everything is plain text."""
+    names = list(pipeline(ini))
+    for number, name in enumerate(filters):
+        known = [rules.canonical(each) for each in names]
+        if name not in known:
+            inner = {*filters[number + 1 :], *rules.KEYMASTERS, "encryption"}
+            names.insert(next((i for i, each in enumerate(known) if each in inner), len(names) - 1), name)
+    return ini if names == list(pipeline(ini)) else _with_pipeline(ini, names)
 
 
 def _has_proxy(ini: IniFile) -> bool:

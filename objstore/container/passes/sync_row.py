@@ -25,18 +25,17 @@ from objstore.http.internal import InternalClient
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import SubResponse
 
-_AS_STORED = "multipart-manifest=get&format=raw"
-_LINK_TOO = f"{_AS_STORED}&symlink=get"
+_AS_STORED = "multipart-manifest=get&format=raw&symlink=get"
 _PUT_MANIFEST = "?multipart-manifest=put"
 _FLAG = "x-static-large-object"
 _LINK = "x-symlink-target"
+_STILL_ENCRYPTED = ("x-object-sysmeta-crypto-", "x-object-transient-sysmeta-crypto-")
+_ENCRYPTED = "it is encrypted: internal_client_conf_path must name a pipeline with the keymaster and encryption"
 _NOT_SENT = frozenset({
     "accept-ranges", "age", "connection", "content-length", "content-location", "content-range", "date", "keep-alive",
     "last-modified", "server", "trailer", "transfer-encoding", "vary", "x-manifest-etag", "x-openstack-request-id",
     "x-parts-count", "x-timestamp", "x-trans-id", "x-object-version-id", _FLAG,
 })  # fmt: skip
-_ENCRYPTED = ("x-object-sysmeta-crypto-body-meta", "x-object-transient-sysmeta-crypto-meta")
-"""Of an object that no filter has decrypted."""
 _NOT_SENT_PREFIXES = ("x-backend-", "x-object-sysmeta-", "x-object-transient-sysmeta-", "x-container-", "x-account-")
 
 
@@ -47,6 +46,7 @@ class RowSync:
         self._client = client
         self._peer = peer
         self._target = target
+        self._account = info.account
         self._root = f"/v1/{info.account}/{info.container}/"
 
     def bring(self, row: SyncRow) -> Said:
@@ -69,29 +69,28 @@ class RowSync:
             return Said(Verdict.FAILED, f"cannot be read here: {error}")
 
     def _send(self, row: SyncRow, at: Timestamp) -> Said:
-        source = self._open(row.name, _LINK_TOO)
+        source = self._open(self._root + row.name)
         try:
             newest = _newest(source.headers)
             if source.status == HTTPStatus.NOT_FOUND and newest is not None and newest >= at:
                 return KNOWN  # Deleted or expired since.
-            if not source.is_success:
-                return Said(Verdict.FAILED, f"GET here was answered with {source.status}")
-            if newest is None or newest < at:
+            if source.is_success and (newest is None or newest < at):
                 return Said(Verdict.FAILED, "only an older copy can be read here")
-            if _is_link_to_version(source.headers):
+            version = _version_name(source.headers)
+            if source.is_success and version is not None:
                 source.close()
-                source = self._open(row.name, _AS_STORED)
-                if not source.is_success:
-                    return Said(Verdict.FAILED, f"GET of the current version here was answered with {source.status}")
+                # By its own name, which stands for this one content: the link may have changed meanwhile.
+                source = self._open(f"/v1/{self._account}/{version}")
+            if not source.is_success or newest is None:
+                return Said(Verdict.FAILED, f"GET here was answered with {source.status}")
+            if any(name.startswith(_STILL_ENCRYPTED) for name in source.headers):
+                return Said(Verdict.FAILED, _ENCRYPTED)
             return self._put(row.name, newest, source)
         finally:
             source.close()
 
     def _put(self, name: str, at: Timestamp, source: SubResponse) -> Said:
         headers = source.headers
-        if any(name in headers for name in _ENCRYPTED):
-            # Sent as it is stored, the other cluster would take it for plain text.
-            return Said(Verdict.FAILED, "encrypted; internal_client_conf_path needs a keymaster and encryption")
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdigit()):
             return Said(Verdict.FAILED, "GET here told no length")
@@ -102,8 +101,8 @@ class RowSync:
             return self._peer.put(self._target, name, at, sent, source.body, int(length), _PUT_MANIFEST)
         return self._peer.put(self._target, name, at, sent, source.body, int(length))
 
-    def _open(self, name: str, query: str) -> SubResponse:
-        return self._client.request("GET", self._root + name, query=query, headers={"X-Newest": "true"})
+    def _open(self, path: str) -> SubResponse:
+        return self._client.request("GET", path, query=_AS_STORED, headers={"X-Newest": "true"})
 
 
 def _newest(headers: Mapping[str, str]) -> Timestamp | None:
@@ -118,8 +117,10 @@ def _without_offset(at: Timestamp) -> Timestamp:
     return Timestamp(at.ticks)
 
 
-def _is_link_to_version(headers: Mapping[str, str]) -> bool:
-    return unquote(headers.get(_LINK, "")).startswith(RESERVED)
+def _version_name(headers: Mapping[str, str]) -> str | None:
+    """container/object of the version that a link of object versioning leads to; None for anything else."""
+    target = unquote(headers.get(_LINK, ""), errors="surrogateescape")
+    return target if target.startswith(RESERVED) else None
 
 
 def _is_sent(name: str) -> bool:

@@ -30,12 +30,17 @@ def names_of(etc, text, filters):
     ("pipeline", "full"),
     [
         ("catch_errors proxy-server", "catch_errors slo symlink proxy-server"),
-        ("symlink proxy-server", "symlink slo proxy-server"),
+        ("symlink proxy-server", "slo symlink proxy-server"),
+        ("slo proxy-server", "slo symlink proxy-server"),
+        (
+            "catch_errors keymaster encryption proxy-server",
+            "catch_errors slo symlink keymaster encryption proxy-server",
+        ),
         ("slo egg:swift#symlink proxy-server", "slo egg:swift#symlink proxy-server"),
     ],
 )
 def test_a_file_that_lacks_a_filter_gets_it(etc, pipeline, full):
-    sections = "[filter:catch_errors]\nuse = egg:objstore#catch_errors\n"
+    sections = "".join(f"[filter:{name}]\nuse = egg:objstore#{name}\n" for name in ("catch_errors", "keymaster"))
     text = f"[DEFAULT]\nswift_dir = {etc}\n[pipeline:main]\npipeline = {pipeline}\n{PROXY}{sections}"
     names, ini = names_of(etc, text, ("slo", "symlink"))
     assert names == full.split()

@@ -194,15 +194,24 @@ def test_both_ways_come_to_rest(world):
 
 
 LIES = {
-    "unreachable": ServiceUnreachable("nobody there"),
     "silent": ServiceSilent("not a word"),
     "broken": ServiceBroken("cut off"),
+    **{str(status): status for status in (401, 404, 503)},
+}
+MORE_LIES = {
+    "unreachable": ServiceUnreachable("nobody there"),
     "garbage": BadAnswer("no HTTP"),
-    **{str(status): status for status in (302, 400, 401, 404, 413, 503)},
+    **{str(status): status for status in (302, 400, 403, 408, 413, 422, 500, 502, 507)},
 }
 
 
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+@pytest.mark.parametrize(
+    "lie",
+    [
+        *(pytest.param(lie, id=name) for name, lie in LIES.items()),
+        *(pytest.param(lie, id=name, marks=pytest.mark.long) for name, lie in MORE_LIES.items()),
+    ],
+)
 def test_whatever_the_other_side_says_nothing_is_lost_and_nothing_passes_for_done(world, lie):
     for number in range(8):
         put(world, f"o{number}")
@@ -439,3 +448,11 @@ def test_partitions_and_devices_can_be_chosen(world):
     assert [found.key for found in daemon.jobs(Scope(partitions=frozenset({partition})))] == [job.key]
     assert not list(daemon.jobs(Scope(partitions=frozenset({partition + 1}))))
     assert not list(daemon.jobs(Scope(devices=frozenset({"none"}))))
+
+
+@pytest.mark.parametrize("mark", ["x-object-sysmeta-crypto-body-meta", "x-object-transient-sysmeta-crypto-meta"])
+def test_what_is_still_encrypted_is_not_sent_as_if_it_were_plain(world, mark):
+    put(world, "o", b"cipher")
+    known = world.here.get(f"{world.near}/o").headers
+    world.near_faults = [lambda environ: Response(200, {**known, mark: "x"}, b"cipher")]
+    assert world.passes(2)["failures"] and listing(world.there, world.far) == [] and not done(world)
