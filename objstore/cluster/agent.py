@@ -15,7 +15,7 @@ from pathlib import Path
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
-from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
+from objstore.cluster.calls import ROUND_S, Calls, TokenKey, UserLine, peer_of, token_key_of, user_line_of
 from objstore.cluster.cluster_key import TEXT_MAX, KeyFileError, KeyRing, Phase
 from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import ClusterDirectory
@@ -46,6 +46,10 @@ ChangeUser = Callable[[UserLine], None]
 """Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
 
+ChangeTokenKeys = Callable[[TokenKey], None]
+"""Puts a key into the proxy's file. Raises DomainError."""
+
+
 class OutdatedSender(DomainError):
     """Who sent rings or a key is not the holder any more."""
 
@@ -55,7 +59,8 @@ class NodesMissing(DomainError):
 
 
 class Agent:
-    """wake: called when there is something to distribute at once. users: of this node's proxy; None: it has none."""
+    """wake: called when there is something to distribute at once. users, token_keys: of this node's proxy; None: it has
+    none."""
 
     def __init__(
         self,
@@ -69,11 +74,13 @@ class Agent:
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
         users: ChangeUser | None = None,
+        token_keys: ChangeTokenKeys | None = None,
     ) -> None:
         self.membership = membership
         self.verifier = verifier
         self.wake = wake
         self._users = users
+        self._token_keys = token_keys
         self._directory = directory
         self._calls = calls
         self._fs = fs
@@ -316,6 +323,14 @@ class Agent:
             raise MembersError("this node is not among the members any more")
         return LocalDrives(self._directory, me.name)
 
+    def put_token_key(self, body: bytes) -> bytes:
+        """A key of the proxy's tokens, as calls.TokenKey has it."""
+        key = token_key_of(Fields.parse(body, "body"))
+        if self._token_keys is not None:
+            with self._changing_users:
+                self._token_keys(key)
+        return b""
+
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""
         if self.membership.is_holder:
@@ -356,8 +371,9 @@ def opened(
     wake: Callable[[], None] = lambda: None,
     round_s: float = ROUND_S,
     users: ChangeUser | None = None,
+    token_keys: ChangeTokenKeys | None = None,
 ) -> Agent:
-    """The agent of the node in a directory. round_s: for each exchange of a round. users: see Agent. Raises
+    """The agent of the node in a directory. round_s: for each exchange of a round. The others: see Agent. Raises
     MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
@@ -369,7 +385,7 @@ def opened(
 
     calls = Calls(keys.signing, membership.node_id, now_ms=now_ms, round_s=round_s)
     verifier = Verifier(keys.accepted, fingerprint, now_ms)
-    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users)
+    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users, token_keys)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

@@ -56,6 +56,8 @@ class Swift:
     users: Mapping[str, tuple[str, str]]
     _known: dict[str, User] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
+    is_thrown_away: bool = False
+    """Whether nobody will miss order in this endpoint after the run."""
 
     def __getattr__(self, name: str) -> User:
         if name not in self.users and name != "anonymous":
@@ -232,8 +234,13 @@ class User:
         """The names of a listing, and subdirs with a delimiter."""
         return [row.get("name", row.get("subdir", "")) for row in self.listing(container, f"&{urlencode(query)}")]
 
+    def tidy(self, container: str) -> None:
+        """empty(), unless the endpoint is thrown away."""
+        if not self.swift.is_thrown_away:
+            self.empty(container)
+
     def empty(self, container: str) -> None:
-        """Delete a container and what is in it; of things that are deleted late, wait for the listing to say so."""
+        """Delete a container and all that is in it; of things that are deleted late, wait for the listing to say so."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for name in self.names(container):
@@ -242,6 +249,8 @@ class User:
             if answer.status in (204, 404) or time.monotonic() > deadline:
                 assert answer.status in (204, 404), answer
                 return
+            for row in self.listing(container, "&versions"):
+                self.delete(f"{container}/{quote(row['name'])}?version-id={row.get('version_id', 'null')}")
 
     def close(self) -> None:
         if self._connection is not None:

@@ -15,15 +15,16 @@ def limits(swift):
 
 
 @pytest.fixture
-def place(swift, owner, container):
-    """Paths of things that metadata can be posted to, and who does it: the account is one nobody else uses."""
-    owner.upload(container, "o", b"x", {"X-Object-Meta-Before": "x"})
+def place(request, swift, owner, shelf):
+    """Posts metadata to an account that nobody else uses, to an object, or to a container of this test alone."""
+    owner.upload(shelf, "o", b"x", {"X-Object-Meta-Before": "x"})
     stranger = swift.stranger
 
     def post(kind, headers):
         if kind == "account":
             return stranger.post("", headers=headers, account=stranger.account)
-        return owner.post(container if kind == "container" else f"{container}/o", headers=headers)
+        path = f"{shelf}/o" if kind == "object" else request.getfixturevalue("container")
+        return owner.post(path, headers=headers)
 
     yield post
     headers = stranger.head("", account=stranger.account).headers

@@ -61,7 +61,7 @@ def test_a_copy_counts_by_the_size_of_its_source(owner, container):
     assert owner.copy(container, "large", headers={"Destination": f"{other}/o"}).status == 413
     assert owner.put(other, "o", headers={"X-Copy-From": f"{container}/large"}).status == 413
     assert owner.copy(container, "small", headers={"Destination": f"{other}/o"}).status == 201
-    owner.empty(other)
+    owner.tidy(other)
 
 
 def test_who_may_not_write_learns_nothing_about_quotas(swift, owner, container):
@@ -92,7 +92,7 @@ def test_quotas_by_policy(owner, sold):
     assert sold(**{f"X_Account_Quota_Bytes_Policy_{policies[-1]}": "3"}).status == 204
     assert owner.put(name, "large", body=b"1234").status == 413
     assert owner.put(name, "small", body=b"123").status == 201
-    owner.empty(name)
+    owner.tidy(name)
 
 
 @pytest.mark.parametrize("header", ["X-Account-Quota-Bytes", "X-Account-Meta-Quota-Bytes", "X-Account-Quota-Count"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import hmac
 import json
 import time
@@ -43,7 +42,7 @@ class TokenCache:
     def name(self, token: str, *, allow_expired: bool) -> str:
         """Where a token's identity is kept. Expired ones that are allowed to a service are kept apart."""
         data = (b"e" if allow_expired else b"v") + token.encode("latin-1", "replace")
-        return hmac.new(self._names, data, hashlib.sha256).hexdigest()
+        return hmac.digest(self._names, data, "sha256").hex()
 
     def is_bad(self, name: str) -> bool:
         return self._bad.get(name) is not None

@@ -20,6 +20,7 @@ from objstore.http.environ import (
     AUTHORIZE_OVERRIDE,
     INFO,
     REMOTE_USER,
+    RESELLER,
     Environ,
     StartResponse,
     WSGIApp,
@@ -68,11 +69,14 @@ class Keystoneauth:
 
     def _prepare(self, environ: Environ) -> None:
         path = _path(environ)
+        identity: Identity | None = environ.get(IDENTITY)
+        if identity is not None and self._access.is_reseller(identity):
+            # Now: filters behind ask before the proxy has anything authorized.
+            environ[RESELLER] = True
         if path is not None and path.account is not None and self._access.prefix_of(path.account) is None:
             leave_unclaimed(environ)
             return
         claim(environ, self._access.authorize)
-        identity: Identity | None = environ.get(IDENTITY)
         if identity is None or path is None or path.account is None:
             return
         # An id, quoted: what stands here must never read as one of tempauth's groups.

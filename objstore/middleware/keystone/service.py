@@ -17,7 +17,7 @@ from objstore.http.identity import Identity
 from objstore.http.outgoing import Answer, BadAnswer, Outgoing, ServiceBroken, ServiceError
 from objstore.http.status import HTTPStatus
 from objstore.middleware.keystone.tokens import Credentials, NotAToken, expiry_of, identity_of, is_refusal
-from objstore.runtime import green
+from objstore.runtime.single_flight import SingleFlight
 
 _ANSWER_BYTES = 1 << 20
 _RENEW_BEFORE_S = 60.0
@@ -58,14 +58,14 @@ class Keystone:
         self._logger = logger or logging.getLogger("objstore.keystone")
         self._token = ""
         self._token_ends = 0.0
-        self._renewing: green.Future | None = None
+        self._renewals: SingleFlight[str] = SingleFlight()
         self._asking = 0
         self._quiet_until = 0.0
         self._why_quiet = ""
         self._said = ("", 0.0)
 
     def validate(self, token: str, *, allow_expired: bool = False) -> Identity | None:
-        """Whom a token stands for; None when it is none, is over or was revoked. Raises KeystoneAway.
+        """Whom a token stands for; None when it is none, is over or was revoked. Raises KeystoneAway, GivenUp.
 
         allow_expired: also one that is over, for as long as Keystone allows that to services.
         """
@@ -74,19 +74,6 @@ class Keystone:
             return self._validated(token, "&allow_expired=1" if allow_expired else "")
         finally:
             self._asking -= 1
-
-    def token(self) -> str:
-        """Our own, for asking other services in our name. Raises KeystoneAway."""
-        self._enter()
-        try:
-            return self._own_token()
-        finally:
-            self._asking -= 1
-
-    def forget_token(self, token: str) -> None:
-        """A service refused our token: the next one is new."""
-        if token == self._token:
-            self._token = ""
 
     def _enter(self) -> None:
         if self._now() < self._quiet_until:
@@ -102,7 +89,8 @@ class Keystone:
                 "GET", f"/auth/tokens?nocatalog{query}", [("X-Auth-Token", own), ("X-Subject-Token", token)]
             )
             if answer.status == HTTPStatus.UNAUTHORIZED and not is_last:
-                self.forget_token(own)
+                if self._token == own:
+                    self._token = ""
                 continue
             break
         if answer.status == HTTPStatus.OK:
@@ -121,20 +109,7 @@ class Keystone:
         """Ours; those who come while it is renewed wait for that."""
         if self._token and self._now() < self._token_ends - _RENEW_BEFORE_S:
             return self._token
-        if self._renewing is not None:
-            token: str = self._renewing.wait()
-            return token
-        self._renewing = future = green.Future()
-        try:
-            self._token = self._renewed()
-        except BaseException as error:
-            self._renewing = None
-            # Whoever was killed here (GreenletExit) takes nobody along.
-            future.fail(error if isinstance(error, KeystoneAway) else KeystoneAway(f"{self._url}: no token of our own"))
-            raise
-        self._renewing = None
-        future.set(self._token)
-        return self._token
+        return self._renewals.run("", self._renewed)
 
     def _renewed(self) -> str:
         body = self._credentials.request()
@@ -151,6 +126,7 @@ class Keystone:
             self._token_ends = expiry_of(answer.body)
         except NotAToken as error:
             raise self._away(f"no token for our own user: {error}") from None
+        self._token = token
         return token
 
     def _ask(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Answer:

@@ -6,6 +6,8 @@ import socket
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from objstore.cache.memory import MemoryCache
 from objstore.config.errors import ConfigError, located
@@ -26,6 +28,7 @@ from tests.support.http import wait_until
 from tests.support.keystone import SERVICE_PASSWORD, FakeKeystone, running_keystone
 from tests.support.pipeline import RecordingApp, make_environ, send
 
+FIELDS = ("token", "user", "project", "domain", "roles", "id", "name", "expires_at", "system", "application_credential")
 OPTIONS = {
     "username": "swift",
     "password": SERVICE_PASSWORD,
@@ -451,6 +454,22 @@ def test_a_description_that_is_none_is_refused(change):
         identity_of(json.dumps({"token": description}).encode())
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON | st.fixed_dictionaries({"token": st.dictionaries(st.sampled_from(FIELDS), JSON)}))
+@settings(deadline=None, max_examples=60)
+def test_any_answer_is_a_description_or_is_none(document):
+    try:
+        identity_of(json.dumps(document).encode())
+    except NotAToken:
+        pass
+
+
 @pytest.mark.parametrize(
     ("options", "project_id", "domain_id", "is_system"),
     [
@@ -498,6 +517,25 @@ def test_bad_settings_are_reported_without_secrets(pairs, key):
     _, problems = AuthtokenSettings.from_pairs({**complete, **pairs})
     assert key in [problem.key for problem in problems]
     assert "planted-secret" not in str(ConfigError(located(problems, "f", "filter:authtoken")))
+
+
+def test_the_section_that_operators_have_from_the_installation_guide_will_do():
+    section = parsed(
+        {
+            "www_authenticate_uri": "http://controller:5000",
+            "auth_url": "http://controller:5000",
+            "memcached_servers": "controller:11211",
+            "auth_type": "password",
+            "project_domain_id": "default",
+            "user_domain_id": "default",
+            "project_name": "service",
+            "username": "swift",
+            "password": "SWIFT_PASS",
+            "delay_auth_decision": "True",
+            "service_token_roles_required": "True",
+        }
+    )
+    assert section.delay_auth_decision and section.service_token_roles_required
 
 
 @pytest.mark.parametrize("url", ["http://k:5000", "http://k:5000/", "http://k:5000/v3", "http://k:5000/v3/"])

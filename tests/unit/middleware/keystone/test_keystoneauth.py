@@ -136,6 +136,16 @@ def test_owners_and_resellers_are_marked(who, owner, reseller):
     assert (world.inner.last[keys.OWNER], world.inner.last.get(keys.RESELLER)) == (owner, reseller)
 
 
+@pytest.mark.parametrize("path", [ACCOUNT, "/endpoints/v1/AUTH_a/c/o", "/info"])
+def test_filters_behind_know_reseller_administrators_before_the_proxy_asks(path):
+    world = World()
+    world.auth._app = world.inner
+    world.ask(user("ResellerAdmin", project="p2"), path=path)
+    assert world.inner.last[keys.RESELLER] is True
+    world.ask(user("admin"), path=path)
+    assert keys.RESELLER not in world.inner.last
+
+
 @pytest.mark.parametrize("service", [None, user("service", name="glance", project="service"), user("Member")])
 @pytest.mark.parametrize("roles", [("admin",), ("Member",)])
 def test_service_accounts_need_the_user_and_the_service(roles, service):
