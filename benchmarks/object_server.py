@@ -18,7 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from objstore.config.cluster import Cluster
@@ -45,6 +46,9 @@ CONTAINER = {
 
 
 class TakeEverything:
+    def announced(self, targets: Iterable[Target]) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def deliver(self, target: Target, row: ContainerRow, *, alone: bool = False) -> bool:
         row.headers()
         return True

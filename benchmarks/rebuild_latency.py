@@ -6,6 +6,9 @@ A cluster of four nodes as `objstore up` makes it, its replicators passing every
 emptied and the daemons left alone. --large: objects of 16 MiB among the others, which nobody reads. Clients ask for one
 object after the other at --rate requests a second on one connection; one that is late counts from when it was due, as
 a client would see it. Budget: p99 while the disk is rebuilt below twice the mean of before and after.
+
+Every line says how much of a processor core others on the machine had meanwhile: their turns are in the p99, and runs
+with a quarter of a core or more compare nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from benchmarks.cpu import cpu_with_children_s, machine_cpu_s
 from benchmarks.replication import ACCOUNT, CONTAINER, Bench
-from tests.support.cluster import Login, like_a_newcomers
+from tests.support.cluster import Cluster, Login, like_a_newcomers
 
 P99_BUDGET = 2.0
 LARGE_BYTES = 16 << 20
@@ -34,24 +38,29 @@ _LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """sorted_s: of all requests. elapsed_s: from the first to the last."""
+    """sorted_s: of all requests. elapsed_s: from the first to the last. others_s: CPU time of other processes."""
 
     sorted_s: Sequence[float]
     elapsed_s: float
+    others_s: float
 
     def percentile(self, percent: float) -> float:
         return self.sorted_s[min(len(self.sorted_s) - 1, int(len(self.sorted_s) * percent / 100))]
 
     def line(self, name: str) -> str:
         p50, p99 = self.percentile(50) * 1000, self.percentile(99) * 1000
-        return f"{name}: {len(self.sorted_s)} GETs in {self.elapsed_s:.1f} s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        return (
+            f"{name}: {len(self.sorted_s)} GETs in {self.elapsed_s:.1f} s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+            f" (others: {self.others_s / self.elapsed_s:.0%} of a core)"
+        )
 
 
 class Reader:
     """A client that asks for the small objects in turn."""
 
-    def __init__(self, address: tuple[str, int], login: Login, count: int, rate: float) -> None:
-        self._address = address
+    def __init__(self, cluster: Cluster, login: Login, count: int, rate: float) -> None:
+        self._cluster = cluster
+        self._address = cluster.address
         self._headers = {"X-Auth-Token": login.token}
         self._paths = [f"/v1/{ACCOUNT}/{CONTAINER}/object-{number}" for number in range(count)]
         self._rate = rate
@@ -61,6 +70,7 @@ class Reader:
         """Raises AssertionError for an answer that is no object."""
         connection = http.client.HTTPConnection(*self._address, timeout=60)
         took = []
+        others_s = self._others_s()
         started = due = time.perf_counter()
         while goes_on():
             if (early_s := due - time.perf_counter()) > 0:
@@ -74,7 +84,12 @@ class Reader:
             due += 1 / self._rate
             self._next += 1
         connection.close()
-        return Latencies(sorted(took), time.perf_counter() - started)
+        return Latencies(sorted(took), time.perf_counter() - started, max(0.0, self._others_s() - others_s))
+
+    def _others_s(self) -> float:
+        """CPU time of everybody but us and the cluster; of rsync's processes, when they have ended."""
+        ours = [os.getpid(), *(process.pid for process in self._cluster.processes())]
+        return machine_cpu_s() - sum(map(cpu_with_children_s, ours))
 
     def read_for(self, seconds: float) -> Latencies:
         end = time.perf_counter() + seconds
@@ -103,7 +118,7 @@ def main(argv: Sequence[str], *, stdout: TextIO, stderr: TextIO) -> int:
                 cluster.ask("PUT", f"{login.path}/{CONTAINER}", {"X-Auth-Token": login.token})
                 bench.fill(options.objects, options.bytes)
                 bench.fill(options.large, LARGE_BYTES, first=options.objects)
-                reader = Reader(cluster.address, login, options.objects, options.rate)
+                reader = Reader(cluster, login, options.objects, options.rate)
                 return _measure(bench, reader, options.seconds, stdout)
         except AssertionError as error:
             print(f"rebuild_latency: {error}", file=stderr)

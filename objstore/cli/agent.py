@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from objstore.cli import rsync_daemon
+from objstore.cli import rsync_daemon, token_keys
 from objstore.cli.at_once import within
 from objstore.cli.user_nodes import change_here
 from objstore.cli.watchdog import spawn_watchdog
@@ -69,7 +69,11 @@ def serve(directory: ClusterDirectory, is_alone: bool, worker: Worker) -> None:
         gate = rsync_gate(directory.etc, glance(directory))
         rounds = _Rounds(green.ThreadPool(_THREADS), gate.addresses, partial(_admit_to_rsync, directory))
         served = agent.opened(
-            directory, within, wake=rounds.wake, users=partial(change_here, directory) if directory.has_proxy else None
+            directory,
+            within,
+            wake=rounds.wake,
+            users=partial(change_here, directory) if directory.has_proxy else None,
+            token_keys=partial(token_keys.change_here, directory) if directory.has_proxy else None,
         )
         tls = server_context(str(directory.etc / CERTIFICATE_FILE), str(directory.etc / KEY_FILE))
     except DomainError as error:

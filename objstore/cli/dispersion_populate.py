@@ -66,7 +66,7 @@ def _populate(setup: Setup, arguments: argparse.Namespace, terminal: Terminal) -
         container = object_container(policy, setup.cluster.policies)
         setup.account.put(f"/{container}", headers={"X-Storage-Policy": policy.name})
         place = _Place(setup, setup.ring(policy.ring_name), (account, container))
-        there = [row.name for row in setup.account.objects(container, PREFIX, is_missing_empty=True)]
+        there = [row.name for row in setup.account.objects(container, PREFIX, is_unseen_empty=True)]
         names = _names(setup, place, there, arguments, arguments.object_suffix_start)
         failures += _put("objects", [(f"/{container}/{name}", name.encode()) for name in names], setup, terminal)
     return failures

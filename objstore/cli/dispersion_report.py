@@ -115,7 +115,7 @@ def _reports(setup: Setup) -> Iterator[Dispersion]:
         yield measured("container", setup, ((account, name) for name in names), setup.ring("container"), 0)
     for policy in setup.policies if setup.objects else ():
         container = object_container(policy, setup.cluster.policies)
-        names = [row.name for row in setup.account.objects(container, PREFIX, is_missing_empty=True)]
+        names = [row.name for row in setup.account.objects(container, PREFIX, is_unseen_empty=True)]
         kind = "object" if policy is setup.policies[0] else f"object:{policy.name}"
         found = ((account, container, name) for name in names)
         yield measured(kind, setup, found, setup.ring(policy.ring_name), policy.index)

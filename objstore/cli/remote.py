@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 from collections.abc import Callable
 
@@ -12,11 +13,14 @@ from objstore.client.account import Account
 from objstore.client.errors import ClientError, Stopped
 from objstore.client.place import Place, parse
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def with_account(arguments: argparse.Namespace, terminal: Terminal, run: Callable[[Account], int]) -> int:
     """Log in when it is needed, run, close. Raises CommandError for what the cluster or the network says."""
+    if isinstance(terminal.stdout, io.TextIOWrapper):
+        # Names are any text, and a terminal of another encoding than UTF-8 is no reason to end in the middle.
+        terminal.stdout.reconfigure(errors="backslashreplace")
     account = account_of(arguments, terminal)
     try:
         return run(account)

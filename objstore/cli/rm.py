@@ -6,12 +6,14 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from objstore.cli.login import add_arguments as add_login
 from objstore.cli.progress_lines import ProgressLines
 from objstore.cli.remote import place, printable, with_account
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.client.account import Account, Row
+from objstore.client.errors import Refused
 from objstore.client.place import Place
 from objstore.client.removal import Remover, remove_container
 from objstore.client.work import Kind, Progress, Workers
@@ -89,7 +91,14 @@ def _remove_tree(
     gone, errors = _run(account, remover, where, itertools.chain([first] if first else [], rows), terminal)
     if not where.name and not errors:
         remove_container(account, where.container)
+        _remove_if_empty(account, where.segments_container)
     return gone, errors
+
+
+def _remove_if_empty(account: Account, container: str) -> None:
+    """Of a container that is gone the one of its segments, unless there is something in it."""
+    with suppress(Refused):
+        account.delete(f"/{container}")
 
 
 def _run(

@@ -17,6 +17,7 @@ from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import recon_directories
 from objstore.cluster.verdict import Reason, Verdict, reasons, verdict
 from objstore.daemon import recon
+from objstore.daemon.pass_ import FAILURES
 
 EXAMPLE = """\
 example:
@@ -31,7 +32,7 @@ REASONS_SHOWN = 30
 WATCH_S = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
 _COLUMNS = ("pid", "role", "node", "device", "ports", "state", "restarts")
-_DAEMON_COLUMNS = ("daemon", "node", "state", "passes", "last", "elapsed", "jobs", "failures")
+_DAEMON_COLUMNS = ("daemon", "node", "state", "passes", "last", "elapsed", "jobs", "failures", "counts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,13 +134,16 @@ def daemon_rows(directory: ClusterDirectory) -> list[dict[str, Any]]:
 
 
 def shown(row: Mapping[str, Any], now_s: float) -> dict[str, Any]:
-    """A daemon's row as a human reads it; last: when its last pass began. Another version's may lack some of it."""
-    started, elapsed = row.get("started"), row.get("elapsed")
+    """A daemon's row as a human reads it; last: when its last pass began; counts: what it did then, which for some
+    daemons (reaper, reconciler) stands nowhere else. Another version's may lack some of it."""
+    started, elapsed, counts = row.get("started"), row.get("elapsed"), row.get("counts")
+    found = counts.items() if isinstance(counts, dict) else ()
     return {
         **row,
         "last": f"{max(0.0, now_s - started):.0f} s ago" if isinstance(started, int | float) else "never",
         "elapsed": f"{elapsed:.1f} s" if isinstance(elapsed, int | float) else None,
         "failures": row.get("failures"),
+        "counts": [f"{name}={count}" for name, count in sorted(found) if count and name != FAILURES],
     }
 
 

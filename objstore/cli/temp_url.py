@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from objstore.cli.expiry import expiry
 from objstore.cli.login import add_arguments as add_login
@@ -70,7 +70,7 @@ def _make(account: Account, expires: int, arguments: argparse.Namespace, termina
         terminal.complain(f"{where}: nothing is there yet; the link answers 404 until there is")
     base = urlsplit(account.session.storage_url)
     # The storage URL is quoted; what is signed is not.
-    path = f"/v1/{account.name}/{where.container}/{where.name}"
+    path = f"{unquote(base.path)}/{where.container}/{where.name}"
     query = signed_query(
         arguments.method,
         path,

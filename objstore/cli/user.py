@@ -1,4 +1,4 @@
-"""objstore user add|list|passwd|remove|key DIR: the users in the proxy's [filter:tempauth]."""
+"""objstore user add|list|passwd|remove|key|push|rotate-tokens DIR: users, in the proxy's [filter:tempauth]."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import getpass
 import json
 import secrets
 
+from objstore.cli import token_keys
 from objstore.cli.place import add_directory, existing
-from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
+from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cli.user_file import NewUser, UserError, UserFile, parse_name
 from objstore.cli.user_nodes import tell_other_nodes
 from objstore.cluster.client import is_of_several
@@ -23,6 +24,7 @@ example:
   objstore user passwd ~/cluster photos:bob                   asks for the new key
   objstore user list ~/cluster
   objstore user push ~/cluster photos:bob                     once more to the other nodes, one of which was down
+  objstore user rotate-tokens ~/cluster                       tokens are sealed with another key from now on
 
 A running proxy takes changes over within a second. Keys are shown on a terminal, or when asked for: objstore user key.
 """
@@ -30,19 +32,24 @@ _KEY_BYTES = 18
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("add", "list", "passwd", "remove", "key", "push"))
+    parser.add_argument("action", choices=("add", "list", "passwd", "remove", "key", "push", "rotate-tokens"))
     add_directory(parser)
-    parser.add_argument("user", metavar="ACCOUNT:USER", nargs="?", help="all but list need it")
+    parser.add_argument("user", metavar="ACCOUNT:USER", nargs="?", help="all but list and rotate-tokens need it")
     parser.add_argument("--key", help="add, passwd: the key; else one is asked for or made")
     parser.add_argument("--group", action="append", dest="groups", help="add: a group (.admin); may be repeated")
     parser.add_argument("--no-groups", action="store_const", const=[], dest="groups", help="add: no group at all")
+    parser.add_argument("--drop-old", action="store_true", help="rotate-tokens: end all tokens that were given out")
     parser.add_argument("--json", action="store_true", help="list: one JSON list")
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    if arguments.drop_old and arguments.action != "rotate-tokens":
+        raise CommandError("--drop-old goes with user rotate-tokens only", code=USAGE)
     directory = existing(arguments)
     file = UserFile.open(directory.proxy_conf, Fs())
     try:
+        if arguments.action == "rotate-tokens":
+            return token_keys.rotate(directory, file, terminal, drop_old=arguments.drop_old)
         code = _run(arguments, terminal, directory, file)
         if arguments.action in ("add", "passwd", "remove", "push"):
             return tell_other_nodes(directory, file, *parse_name(arguments.user), terminal)

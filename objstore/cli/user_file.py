@@ -13,10 +13,12 @@ from pathlib import Path
 from objstore.config.errors import ConfigError, ConfigProblem
 from objstore.config.factories import used
 from objstore.config.inifile import Entry, IniFile, read_ini
+from objstore.middleware.tempauth_tokens import fernet_key
 from objstore.middleware.tempauth_users import User, option_for, parse_users
 from objstore.runtime.fs import Fs
 
 TEMPAUTH = "tempauth"
+_TOKEN_KEYS = "fernet_keys"
 
 
 class UserError(Exception):
@@ -113,6 +115,32 @@ class UserFile:
         """Raises UserError when there is no such user."""
         _, entry = self._find(account, name)
         self._edit(entry.file, lambda lines: lines.pop(entry.line - 1))
+
+    def put_token_key(self, key: str, *, is_first: bool, keep: int) -> None:
+        """Have a key in fernet_keys: in front it makes tokens, at the end it opens them only. keep: how many keys stay;
+        0: all. Raises UserError."""
+        entries = self._ini.entries(self._section)
+        entry = entries.get(_TOKEN_KEYS)
+        by_id = next((option for option in entries if option.startswith("fernet_key_")), None)
+        if entry is None or by_id is not None:
+            raise UserError(
+                f"{self._ini.path}: [{self._section}] has {by_id or f'no {_TOKEN_KEYS}'}: change its keys by hand, or "
+                f"give it a line {_TOKEN_KEYS} = KEY (32 random bytes in base64url) on every node"
+            )
+        if "\n" in entry.value:
+            raise UserError(f"{entry.file}:{entry.line}: written on several lines; edit it by hand")
+        try:
+            fernet_key(key)
+        except ValueError as error:
+            raise UserError(f"{_TOKEN_KEYS}: {error}") from None
+        others = [known for item in entry.value.split(",") if (known := item.strip()) not in ("", key)]
+        keys = [key, *others] if is_first else [*others, key]
+        line = f"{entry.key} = {', '.join(keys[:keep] if keep else keys)}"
+
+        def replace(lines: list[str]) -> None:
+            lines[entry.line - 1] = line
+
+        self._edit(entry.file, replace)
 
     def _find(self, account: str, name: str) -> tuple[User, Entry]:
         for user, entry in self._entries():

@@ -80,9 +80,7 @@ class Connections:
             return http.client.HTTPConnection(address, timeout=self._timeout_s, blocksize=_BLOCK_BYTES)
         if self._context is None:
             self._context = self._trust.context()
-        return http.client.HTTPSConnection(
-            address, timeout=self._timeout_s, context=self._context, blocksize=_BLOCK_BYTES
-        )
+        return _TlsConnection(address, self._timeout_s, self._context)
 
     def abort(self) -> None:
         """From any thread."""
@@ -100,6 +98,22 @@ class Connections:
             for connection in connections:
                 connection.close()
         self._idle.clear()
+
+
+class _TlsConnection(http.client.HTTPConnection):
+    """Whatever comes of the handshake, close() closes the socket."""
+
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(self, address: str, timeout_s: float, context: ssl.SSLContext) -> None:
+        super().__init__(address, timeout=timeout_s, blocksize=_BLOCK_BYTES)
+        self._tls = context
+
+    def connect(self) -> None:
+        super().connect()
+        wrapped = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock = wrapped
+        wrapped.do_handshake()
 
 
 def _address(url: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ def md5_of(descriptor: int, start: int, size_bytes: int, check: Callable[[], Non
 
 
 class FileRegion:
-    """A Body (client/session.py). counted(bytes): told of what went out; of what goes out again it is told less than
+    """A Body (client/exchange.py). counted(bytes): told of what went out; of what goes out again it is told less than
     nothing first."""
 
     def __init__(self, descriptor: int, start: int, size_bytes: int, counted: Callable[[int], None]) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 
 from objstore.client.account import Account, Row
 from objstore.client.download import Downloader
-from objstore.client.errors import ClientError
+from objstore.client.errors import ClientError, Refused
 from objstore.client.facts import Facts, facts_of_row, look
 from objstore.client.file_names import NoFileName, parts_of
 from objstore.client.joined import joined
@@ -24,6 +24,7 @@ from objstore.client.server_copy import ServerCopier
 from objstore.client.tree import LeftOut, LocalFile, file_at, walk
 from objstore.client.upload import Uploader, UploadOptions
 from objstore.client.work import Done, Job, Kind, Workers
+from objstore.http.status import HTTPStatus
 
 Jobs = Iterator[Job | Done]
 _DIRECTORY_TYPES = ("application/directory", "application/x-directory")
@@ -97,7 +98,7 @@ class Copying:
                 yield Job(source, str(place), found.size_bytes, partial(self._put_alone, found, place))
             return
         base = to if is_one else to.child(name)
-        rows = self._account.objects(base.container, base.below, is_missing_empty=True)
+        rows = self._account.objects(base.container, base.below, is_unseen_empty=True)
         files = walk(source, follows_links=self._options.follows_links)
         offset = len(base.below)
         for item, row in joined(files, rows, _relative, lambda row: row.name[offset:]):
@@ -109,7 +110,13 @@ class Copying:
             yield Job(item.path, str(place), item.size_bytes, partial(self._uploader.upload, item, place, there))
 
     def _put_alone(self, file: LocalFile, place: Place) -> Done:
-        return self._uploader.upload(file, place, look(self._account, place))
+        try:
+            there = look(self._account, place)
+        except Refused as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            there = None  # What may only be written to is not compared.
+        return self._uploader.upload(file, place, there)
 
     # To this machine
 
@@ -168,7 +175,7 @@ class Copying:
         if self._options.is_recursive:
             base = to if is_one else to.child(name)
             rows = self._account.objects(source.container, source.below)
-            others = self._account.objects(base.container, base.below, is_missing_empty=True)
+            others = self._account.objects(base.container, base.below, is_unseen_empty=True)
             cut, other_cut = len(source.below), len(base.below)
             is_any = False
             pairs = joined(rows, others, lambda row: row.name[cut:], lambda row: row.name[other_cut:])

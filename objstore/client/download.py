@@ -83,7 +83,7 @@ class _Download:
             return Done(Kind.SKIPPED, str(self._place), shown, self._facts.size_bytes)
         with self._landing.part(self._parts, self._facts.etag) as part:
             self._fill(part, pieces, can_resume=is_verified)
-            part.commit(mtime_ns_of(self._headers))
+            part.commit(self._facts.size_bytes, mtime_ns_of(self._headers))
         return Done(Kind.COPIED, str(self._place), shown, self._facts.size_bytes, is_verified=is_verified)
 
     def _pieces(self) -> list[Piece]:

@@ -46,8 +46,10 @@ class Part:
         """Forget what is in it."""
         os.ftruncate(self.descriptor, 0)
 
-    def commit(self, mtime_ns: int | None) -> None:
-        """Give it its name, durable before: what had that name is replaced whole or not at all."""
+    def commit(self, size_bytes: int, mtime_ns: int | None) -> None:
+        """Give it its name, durable before: what had that name is replaced whole or not at all. What stands behind
+        size_bytes was left by somebody else."""
+        os.ftruncate(self.descriptor, size_bytes)
         if mtime_ns is not None:
             os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
         os.fsync(self.descriptor)

@@ -16,7 +16,6 @@ from objstore.client.large import Piece, segments_prefix
 from objstore.client.place import Place
 from objstore.client.upload import Containers
 from objstore.client.work import Done, Kind, Workers
-from objstore.core.names import quoted
 
 _KEPT = ("content-type", "content-encoding", "content-disposition", "cache-control", "expires", "x-delete-at")
 _META = "x-object-meta-"
@@ -52,8 +51,7 @@ class ServerCopier:
     def _copy(self, source: Place, to: Place) -> str:
         """The ETag of what is there now."""
         with self._workers.slots:
-            answer = self._account.put(to.path, headers={"X-Copy-From": quoted(source.path)})
-        return answer.headers.get("etag", "").strip('"')
+            return self._account.copy(source.path, to.path)
 
     def _copy_large(self, source: Place, to: Place, facts: Facts) -> str:
         pieces = pieces_of(self._account, source)
@@ -62,7 +60,7 @@ class ServerCopier:
         prefix = f"{segments_prefix(to.name)}copy-{facts.etag}/"
         there = {
             row.name: (row.size_bytes, row.etag)
-            for row in self._account.objects(segments, prefix, is_missing_empty=True)
+            for row in self._account.objects(segments, prefix, is_unseen_empty=True)
         }
         paths = dict.fromkeys(piece.path for piece in pieces if piece.path)
         names = {path: f"{prefix}{index:08d}" for index, path in enumerate(paths)}
@@ -73,9 +71,7 @@ class ServerCopier:
             size, etag = (piece.entry or {})["size_bytes"], (piece.entry or {})["etag"]
             if not piece.is_manifest and there.get(names[piece.path]) == (size, etag):
                 return piece.path, str(etag)
-            to_path = Place(segments, names[piece.path]).path
-            answer = self._account.put(to_path, headers={"X-Copy-From": quoted(piece.path)})
-            new = answer.headers.get("etag", "").strip('"')
+            new = self._account.copy(piece.path, Place(segments, names[piece.path]).path)
             # A manifest within the manifest is joined into an object of its own, with an ETag of its own.
             if new != etag and not piece.is_manifest:
                 raise ClientError(f"{source}: a segment was changed while it was copied; copy it again")

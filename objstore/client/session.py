@@ -11,86 +11,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 from objstore.client.connections import Connections, Trust
 from objstore.client.errors import ClientError, Refused, Stopped
+from objstore.client.exchange import Body, Bytes, Reading, exchange, reason
 from objstore.client.login import Answer, Given, Login, Question, Storage
 from objstore.core.names import quoted
 from objstore.http.status import RATE_LIMITED, HTTPStatus, is_success
 
-AGENT = "objstore-client"
 PAUSE_FIRST_S = 0.25
 PAUSE_MAX_S = 8.0
 RETRIES = 5
-_REASON_CHARACTERS = 200
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, RATE_LIMITED})
+_REFUSALS = frozenset(range(HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)) - _LATER
 Headers = Mapping[str, str]
-
-
-class Body(Protocol):
-    """What is sent; it can be begun anew."""
-
-    @property
-    def size(self) -> int: ...
-
-    def pieces(self) -> Iterable[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Bytes:
-    """A Body."""
-
-    data: bytes = b""
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def pieces(self) -> Iterable[bytes]:
-        return (self.data,) if self.data else ()
-
-
-class Reading:
-    """An answer; its body is in `body` (whole) or read bit by bit. size: of the body, None when it was not said."""
-
-    def __init__(self, connection: http.client.HTTPConnection, connections: Connections) -> None:
-        """Waits for the head. Raises OSError, HTTPException."""
-        self._connection = connection
-        self._connections = connections
-        self._response = connection.getresponse()
-        self.status = self._response.status
-        self.headers = _headers(self._response)
-        length = self.headers.get("content-length", "")
-        self.size = int(length) if length.isascii() and length.isdigit() else None
-        self.body = b""
-        self._is_cut = False
-
-    def load(self) -> None:
-        """Read the body whole. Raises OSError, HTTPException."""
-        try:
-            self.body = self._response.read()
-        finally:
-            self.close()
-
-    def pieces(self, at_once_bytes: int) -> Iterator[bytes]:
-        """Raises OSError, HTTPException; a body that is shorter than said just ends."""
-        left = self.size
-        while piece := self._response.read(at_once_bytes):
-            left = None if left is None else left - len(piece)
-            yield piece
-        self._is_cut = bool(left)
-
-    def close(self) -> None:
-        """The connection is kept when the body was read to its end."""
-        is_whole = self._response.isclosed() and not self._response.will_close and not self._is_cut
-        self._response.close()
-        if is_whole:
-            self._connections.keep(self._connection)
-        else:
-            self._connections.drop(self._connection)
 
 
 class Session:
@@ -156,11 +91,10 @@ class Session:
             reading.close()
 
     def get_beside(self, path: str) -> Answer:
-        """An answer of the endpoint about itself, whatever it is: /info. path: from the root, quoted."""
-        parts = urlsplit(self._authorized().url)
-        reading = self._exchange(Question("GET", f"{parts.scheme}://{parts.netloc}{path}"), None)
-        reading.load()
-        return Answer(reading.status, reading.headers, reading.body)
+        """An answer of the endpoint about itself, a refusal too: /info. path: from the root, quoted."""
+        asked = _Asked("GET", path, path, {}, is_beside=True)
+        reading, attempts = self._persistently(asked, _REFUSALS, self._retries, is_whole=True)
+        return Answer(reading.status, reading.headers, reading.body, attempts)
 
     def pause(self, seconds: float) -> None:
         """Wait, but not past stop()."""
@@ -196,7 +130,7 @@ class Session:
                 continue
             if is_success(reading.status) or reading.status in also:
                 return reading, attempt + 1
-            problem, status = f"answered {reading.status}{_reason(reading)}", reading.status
+            problem, status = f"answered {reading.status}{reason(reading)}", reading.status
             if status == HTTPStatus.UNAUTHORIZED and not is_renewed:
                 is_renewed = True
                 self._forget(storage)
@@ -215,7 +149,9 @@ class Session:
 
     def _attempt(self, storage: Storage, asked: _Asked, is_whole: bool) -> Reading:
         headers = {**asked.headers, "X-Auth-Token": storage.token}
-        reading = self._exchange(Question(asked.method, storage.url + asked.target, headers), asked.body)
+        parts = urlsplit(storage.url)
+        base = f"{parts.scheme}://{parts.netloc}" if asked.is_beside else storage.url
+        reading = exchange(self._connections, Question(asked.method, base + asked.target, headers), asked.body)
         if is_whole or not is_success(reading.status):
             reading.load()
         return reading
@@ -247,7 +183,7 @@ class Session:
                 pause_s = self._paused(pause_s)
                 self.check()
             try:
-                reading = self._exchange(question, Bytes(question.body) if question.body else None)
+                reading = exchange(self._connections, question, Bytes(question.body) if question.body else None)
                 reading.load()
             except (OSError, http.client.HTTPException) as error:
                 problem = ClientError(f"{question.url}: {error or type(error).__name__}")
@@ -258,58 +194,17 @@ class Session:
             return self._login.storage(Answer(reading.status, reading.headers, reading.body))
         raise problem
 
-    def _exchange(self, question: Question, body: Body | None) -> Reading:
-        """The answer's head. Raises OSError, HTTPException, ClientError."""
-        connection = self._connections.take(question.url)
-        try:
-            try:
-                _send(connection, question, body)
-            except (BrokenPipeError, ConnectionResetError):
-                # Who refuses a body before it has come says why, and closes: that answer may be there.
-                if body is None or connection.sock is None:
-                    raise
-            return Reading(connection, self._connections)
-        except BaseException as error:
-            self._connections.drop(connection)
-            if isinstance(error, ValueError) and not isinstance(error, OSError):
-                # Of http.client, whose text would show the value: it may be a key. (A bad certificate is both.)
-                raise ClientError(f"{question.method}: a header or address holds what no request can have") from None
-            raise
-
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """path: for people; target: behind the storage URL."""
+    """path: for people; target: behind the storage URL, or (is_beside) behind the host."""
 
     method: str
     path: str
     target: str
     headers: Headers
     body: Body | None = None
-
-
-def _send(connection: http.client.HTTPConnection, question: Question, body: Body | None) -> None:
-    parts = urlsplit(question.url)
-    connection.putrequest(
-        question.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), skip_accept_encoding=True
-    )
-    sent = {"User-Agent": AGENT, **question.headers}
-    if body is not None:
-        sent["Content-Length"] = str(body.size)
-    elif question.method in ("PUT", "POST", "COPY"):
-        sent["Content-Length"] = "0"
-    for name, value in sent.items():
-        connection.putheader(name, value.encode("utf-8", "surrogateescape"))
-    connection.endheaders()
-    for piece in body.pieces() if body is not None else ():
-        connection.send(piece)
-
-
-def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
-    return {
-        name.lower(): value.encode("latin-1", "replace").decode("utf-8", "replace")
-        for name, value in response.getheaders()
-    }
+    is_beside: bool = False
 
 
 def _query(query: Mapping[str, str] | None) -> str:
@@ -320,25 +215,3 @@ def _query(query: Mapping[str, str] | None) -> str:
 def _may_change(status: int) -> bool:
     """Whether the same request may be answered otherwise a moment later."""
     return status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED)
-
-
-class _Text(HTMLParser):
-    """The text of a short page, without its tags and its title."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.found.append(data)
-
-
-def _reason(reading: Reading) -> str:
-    """What a refusal says of itself, on one line, '' for nothing."""
-    text = reading.body[: 4 * _REASON_CHARACTERS].decode("utf-8", "replace")
-    if reading.headers.get("content-type", "").startswith("text/html"):
-        parser = _Text()
-        parser.feed(text)
-        text = " ".join(parser.found)
-    line = " ".join(text.split())
-    return f" ({line[:_REASON_CHARACTERS]})" if line else ""

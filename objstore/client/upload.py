@@ -68,7 +68,12 @@ class Containers:
             return self._known[name]
 
     def _found(self, name: str, like: Mapping[str, str]) -> Mapping[str, str]:
-        headers = self._account.head(f"/{name}")
+        try:
+            headers = self._account.head(f"/{name}")
+        except Refused as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            headers = {}  # Perhaps it may be written to: the PUT of the object tells.
         if headers is not None:
             return headers
         wanted = {key: like[key] for key in ("x-storage-policy", "x-container-read") if like.get(key)}
@@ -162,7 +167,7 @@ class _Upload:
         segments = self._to.segments_container
         self._owner.containers.ensure(segments, like=self._to.container)
         plan = self._plan()
-        there = {row.name: row for row in self._account.objects(segments, plan.prefix, is_missing_empty=True)}
+        there = {row.name: row for row in self._account.objects(segments, plan.prefix, is_unseen_empty=True)}
         count = self._owner.workers.progress.counter()
 
         def one(start: int) -> Piece:

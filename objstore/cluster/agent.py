@@ -15,7 +15,7 @@ from pathlib import Path
 from objstore.cluster import certificate, token
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import DRIVES_MAX, Admission, applicant_of
-from objstore.cluster.calls import ROUND_S, Calls, UserLine, peer_of, user_line_of
+from objstore.cluster.calls import ROUND_S, Calls, TokenKey, UserLine, peer_of, token_key_of, user_line_of
 from objstore.cluster.cluster_key import TEXT_MAX, KeyFileError, KeyRing, Phase
 from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import ClusterDirectory
@@ -42,12 +42,22 @@ from objstore.runtime.fs import Fs
 from objstore.runtime.listen import shown
 
 _TICKS_PER_MS = 100
+_DISK_CALLS = 2
+"""At the same time; the agent has a few threads more than that (cli/agent.py)."""
 ChangeUser = Callable[[UserLine], None]
 """Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
 
+ChangeTokenKeys = Callable[[TokenKey], None]
+"""Puts a key into the proxy's file. Raises DomainError."""
+
+
 class OutdatedSender(DomainError):
     """Who sent rings or a key is not the holder any more."""
+
+
+class DisksBusy(DomainError):
+    """Enough calls wait for disks already."""
 
 
 class NodesMissing(DomainError):
@@ -55,7 +65,8 @@ class NodesMissing(DomainError):
 
 
 class Agent:
-    """wake: called when there is something to distribute at once. users: of this node's proxy; None: it has none."""
+    """wake: called when there is something to distribute at once. users, token_keys: of this node's proxy; None: it has
+    none."""
 
     def __init__(
         self,
@@ -69,11 +80,13 @@ class Agent:
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
         users: ChangeUser | None = None,
+        token_keys: ChangeTokenKeys | None = None,
     ) -> None:
         self.membership = membership
         self.verifier = verifier
         self.wake = wake
         self._users = users
+        self._token_keys = token_keys
         self._directory = directory
         self._calls = calls
         self._fs = fs
@@ -100,7 +113,8 @@ class Agent:
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
-        self._changing_drives = threading.Lock()
+        self._settling = threading.Lock()
+        self._disk_calls = threading.BoundedSemaphore(_DISK_CALLS)
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -295,18 +309,35 @@ class Agent:
         """{"drives": [{"name"}], "new": name or ""} of this node → a Look."""
         fields = Fields.parse(body, "body")
         held = [each.text("name", 255) for each in fields.objects("drives", DRIVES_MAX)]
-        return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
+        with self._at_disks():
+            return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
 
     def prepare(self, body: bytes) -> bytes:
         """{"drive", "may_have_data"}: a drive of this node is ready for the rings to name it."""
         fields = Fields.parse(body, "body")
-        with self._changing_drives:
+        with self._at_disks():
             self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
         return b""
 
     def _settled(self) -> int:
+        """Asked with every round: while one look hangs at a disk, the others say that there is no evidence."""
         me = self.membership.me
-        return 0 if me is None else Settlement(self._directory, me.name, self._fs, self._clock).version()
+        if me is None or not self._settling.acquire(blocking=False):
+            return 0
+        try:
+            return Settlement(self._directory, me.name, self._fs, self._clock).version()
+        finally:
+            self._settling.release()
+
+    @contextmanager
+    def _at_disks(self) -> Iterator[None]:
+        """A disk that hangs keeps whoever looks at it: that must not be every thread of the agent. Raises DisksBusy."""
+        if not self._disk_calls.acquire(blocking=False):
+            raise DisksBusy("the drives of this node are being looked at for others: a disk may hang; try again")
+        try:
+            yield
+        finally:
+            self._disk_calls.release()
 
     @property
     def _drives(self) -> LocalDrives:
@@ -315,6 +346,14 @@ class Agent:
         if me is None:
             raise MembersError("this node is not among the members any more")
         return LocalDrives(self._directory, me.name)
+
+    def put_token_key(self, body: bytes) -> bytes:
+        """A key of the proxy's tokens, as calls.TokenKey has it."""
+        key = token_key_of(Fields.parse(body, "body"))
+        if self._token_keys is not None:
+            with self._changing_users:
+                self._token_keys(key)
+        return b""
 
     def rings(self, _: bytes) -> bytes:
         """The rings of this node. Raises RingsRefused when they are not whole."""
@@ -356,8 +395,9 @@ def opened(
     wake: Callable[[], None] = lambda: None,
     round_s: float = ROUND_S,
     users: ChangeUser | None = None,
+    token_keys: ChangeTokenKeys | None = None,
 ) -> Agent:
-    """The agent of the node in a directory. round_s: for each exchange of a round. users: see Agent. Raises
+    """The agent of the node in a directory. round_s: for each exchange of a round. The others: see Agent. Raises
     MembersError, CertificateError, KeyFileError."""
     etc, fs, clock = directory.etc, fs or Fs(), clock or SystemClock()
     membership, fingerprint = own_membership(etc, fs)
@@ -369,7 +409,7 @@ def opened(
 
     calls = Calls(keys.signing, membership.node_id, now_ms=now_ms, round_s=round_s)
     verifier = Verifier(keys.accepted, fingerprint, now_ms)
-    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users)
+    return Agent(directory, membership, keys, verifier, calls, at_once, fs, clock, wake, users, token_keys)
 
 
 def own_membership(etc: Path, fs: Fs) -> tuple[Membership, str]:

@@ -69,6 +69,7 @@ ROUTES = {
     ("PUT", "/v1/members"): _Route(Agent.adopt_members, _MEMBERS),
     ("POST", "/v1/drives/look"): _Route(Agent.look, 1 << 18),
     ("POST", "/v1/drives/ready"): _Route(Agent.prepare, _SMALL),
+    ("PUT", "/v1/token-key"): _Route(Agent.put_token_key, _SMALL),
     ("PUT", "/v1/users"): _Route(Agent.change_user, 1 << 15),
     ("GET", "/v1/rings"): _Route(Agent.rings, 0, _OCTETS),
     ("PUT", "/v1/rings"): _Route(Agent.install, BYTES_MAX),

@@ -59,6 +59,24 @@ class UserLine:
         return json.dumps({"account": self.account, "user": self.user, "value": self.value}).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key of the proxies' tokens, as fernet_keys has it. is_first: it makes them; else it opens them only. keep: keys
+    that stay, it included; 0: all."""
+
+    key: str = field(repr=False)
+    is_first: bool
+    keep: int
+
+    def to_json(self) -> bytes:
+        return json.dumps({"key": self.key, "is_first": self.is_first, "keep": self.keep}).encode()
+
+
+def token_key_of(fields: Fields) -> TokenKey:
+    """Raises BadFields."""
+    return TokenKey(fields.text("key", 64), fields.truth("is_first"), fields.number("keep", 0, 100))
+
+
 def user_line_of(fields: Fields) -> UserLine:
     """Raises BadFields."""
     value = None if fields.plain().get("value") is None else fields.text("value", _USER_MAX)
@@ -142,6 +160,10 @@ class Calls:
     def pause(self, peer: Peer, *, is_paused: bool) -> None:
         """Whether further steps of changes follow by themselves. The holder asks every node first."""
         self.body_of(peer, "POST", "/v1/steps", json.dumps({"is_paused": is_paused}).encode(), timeout_s=PLAN_S)
+
+    def put_token_key(self, peer: Peer, key: TokenKey) -> None:
+        """Have a node's proxy use a key of tokens."""
+        self.body_of(peer, "PUT", "/v1/token-key", key.to_json(), timeout_s=self.round_s)
 
     def rotate_key(self, peer: Peer) -> str:
         """Have the holder replace the cluster's key; how far that is, in words."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from objstore.cluster.agent import own_membership
-from objstore.cluster.calls import ASK_S, PLAN_S, Calls, UserLine, peer_of
+from objstore.cluster.calls import ASK_S, PLAN_S, Calls, TokenKey, UserLine, peer_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change
 from objstore.cluster.channel import Peer
@@ -87,6 +87,10 @@ class HolderClient:
     def prepare(self, node: Member, drive: str, *, may_have_data: bool) -> None:
         """Have any node make a drive ready for the rings to name it."""
         self._calls.prepare(peer_of(node), drive, may_have_data=may_have_data)
+
+    def put_token_key(self, node: Member, key: TokenKey) -> None:
+        """On one node's proxy."""
+        self._calls.put_token_key(peer_of(node), key)
 
     def new_token(self) -> str:
         return self._calls.new_token(self.holder)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from objstore.config.settings import Problem
 
 SECRET_WORDS = ("key", "secret", "password", "hash_path", "user_", "user64_", "credential")
+_USER_IN_URL = re.compile(r"://[^/\s]*@")
 UNKNOWN = "a known setting"
 """What is expected in place of a key that nobody knows."""
 EX_CONFIG = 78
@@ -34,7 +36,7 @@ class ConfigProblem:
 
     def _shown_value(self) -> str:
         is_hidden = is_secret(self.key) or (self.expected == UNKNOWN and holds_secrets(self.section))
-        return "***" if is_hidden and self.value else self.value
+        return "***" if (is_hidden and self.value) or _USER_IN_URL.search(self.value) else self.value
 
 
 class ConfigError(Exception):

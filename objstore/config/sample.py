@@ -47,6 +47,7 @@ _PROXY_FILTERS = (
 _PROXY_OPTIONS = (
     ("authtoken", "authtoken"),
     ("keystoneauth", "keystoneauth"),
+    ("ldapauth", "ldapauth"),
     ("cname_lookup", "cname_lookup"),
     ("crossdomain", "crossdomain"),
     ("domain_remap", "domain_remap"),

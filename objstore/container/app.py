@@ -8,6 +8,7 @@ from functools import partial
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
+from objstore.config.server import ROLE_PORTS, ServerSettings
 from objstore.config.settings import reads
 from objstore.config.sync_realms import LiveRealms
 from objstore.container.account_update import AccountNode, AccountUpdates, Send
@@ -21,9 +22,12 @@ from objstore.http.client import ConnectionPool, request
 from objstore.http.dispatch import BackendApp, Handler
 from objstore.http.request import Request
 from objstore.http.response import Response
+from objstore.ring import local
+from objstore.ring.model import Device, Ring
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.listen import shown
+from objstore.runtime.netinfo import local_addresses
 
 logger = logging.getLogger("objstore.container")
 
@@ -37,9 +41,10 @@ def make_app(
     *,
     send: Send | None = None,
     account_nodes: Callable[[str], Sequence[AccountNode]] | None = None,
+    is_handoff: Callable[[str, int], bool] = lambda device, partition: False,
 ) -> BackendApp:
     """send: how account servers are told (tests pass their own). account_nodes: who keeps an account; None: changed
-    counts are not reported from here."""
+    counts are not reported from here, and neither are those of a device and partition that is_handoff."""
     updates = AccountUpdates(
         send or _sender(settings.conn_timeout),
         timeout_s=settings.node_timeout,
@@ -52,7 +57,8 @@ def make_app(
         settings=settings,
         account_updates=updates,
         realms=LiveRealms(cluster.swift_dir, clock.monotonic),
-        reports=account_nodes and Reports(updates, account_nodes, interval_s=settings.report_interval, logger=logger),
+        reports=account_nodes
+        and Reports(updates, account_nodes, interval_s=settings.report_interval, logger=logger, is_handoff=is_handoff),
     )
     handlers: dict[str, Handler] = {
         "DELETE": partial(_delete, service),
@@ -70,7 +76,9 @@ def app_factory(global_conf: dict[str, str], **local_conf: str) -> BackendApp:
     """PasteDeploy. Raises ConfigError."""
     settings = settings_for(ContainerServerSettings, global_conf, local_conf)
     cluster = load_cluster(swift_dir_of(global_conf))
-    return make_app(settings, cluster, SystemClock(), account_nodes=_account_nodes(cluster))
+    server = settings_for(ServerSettings, global_conf, {})
+    is_handoff = _handoffs(cluster, server.bind_ip, server.bind_port or ROLE_PORTS["container-server"])
+    return make_app(settings, cluster, SystemClock(), account_nodes=_account_nodes(cluster), is_handoff=is_handoff)
 
 
 def _account_nodes(cluster: Cluster) -> Callable[[str], Sequence[AccountNode]]:
@@ -85,6 +93,21 @@ def _account_nodes(cluster: Cluster) -> Callable[[str], Sequence[AccountNode]]:
         ]
 
     return nodes
+
+
+def _handoffs(cluster: Cluster, bind_ip: str, port: int) -> Callable[[str, int], bool]:
+    """Whether a partition on a device of this server belongs on others, by the ring of the moment."""
+    ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
+    addresses = local_addresses(bind_ip)
+    seen: list[tuple[Ring, dict[str, Device]]] = []
+
+    def is_elsewhere(device: str, partition: int) -> bool:
+        current = ring.current
+        if not seen or seen[0][0] is not current:
+            seen[:] = [(current, local.served_devices(current, addresses, port))]
+        return local.is_handoff(current, seen[0][1], device, partition)
+
+    return is_elsewhere
 
 
 def _put(service: ContainerService, request: Request) -> Response:

@@ -3,7 +3,8 @@
 Object rows do not wait for the account. Each worker notes the containers whose rows it stored, and tells all account
 replicas once per interval; when all have taken it, reported_* in the database say so. What is missed (a worker that
 ended, an account server that was down) is found by the updater, because reported_* still differ. Nothing runs while
-nothing changes.
+nothing changes. A container on a handoff is not reported, as by the updater: it may be behind, and the account cannot
+tell older counts from newer ones (formats 5.5).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Reports:
         *,
         interval_s: float,
         logger: logging.Logger,
+        is_handoff: Callable[[str, int], bool] = lambda device, partition: False,
     ) -> None:
+        """is_handoff: whether a partition's containers belong on other devices than this."""
+        self._is_handoff = is_handoff
         self._updates = updates
         self._nodes_of = nodes_of
         self._interval_s = interval_s
@@ -76,6 +80,7 @@ class Reports:
 
     def _report_one(self, path: BackendPath, broker: ContainerBroker) -> None:
         try:
-            self.report(path, broker)
+            if not self._is_handoff(path.device, int(path.partition)):
+                self.report(path, broker)
         except Exception as error:  # One container's trouble must not keep the others from being reported.
             self._logger.warning("container=%r error=%r: counts not reported to the account", path.name, error)

@@ -31,6 +31,13 @@ def header_name(key: str) -> str:
     return _text(_bytes(key.removeprefix("HTTP_").replace("_", "-")).lower())
 
 
+def lowered(name: str) -> str:
+    """A header name in lower case."""
+    if name.isascii():
+        return name.lower()
+    return "".join([letter.lower() if letter.isascii() else letter for letter in name])
+
+
 # Case is folded in bytes: in a WSGI string the letters from 0x80 are parts of UTF-8 characters, and str.upper() would
 # break those (and turn some into code points that are no bytes at all).
 
@@ -41,11 +48,6 @@ def _bytes(name: str) -> bytes:
 
 def _text(name: bytes) -> str:
     return name.decode("latin-1")
-
-
-def _lower(name: str) -> str:
-    """In ASCII alone: str.lower() would change bytes of UTF-8 that look like capital letters."""
-    return name.lower() if name.isascii() else name.encode("latin-1").lower().decode("latin-1")
 
 
 def is_true(value: str | None) -> bool:

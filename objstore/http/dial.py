@@ -17,7 +17,7 @@ from objstore.http.tls import TlsStream
 from objstore.runtime.green import TimedOut, monotonic
 from objstore.runtime.listen import shown
 
-__all__ = ["Route"]
+__all__ = ["Route", "secured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,31 @@ class Route:
         try:
             if self.proxy is not None:
                 _tunnel(plain, peer, shown(self.proxy), deadline)
-            stream = TlsStream(plain, self.tls, host)
-            stream.shake_hands(deadline)
-            return stream
+            return secured(plain, self.tls, host, deadline)
         except TimedOut:
             plain.close()
             raise ConnectTimedOut(f"{peer}: no TLS session within {timeout_s:g} s") from None
         except OSError as error:
             plain.close()
-            raise ConnectFailed(f"{peer}: {_why(error)}") from None
+            raise ConnectFailed(f"{peer}: {error.strerror or error}") from None
+        except ConnectFailed as error:
+            plain.close()
+            raise ConnectFailed(f"{peer}: {error}") from None
         except BaseException:
             plain.close()
             raise
+
+
+def secured(plain: PlainStream, context: ssl.SSLContext, host: str, deadline: float) -> TlsStream:
+    """TLS over a connection, with a server known as host. The connection stays the caller's when it fails.
+
+    Raises ConnectFailed (why there is no session), TimedOut."""
+    stream = TlsStream(plain, context, host)
+    try:
+        stream.shake_hands(deadline)
+    except OSError as error:
+        raise ConnectFailed(_why(error)) from None
+    return stream
 
 
 def _why(error: OSError) -> str:

@@ -8,7 +8,7 @@ client sends under these names is removed, and none of them goes on to a backend
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 from objstore.core.headers import environ_key
 from objstore.core.names import wsgi_of
@@ -72,23 +72,30 @@ IDENTITY_HEADERS = frozenset(
 )
 """Lower-case names."""
 _KEYS = frozenset(map(environ_key, IDENTITY_HEADERS))
+_STATUS, _SERVICE_STATUS = environ_key("x-identity-status"), environ_key("x-service-identity-status")
 
 
 def forget(environ: Environ) -> None:
     """Remove whatever a client says about who it is."""
-    for key in _KEYS & environ.keys():
-        del environ[key]
+    if not _KEYS.isdisjoint(environ):
+        for key in _KEYS & environ.keys():
+            del environ[key]
 
 
 def tell(environ: Environ, identity: Identity | None, *, is_service: bool = False) -> None:
     """Put an identity into the environ; None: a token came and is worth nothing (any more)."""
-    prefix = "service-" if is_service else ""
-    environ[environ_key(f"x-{prefix}identity-status")] = "Invalid" if identity is None else "Confirmed"
     if identity is None:
+        environ[_SERVICE_STATUS if is_service else _STATUS] = "Invalid"
         return
     environ[SERVICE_IDENTITY if is_service else IDENTITY] = identity
-    facts: dict[str, Any] = {name: getattr(identity, name) for name in (*_FACTS, *_SCOPE)}
+    environ.update(_told(identity, is_service))
+
+
+@lru_cache(maxsize=1024)
+def _told(identity: Identity, is_service: bool) -> dict[str, str]:
+    """What the headers say, by environ key. The same few thousand users ask again and again."""
+    prefix = "service-" if is_service else ""
+    facts = {name: getattr(identity, name) for name in (*_FACTS, *_SCOPE)}
     facts["roles"] = ",".join(role for role in identity.roles if "," not in role)
-    for name, value in facts.items():
-        if value:
-            environ[environ_key(_header(name, prefix))] = wsgi_of(value)
+    told = {environ_key(_header(name, prefix)): wsgi_of(value) for name, value in facts.items() if value}
+    return {_SERVICE_STATUS if is_service else _STATUS: "Confirmed", **told}

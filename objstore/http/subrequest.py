@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
-from objstore.core.headers import environ_key
+from objstore.core.headers import environ_key, lowered
 from objstore.core.names import quoted, text_of
 from objstore.http import environ as keys
 from objstore.http.environ import Environ, WSGIApp
@@ -176,7 +176,7 @@ class SubResponse:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in self.header_list}
+        return {lowered(name): value for name, value in self.header_list}
 
     @property
     def is_success(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _ALIASES = {"cache": "memcache", "proxy_server": "proxy"}
-_AUTH = ("tempauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
+_AUTH = ("tempauth", "ldapauth", "keystoneauth", "authtoken", "s3api", "s3token", "tempurl", "formpost", "staticweb")
 _BEFORE_COPY = ("catch_errors", "gatekeeper", "proxy_logging", "memcache", "listing_formats", *_AUTH)
 KEYMASTERS = ("keymaster", "kmip_keymaster", "kms_keymaster")
 _MAY_REPEAT = frozenset({"proxy_logging"})
@@ -58,11 +58,13 @@ _ORDER = (
     ("gatekeeper", "memcache", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "listing_formats", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "tempauth", "headers must be cleaned before anything reads them"),
+    ("gatekeeper", "ldapauth", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "authtoken", "headers must be cleaned before anything reads them"),
     ("gatekeeper", "copy", "headers must be cleaned before anything reads them"),
     ("memcache", "authtoken", "what Keystone said is kept in the cache"),
     ("authtoken", "keystoneauth", "who asks is found out before it is judged"),
     ("keystoneauth", "tempauth", "accounts that are no project's are left to tempauth behind it"),
+    ("keystoneauth", "ldapauth", "accounts that are no project's are left to tempauth behind it"),
     ("tempurl", "authtoken", "a link needs no token"),
     ("formpost", "authtoken", "a signed form needs no token"),
     ("container_sync", "authtoken", "what another cluster signs needs no token"),
@@ -74,24 +76,31 @@ _ORDER = (
     ("domain_remap", "listing_formats", "a listing is known by its path"),
     ("listing_formats", "staticweb", "pages are made of listings in JSON"),
     ("bulk", "tempauth", "what a bulk request asks for is authorized one by one"),
+    ("bulk", "ldapauth", "what a bulk request asks for is authorized one by one"),
     ("bulk", "keystoneauth", "what a bulk request asks for is authorized one by one"),
     ("container_sync", "tempauth", "what another cluster signs needs no token"),
+    ("container_sync", "ldapauth", "what another cluster signs needs no token"),
     ("container_sync", "keystoneauth", "what another cluster signs needs no token"),
     ("tempurl", "tempauth", "a link is its own authorization"),
+    ("tempurl", "ldapauth", "a link is its own authorization"),
     ("tempurl", "keystoneauth", "a link is its own authorization"),
     ("formpost", "tempauth", "a signed form is its own authorization"),
+    ("formpost", "ldapauth", "a signed form is its own authorization"),
     ("formpost", "keystoneauth", "a signed form is its own authorization"),
     ("tempauth", "staticweb", "a site is for who comes without a token"),
+    ("ldapauth", "staticweb", "a site is for who comes without a token"),
     ("keystoneauth", "staticweb", "a site is for who comes without a token"),
     ("tempauth", "list_endpoints", "only the auth filter knows who is a reseller administrator"),
     ("keystoneauth", "list_endpoints", "only the auth filter knows who is a reseller administrator"),
     ("tempauth", "xprofile", "only the auth filter knows who is a reseller administrator"),
     ("keystoneauth", "xprofile", "only the auth filter knows who is a reseller administrator"),
     ("tempauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
+    ("ldapauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
     ("keystoneauth", "account_quotas", "quotas are set by who the auth filter says is a reseller administrator"),
     ("copy", "container_quotas", "a copy counts by the size of its source"),
     ("copy", "account_quotas", "a copy counts by the size of its source"),
     ("tempauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+    ("ldapauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("keystoneauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("copy", "slo", "a copy of a large object is a copy of what it reads as"),
     ("copy", "versioned_writes", "what a copy replaces has to become a version"),

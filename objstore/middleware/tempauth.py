@@ -20,7 +20,7 @@ from objstore.config.cluster import load_cluster
 from objstore.config.errors import ConfigError, located
 from objstore.config.settings import reads
 from objstore.core import acl
-from objstore.core.errors import BadRequest
+from objstore.core.errors import BadRequest, InvalidName
 from objstore.core.names import quoted, text_of
 from objstore.http import capabilities
 from objstore.http.environ import (
@@ -37,18 +37,19 @@ from objstore.http.environ import (
 )
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
-from objstore.middleware.refusal import answer, claim, refusal, unauthorized
+from objstore.middleware.refusal import answer, claim, refusal, unauthorized, withdraw_override
 from objstore.middleware.tempauth_access import RESELLER_ADMIN, Access
 from objstore.middleware.tempauth_settings import TempauthSettings
 from objstore.middleware.tempauth_throttle import Throttle
 from objstore.middleware.tempauth_tokens import NAMED, Statement, TokenKeys, derived_key, statement_of
-from objstore.middleware.tempauth_users import LiveSection, Source, User
+from objstore.middleware.tempauth_users import LiveSection, Source, User, Users, UsersAway
 
 _ACCESS_CONTROL = "HTTP_X_ACCOUNT_ACCESS_CONTROL"
 _REMOVE_ACCESS_CONTROL = "HTTP_X_REMOVE_ACCOUNT_ACCESS_CONTROL"
 _CORE_HEADER = "x-account-sysmeta-core-access-control"
 _CORE_KEY = "HTTP_X_ACCOUNT_SYSMETA_CORE_ACCESS_CONTROL"
 _KNOWN_TOKENS = 4096
+_RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,11 @@ class Tempauth:
         logger: logging.Logger | None = None,
         now: Callable[[], float] = time.time,
         throttle: Throttle | None = None,
+        users: Users | None = None,
     ) -> None:
-        """default_key: makes the key of tokens when none is configured. source: where the section is read again."""
+        """default_key: makes the key of tokens when none is configured. source: where the section is read again.
+        users: where users are kept; None: in the settings."""
+        self._users = users
         self._app = app
         self._now = now
         self._logger = logger or logging.getLogger("objstore.tempauth")
@@ -108,12 +112,24 @@ class Tempauth:
         self._configure(settings)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._settings.allow_overrides and environ.get(AUTHORIZE_OVERRIDE):
+        if environ.get(AUTHORIZE_OVERRIDE) and not self._settings.allow_overrides:
+            withdraw_override(environ)
+        if environ.get(AUTHORIZE_OVERRIDE):
             # Only this request was let through: what filters ask on its behalf is still authorized (CVE-2026-71191).
             claim(environ, self._access.authorize)
             body: Iterable[bytes] = self._app(environ, start_response)
             return body
         self._live.refresh()
+        try:
+            return self._call(environ, start_response)
+        except UsersAway as error:
+            self._logger.error("users cannot be looked up: %s", error)
+            away = answer(environ, HTTPStatus.SERVICE_UNAVAILABLE, "Who asks could not be found out; try again.")
+            away.headers["retry-after"] = str(_RETRY_AFTER_S)
+            return away(environ, start_response)
+
+    def _call(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Raises UsersAway, before anything is asked of the application."""
         if environ["PATH_INFO"].startswith(self._auth_prefix):
             return self._give_token(environ)(environ, start_response)
         token = environ.get("HTTP_X_AUTH_TOKEN", environ.get("HTTP_X_STORAGE_TOKEN"))
@@ -129,7 +145,7 @@ class Tempauth:
             except BadRequest as error:
                 text = {"content-type": "text/plain; charset=UTF-8"}
                 return Response(HTTPStatus.BAD_REQUEST, text, error.reason.encode())(environ, start_response)
-        body = self._app(environ, self._with_account_acl(environ, start_response))
+        body: Iterable[bytes] = self._app(environ, self._with_account_acl(environ, start_response))
         return body
 
     # Who asks
@@ -157,12 +173,19 @@ class Tempauth:
         if statement is None or now >= statement.expires:
             self._known.pop(token, None)
             return None
-        member = self._members.get(statement.identity)
+        member = self._member(statement.identity)
         if member is None:
             return None
         if statement.binding:
             return member.groups if hmac.compare_digest(statement.binding, member.user.binding) else None
         return member.groups
+
+    def _member(self, identity: str, *, fresh: bool = False) -> _Member | None:
+        """Raises UsersAway."""
+        if self._users is None:
+            return self._members.get(identity)
+        user = self._users.find(identity, fresh=fresh)
+        return None if user is None else _Member(user, user.granted(self._prefixes))
 
     def _statement(self, environ: Environ, token: str, now: float) -> Statement | None:
         for prefix in self._by_length:
@@ -233,7 +256,7 @@ class Tempauth:
             realm = [account]
         else:
             return page(HTTPStatus.BAD_REQUEST, "Expected v1.0 or v1/<account>/auth")
-        member = self._members.get(text_of(f"{account}:{user}")) if colon and user else None
+        member = self._member(text_of(f"{account}:{user}"), fresh=True) if colon and user else None
         if not self._is_right(environ, member, key):
             return unauthorized(environ, realm)
         assert member is not None
@@ -243,8 +266,11 @@ class Tempauth:
         """Whether the key is the user's; takes as long for a user that does not exist, and longer after failures."""
         caller = environ.get("REMOTE_ADDR") or ""
         self._throttle.wait(caller)
-        expected = member.user.key.encode() if member is not None else b"\0"
-        is_right = hmac.compare_digest(expected, key.encode("latin-1", "replace"))
+        if self._users is None:
+            expected = member.user.key.encode() if member is not None else b"\0"
+            is_right = hmac.compare_digest(expected, key.encode("latin-1", "replace"))
+        else:
+            is_right = member is not None and _is_text(key) and self._users.is_right(member.user, text_of(key))
         if not is_right:
             self._throttle.failed(caller)
         return is_right
@@ -272,6 +298,14 @@ class Tempauth:
         host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME', 'localhost')}:{environ.get('SERVER_PORT', 80)}"
         url = user.storage_url or f"$HOST/v1/{quoted(self._prefixes[0] + user.account)}"
         return url.replace("$HOST", f"{scheme}://{host}")
+
+
+def _is_text(wsgi_text: str) -> bool:
+    try:
+        text_of(wsgi_text)
+    except InvalidName:
+        return False
+    return True
 
 
 def _credentials_of_account(environ: Environ, account: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from objstore.config.settings import Kind, Problem, Settings, boolean, choice, n
 from objstore.middleware.tempauth_tokens import fernet_key
 from objstore.middleware.tempauth_users import PREFIXES, User, parse_users
 
-_KEY_PREFIX = "fernet_key_"
+KEY_PREFIX = "fernet_key_"
 _REQUIRE_GROUP = "_require_group"
 
 
@@ -39,7 +39,7 @@ class TempauthSettings(Settings):
     """Users are lines of the form user_<account>_<user> = <key> [group ...] [storage_url], or user64_ with both names
     in base64. A prefix's own rule is <PREFIX>_require_group = <group>."""
 
-    WILDCARDS: ClassVar[tuple[str, ...]] = (*PREFIXES, _KEY_PREFIX)
+    WILDCARDS: ClassVar[tuple[str, ...]] = (*PREFIXES, KEY_PREFIX)
 
     reseller_prefix: tuple[str, ...] = setting(
         "AUTH", reseller_prefixes, "Storage accounts begin with one of these and an underscore; tokens with the first."
@@ -94,7 +94,7 @@ class TempauthSettings(Settings):
     def sealing_keys(self) -> list[bytes]:
         """Keys of tokens, the one that makes them first; empty when none is configured."""
         by_id = {
-            key[len(_KEY_PREFIX) :]: value.strip() for key, value in self.extra.items() if key.startswith(_KEY_PREFIX)
+            key[len(KEY_PREFIX) :]: value.strip() for key, value in self.extra.items() if key.startswith(KEY_PREFIX)
         }
         first = [by_id.pop(self.active_fernet_key_id)] if self.active_fernet_key_id in by_id else []
         keys = [*map(fernet_key, first), *self.fernet_keys, *map(fernet_key, by_id.values())]
@@ -104,14 +104,14 @@ class TempauthSettings(Settings):
 def _key_problems(settings: TempauthSettings) -> list[Problem]:
     found = []
     for option, value in settings.extra.items():
-        if option.startswith(_KEY_PREFIX):
+        if option.startswith(KEY_PREFIX):
             try:
                 fernet_key(value.strip())
             except ValueError as error:
                 found.append(Problem(option, "***", "a Fernet key (32 bytes in base64url)", str(error)))
     active = settings.active_fernet_key_id
-    if active and _KEY_PREFIX + active not in settings.extra:
-        found.append(Problem("active_fernet_key_id", active, f"the id of a line {_KEY_PREFIX}<id>"))
+    if active and KEY_PREFIX + active not in settings.extra:
+        found.append(Problem("active_fernet_key_id", active, f"the id of a line {KEY_PREFIX}<id>"))
     return found
 
 

@@ -17,15 +17,21 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from objstore.config.errors import ConfigError
 from objstore.config.inifile import IniFile, read_ini
 from objstore.config.settings import Problem
+from objstore.core.errors import DomainError
 
 PREFIXES = ("user_", "user64_")
 ADMIN = ".admin"
 _EXPECTED = "<key> [group ...] [storage_url]"
-_CHECK_INTERVAL_S = 1.0
+CHECK_INTERVAL_S = 1.0
+
+
+class UsersAway(DomainError):
+    """Whoever knows the users does not answer: nothing is known about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,16 @@ class User:
                 owned.append(self.storage_url.rstrip("/").rpartition("/")[2])
             groups += [account for account in owned if account not in groups]
         return ",".join(groups)
+
+
+class Users(Protocol):
+    """Where users are kept, other than in the ini file (middleware/ldap)."""
+
+    def find(self, identity: str, *, fresh: bool = False) -> User | None:
+        """A user by account:user, as it is now (fresh) or was a moment ago; its key is not told. Raises UsersAway."""
+
+    def is_right(self, user: User, key: str) -> bool:
+        """Whether a key is the user's. Raises UsersAway."""
 
 
 def parse_users(pairs: Mapping[str, str]) -> tuple[dict[str, User], list[Problem]]:
@@ -183,7 +199,7 @@ class LiveSection:
 
     def refresh(self) -> None:
         now = self._now()
-        if self._source is None or 0 <= now - self._checked < _CHECK_INTERVAL_S:
+        if self._source is None or 0 <= now - self._checked < CHECK_INTERVAL_S:
             return
         self._checked = now
         signature = self._signature()

@@ -7,7 +7,7 @@ file the daemon was started from (formats 2.5). Several nodes on one machine hav
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from objstore.ring.model import Device, Ring
 
@@ -18,6 +18,19 @@ def local_devices(ring: Ring, addresses: Collection[str], port: int) -> dict[str
         device.device: device
         for device in ring.devices
         if device is not None and device.replication_port == port and _short(device.replication_ip) in addresses
+    }
+
+
+def served_devices(ring: Ring, addresses: Collection[str], port: int) -> dict[str, Device]:
+    """As local_devices, for a server: those that it is named by, whether to clients or for replication."""
+    return {
+        device.device: device
+        for device in ring.devices
+        if device is not None
+        and (
+            (device.port == port and _short(device.ip) in addresses)
+            or (device.replication_port == port and _short(device.replication_ip) in addresses)
+        )
     }
 
 
@@ -34,7 +47,11 @@ def is_named_here(ring: Ring, addresses: Collection[str], device: str) -> bool:
 def belongs_elsewhere(ring: Ring, addresses: Collection[str], port: int, device: str, partition: int) -> bool:
     """Whether a partition on a device of this node is a handoff: the ring knows this node, and names others for the
     partition. False where it does not know the node: it may be another cluster's, or the address not be ours."""
-    named = local_devices(ring, addresses, port)
+    return is_handoff(ring, local_devices(ring, addresses, port), device, partition)
+
+
+def is_handoff(ring: Ring, named: Mapping[str, Device], device: str, partition: int) -> bool:
+    """As belongs_elsewhere. named: the devices of this node, by name."""
     if not named:
         return False
     here = named.get(device)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from objstore.core import pickles
-from objstore.core.headers import title
+from objstore.core.headers import lowered, title
 from objstore.runtime.fs import Fs
 
 CHUNK_BYTES = 65_536
@@ -212,4 +212,4 @@ def _key(name: str) -> bytes:
 @lru_cache(maxsize=4096)
 def _lower(key: bytes | str) -> str:
     text = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
-    return text.lower()
+    return lowered(text)

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from objstore.cluster import token as tokens
+from objstore.cluster.changes import AddDrives, DrainNode, NewDrive
+from objstore.cluster.cluster_key import KEY_FILE, ClusterKey, KeyRing
+from objstore.cluster.holder import Holder
+from objstore.cluster.members import read as read_members
+from objstore.cluster.members import write as write_members
+from objstore.cluster.membership import Membership
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.ring_manifest import RingSet, digest_of
+from objstore.cluster.token_store import TokenRefused, TokenStore
 from objstore.db.container import KIND, ContainerBroker
 from objstore.db.database import Databases
 from objstore.db.outbound import local_state, snapshot
@@ -28,7 +36,9 @@ from tests.crash.power_cuts import Operation, before_and_after, every_power_cut
 from tests.support.clock import SimClock
 from tests.support.databases import LOGGER, NOW, SECRETS, row
 from tests.support.durability import Shadow
+from tests.support.members import make_member, make_members
 from tests.support.objects import directory_of, make_address, make_disk_engine, put, ts
+from tests.support.ring_holder import make_etc, node
 from tests.support.rings import make_ring
 
 ADDRESS = make_address()
@@ -314,9 +324,89 @@ RINGS = {
     ),
 }
 
+# What the agents of a cluster keep
+
+TOKEN = tokens.Token("00000001", "22" * 16, "33" * 32, "10.0.0.1:6199")
+
+
+def holder_at(place, fs=None):
+    return Holder(place, fs, SimClock())
+
+
+def drained_once(place):
+    """A change with a further step: n1 is drained, and n2 after it."""
+    make_etc(place, ("object",), nodes=5, part_power=2)
+    holder = holder_at(place)
+    for number in (1, 2):
+        holder.apply(DrainNode(node(number)), holder.version())
+
+
+def held(place):
+    """What a holder that starts finds: version, what follows, and the table. Ring and builder are of a piece."""
+    holder = holder_at(place)
+    holder.repair()
+    manifest, foreign = holder.following(), holder.foreign()
+    ring, made = load(place / "object.ring.gz"), load_builder(place / "object.builder")
+    assert foreign == [] and list(ring.rows) == made.rows
+    assert not (place / ".rings.pending").exists()
+    return manifest.version, manifest.has_more, manifest.is_paused, [list(row) for row in ring.rows]
+
+
+def member_at(place, fs=None):
+    members = read_members(place)
+    assert members is not None
+    return Membership(place, members.holder, fs or Fs(), members)
+
+
+def keys_with_old(place):
+    (place / KEY_FILE).write_text(ClusterKey(bytes(32)).text() + "\n")
+
+
+def is_token_good(place):
+    try:
+        TokenStore(place, Fs()).redeem(TOKEN.id, TOKEN.secret, 100)
+    except TokenRefused:
+        return False
+    return True
+
+
+CLUSTER = {
+    "drives added": Operation(
+        lambda place, fs: holder_at(place, fs).apply(
+            AddDrives(node(6), 6, (NewDrive("d1", 100.0),)), holder_at(place).version()
+        ),
+        held,
+        drained_once,
+    ),
+    "further step": Operation(
+        lambda place, fs: holder_at(place, fs).go_on(holder_at(place).version()), held, drained_once
+    ),
+    "pause": Operation(lambda place, fs: holder_at(place, fs).pause(True), held, drained_once),
+    "member removed": Operation(
+        lambda place, fs: member_at(place, fs).change(lambda now: now.left_by(make_member(3).id)),
+        lambda place: member_at(place).members,
+        lambda place: write_members(place, make_members(3), Fs()),
+    ),
+    "key announced": Operation(
+        lambda place, fs: KeyRing(place, fs).adopt(ClusterKey(bytes(32)).announcing(b"1" * 32, 1)),
+        lambda place: KeyRing(place, Fs()).current,
+        keys_with_old,
+    ),
+    "token used": Operation(
+        lambda place, fs: TokenStore(place, fs).redeem(TOKEN.id, TOKEN.secret, 10),
+        is_token_good,
+        lambda place: TokenStore(place, Fs()).add(TOKEN, 0),
+    ),
+    "tokens revoked": Operation(
+        lambda place, fs: TokenStore(place, fs).revoke(10),
+        is_token_good,
+        lambda place: TokenStore(place, Fs()).add(TOKEN, 0),
+    ),
+}
+
 OPERATIONS = {
     f"{kind}: {name}": operation
-    for kind, operations in {"object": OBJECTS, "database": DATABASES, "ring": RINGS}.items()
+    for kind, operations in {"object": OBJECTS, "database": DATABASES, "ring": RINGS, "cluster": CLUSTER}.items()
     for name, operation in operations.items()
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import itertools
 import json
 import time
 import uuid
@@ -23,6 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from tests.functional.secrets import Secrets
 
 PATIENCE_S = 60.0
+_newcomers = itertools.count()
 # An object at the limits has more headers than http.client takes by itself (100).
 http.client._MAXHEADERS = 1000
 
@@ -56,6 +58,8 @@ class Swift:
     users: Mapping[str, tuple[str, str]]
     _known: dict[str, User] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
+    is_thrown_away: bool = False
+    """Whether nobody will miss order in this endpoint after the run."""
 
     def __getattr__(self, name: str) -> User:
         if name not in self.users and name != "anonymous":
@@ -93,6 +97,13 @@ class Swift:
         anonymous.close()
         return User(self, user, answer.headers["x-auth-token"], account)
 
+    def newcomer(self) -> User:
+        """Nobody, where the endpoint is on this machine from an address that has not asked before: wrong keys make all
+        who come from an address wait."""
+        host, _ = self.address
+        number = next(_newcomers)
+        return User(self, source=f"127.1.{number // 250}.{number % 250 + 1}" if host.startswith("127.") else "")
+
     def close(self) -> None:
         for user in self._known.values():
             user.close()
@@ -101,8 +112,9 @@ class Swift:
 class User:
     """Somebody who asks. name: as an ACL names it; account: its own."""
 
-    def __init__(self, swift: Swift, name: str = "", token: str = "", account: str = "") -> None:
+    def __init__(self, swift: Swift, name: str = "", token: str = "", account: str = "", source: str = "") -> None:
         self.swift = swift
+        self._source = (source, 0) if source else None
         self.name = name
         self.token = token
         self.account = account
@@ -138,7 +150,9 @@ class User:
     def _exchange(self, method: str, target: str, headers: Mapping[str, bytes], body: Any, is_chunked: bool) -> Answer:
         said = self.swift.secrets.note(target, headers)
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(*self.swift.address, timeout=PATIENCE_S)
+            self._connection = http.client.HTTPConnection(
+                *self.swift.address, timeout=PATIENCE_S, source_address=self._source
+            )
         self._connection.request(method, target, body=body, headers=dict(headers), encode_chunked=is_chunked)
         response = self._connection.getresponse()
         content = response.read()
@@ -151,6 +165,18 @@ class User:
         shown = f"{found} {answer.text}" if answer.status >= 400 else ""
         assert not any(secret in shown for secret in said), f"an error tells a secret: {answer}"
         return answer
+
+    def status_of_head(self, method: str, *path: str, headers: Mapping[str, str] | None = None) -> int:
+        """What the head of a request is answered whose body never comes; nothing is added but the token."""
+        connection = http.client.HTTPConnection(*self.swift.address, timeout=PATIENCE_S)
+        try:
+            connection.putrequest(method, self.path(*path))
+            for name, value in {"X-Auth-Token": self.token, **(headers or {})}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
     def request(
         self,
@@ -202,7 +228,8 @@ class User:
     def new_container(self, headers: Mapping[str, str] | None = None) -> str:
         name = f"c-{uuid.uuid4().hex[:12]}"
         answer = self.put(name, headers=headers)
-        assert answer.status == 201, answer
+        # 202 too: of a name that is new, it says that a slow replica was asked twice.
+        assert answer.status in (201, 202), answer
         return name
 
     def upload(
@@ -232,8 +259,13 @@ class User:
         """The names of a listing, and subdirs with a delimiter."""
         return [row.get("name", row.get("subdir", "")) for row in self.listing(container, f"&{urlencode(query)}")]
 
+    def tidy(self, container: str) -> None:
+        """empty(), unless the endpoint is thrown away."""
+        if not self.swift.is_thrown_away:
+            self.empty(container)
+
     def empty(self, container: str) -> None:
-        """Delete a container and what is in it; of things that are deleted late, wait for the listing to say so."""
+        """Delete a container and all that is in it; of things that are deleted late, wait for the listing to say so."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for name in self.names(container):
@@ -242,6 +274,8 @@ class User:
             if answer.status in (204, 404) or time.monotonic() > deadline:
                 assert answer.status in (204, 404), answer
                 return
+            for row in self.listing(container, "&versions"):
+                self.delete(f"{container}/{quote(row['name'])}?version-id={row.get('version_id', 'null')}")
 
     def close(self) -> None:
         if self._connection is not None:

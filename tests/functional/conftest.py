@@ -40,22 +40,41 @@ def our_cluster(request, tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("functional") / "cluster", policies=("gold:3", "silver:2"))
     for name, key, group in USERS.values():
         cluster.add_user(name, key, *([group] if group else []))
+    with_optional_filters(cluster)
+    for kind in ("account", "container", "object"):
+        # What the suite makes need not be compared again every half minute.
+        cluster.configure(f"{kind}-replicator", "interval", 3600, kind=kind)
     with cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
-def swift(request, our_cluster):
-    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous.
+def with_optional_filters(cluster):
+    """Those that change nothing for who does not ask for them."""
+    names = ("crossdomain", "domain_remap", "etag_quoter")
+    pipeline = cluster.setting("pipeline:main", "pipeline")
+    pipeline = pipeline.replace("listing_formats", f"{' '.join(names)} listing_formats")
+    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
+    for name in names:
+        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
 
-    At the end, the logs of a cluster of ours are searched for every secret that was sent (tests/functional/secrets.py).
-    """
+
+@pytest.fixture(scope="session")
+def endpoint(request, our_cluster):
+    """(auth URL, users): of the endpoint under test."""
     users = {name: value[:2] for name, value in USERS.items()}
     file = request.config.getoption("--swift-users", default=None)
     if file is not None:
         users |= {name: tuple(value) for name, value in tomllib.loads(Path(file).read_text()).items()}
-    url = request.config.getoption("--auth-url", default=None) if our_cluster is None else our_cluster.auth_url
-    found = Swift(url, users)
+    return request.config.getoption("--auth-url", default=None) or our_cluster.auth_url, users
+
+
+@pytest.fixture(scope="session")
+def swift(endpoint, our_cluster):
+    """Who asks whom: swift.owner, swift.member, swift.stranger, swift.reseller, swift.anonymous.
+
+    At the end, the logs of a cluster of ours are searched for every secret that was sent (tests/functional/secrets.py).
+    """
+    found = Swift(*endpoint, is_thrown_away=our_cluster is not None)
     yield found
     found.close()
     if our_cluster is not None:
@@ -73,7 +92,7 @@ def container(owner):
     """A fresh container of the owner's; whatever is in it is gone afterwards."""
     name = owner.new_container()
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
 @pytest.fixture(scope="module")
@@ -81,4 +100,4 @@ def shelf(owner):
     """The same for a whole module, whose tests do not get into each other's way there."""
     name = owner.new_container()
     yield name
-    owner.empty(name)
+    owner.tidy(name)

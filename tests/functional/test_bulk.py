@@ -60,7 +60,7 @@ def test_an_archive_makes_its_containers(owner, container):
     name = f"{container}-made"
     assert extract(owner, tar((f"{name}/o", b"1"))).json["Response Status"] == "201 Created"
     assert owner.get(name, "o").body == b"1"
-    owner.empty(name)
+    owner.tidy(name)
 
 
 def test_attributes_of_files_become_headers(owner, container):

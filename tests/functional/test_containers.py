@@ -115,11 +115,11 @@ def test_metadata_is_merged_and_removed(owner, container):
         ("X-History-Location", "v"),
     ],
 )
-def test_settings_are_kept_shown_and_removed(owner, container, header, value):
-    assert owner.post(container, headers={header: value}).status == 204
-    assert owner.head(container).headers[header.lower()] == value
-    assert owner.post(container, headers={header.replace("X-", "X-Remove-", 1): "x"}).status == 204
-    assert header.lower() not in owner.head(container).headers
+def test_settings_are_kept_shown_and_removed(owner, shelf, header, value):
+    assert owner.post(shelf, headers={header: value}).status == 204
+    assert owner.head(shelf).headers[header.lower()] == value
+    assert owner.post(shelf, headers={header.replace("X-", "X-Remove-", 1): "x"}).status == 204
+    assert header.lower() not in owner.head(shelf).headers
 
 
 def test_versions_are_enabled_and_suspended_not_removed(owner, container):
@@ -145,11 +145,11 @@ def test_versions_are_enabled_and_suspended_not_removed(owner, container):
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_settings_that_make_no_sense_change_nothing(owner, container, method, headers):
+def test_settings_that_make_no_sense_change_nothing(owner, shelf, method, headers):
     # A flag that is no boolean is taken for false (features A4.8 names true and false alone).
     expected = (202, 204) if headers.get("X-Versions-Enabled") == "maybe" else (400, 412)
-    assert owner.request(method, container, headers=headers).status in expected
-    kept = owner.head(container).headers
+    assert owner.request(method, shelf, headers=headers).status in expected
+    kept = owner.head(shelf).headers
     assert not {name.lower() for name in headers} & set(kept) - {"x-versions-enabled"}
 
 

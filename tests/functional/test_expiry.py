@@ -15,14 +15,14 @@ def in_future(seconds):
 
 @pytest.mark.parametrize("header", ["X-Delete-At", "X-Delete-After"])
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_a_time_is_kept_and_shown(owner, container, method, header):
+def test_a_time_is_kept_and_shown(owner, shelf, method, header):
     value = "1000" if header == "X-Delete-After" else in_future(1000)
-    owner.upload(container, "o", b"x", {header: value} if method == "PUT" else {})
+    owner.upload(shelf, "o", b"x", {header: value} if method == "PUT" else {})
     if method == "POST":
-        assert owner.post(container, "o", headers={header: value}).status == 202
-    shown = int(owner.head(container, "o").headers["x-delete-at"])
+        assert owner.post(shelf, "o", headers={header: value}).status == 202
+    shown = int(owner.head(shelf, "o").headers["x-delete-at"])
     assert shown == int(value) if header == "X-Delete-At" else abs(shown - time.time() - 1000) < 100
-    assert "x-delete-after" not in owner.head(container, "o").headers
+    assert "x-delete-after" not in owner.head(shelf, "o").headers
 
 
 @pytest.mark.parametrize(
@@ -39,39 +39,37 @@ def test_a_time_is_kept_and_shown(owner, container, method, header):
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_times_that_are_none(owner, container, method, header, value):
+def test_times_that_are_none(owner, shelf, method, header, value):
+    path = f"{shelf}/{method}"
     if method == "POST":
-        owner.upload(container, "o", b"x", {"X-Object-Meta-A": "b"})
-    answer = owner.request(method, f"{container}/o", headers={header: value})
+        owner.upload(shelf, method, b"x", {"X-Object-Meta-A": "b"})
+    answer = owner.request(method, path, headers={header: value})
     assert answer.status == 400, answer
-    if method == "POST":
-        assert owner.head(container, "o").headers["x-object-meta-a"] == "b"
-    else:
-        assert owner.names(container) == []
+    assert owner.head(path).headers.get("x-object-meta-a") == ("b" if method == "POST" else None)
 
 
 @pytest.mark.parametrize("header", ["X-Delete-At", "X-Delete-After"])
-def test_the_latest_time_there_is(owner, container, header):
-    owner.upload(container, "o", b"x", {header: "99999999999"})
-    assert owner.head(container, "o").headers["x-delete-at"] == "9999999999"
+def test_the_latest_time_there_is(owner, shelf, header):
+    owner.upload(shelf, "o", b"x", {header: "99999999999"})
+    assert owner.head(shelf, "o").headers["x-delete-at"] == "9999999999"
 
 
-def test_after_wins_over_at(owner, container):
-    owner.upload(container, "o", b"x", {"X-Delete-At": in_future(50), "X-Delete-After": "5000"})
-    assert int(owner.head(container, "o").headers["x-delete-at"]) > time.time() + 1000
+def test_after_wins_over_at(owner, shelf):
+    owner.upload(shelf, "o", b"x", {"X-Delete-At": in_future(50), "X-Delete-After": "5000"})
+    assert int(owner.head(shelf, "o").headers["x-delete-at"]) > time.time() + 1000
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Remove-Delete-At": "x"}])
-def test_a_post_takes_the_time_away(owner, container, headers):
-    owner.upload(container, "o", b"x", {"X-Delete-After": "1000"})
-    assert owner.post(container, "o", headers=headers).status == 202
-    assert "x-delete-at" not in owner.head(container, "o").headers
+def test_a_post_takes_the_time_away(owner, shelf, headers):
+    owner.upload(shelf, "o", b"x", {"X-Delete-After": "1000"})
+    assert owner.post(shelf, "o", headers=headers).status == 202
+    assert "x-delete-at" not in owner.head(shelf, "o").headers
 
 
-def test_a_copy_keeps_the_time(owner, container):
-    owner.upload(container, "o", b"x", {"X-Delete-At": in_future(1000)})
-    assert owner.copy(f"{container}/o", to=f"{container}/p").status == 201
-    assert owner.head(container, "p").headers["x-delete-at"] == owner.head(container, "o").headers["x-delete-at"]
+def test_a_copy_keeps_the_time(owner, shelf):
+    owner.upload(shelf, "o", b"x", {"X-Delete-At": in_future(1000)})
+    assert owner.copy(f"{shelf}/o", to=f"{shelf}/p").status == 201
+    assert owner.head(shelf, "p").headers["x-delete-at"] == owner.head(shelf, "o").headers["x-delete-at"]
 
 
 def test_what_has_ended_is_gone_and_may_come_again(owner, container):

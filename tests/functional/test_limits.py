@@ -1,6 +1,5 @@
 """Limits, minus and plus one: rows A3.3, A5.17. What they are is asked of the endpoint."""
 
-import http.client
 from urllib.parse import quote
 
 import pytest
@@ -15,15 +14,16 @@ def limits(swift):
 
 
 @pytest.fixture
-def place(swift, owner, container):
-    """Paths of things that metadata can be posted to, and who does it: the account is one nobody else uses."""
-    owner.upload(container, "o", b"x", {"X-Object-Meta-Before": "x"})
+def place(request, swift, owner, shelf):
+    """Posts metadata to an account that nobody else uses, to an object, or to a container of this test alone."""
+    owner.upload(shelf, "o", b"x", {"X-Object-Meta-Before": "x"})
     stranger = swift.stranger
 
     def post(kind, headers):
         if kind == "account":
             return stranger.post("", headers=headers, account=stranger.account)
-        return owner.post(container if kind == "container" else f"{container}/o", headers=headers)
+        path = f"{shelf}/o" if kind == "object" else request.getfixturevalue("container")
+        return owner.post(path, headers=headers)
 
     yield post
     headers = stranger.head("", account=stranger.account).headers
@@ -117,13 +117,8 @@ def test_names_of_objects(limits, owner, container, character, more):
 
 
 def test_an_object_that_says_it_is_too_large(limits, owner, shelf):
-    connection = http.client.HTTPConnection(*owner.swift.address, timeout=60)
-    connection.putrequest("PUT", owner.path(shelf, "large"))
-    connection.putheader("X-Auth-Token", owner.token)
-    connection.putheader("Content-Length", str(limits["max_file_size"] + 1))
-    connection.endheaders()
-    assert connection.getresponse().status == 413
-    connection.close()
+    length = {"Content-Length": str(limits["max_file_size"] + 1)}
+    assert owner.status_of_head("PUT", shelf, "large", headers=length) == 413
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def containers(owner):
         assert owner.put(name).status == 201
     yield names
     for name in names:
-        owner.empty(name)
+        owner.tidy(name)
 
 
 ACCEPTED = [

@@ -69,12 +69,7 @@ def test_sizes(owner, shelf, size, form):
 
 
 def test_a_put_without_length_is_refused(owner, shelf):
-    connection = http.client.HTTPConnection(*owner.swift.address, timeout=60)
-    connection.putrequest("PUT", owner.path(shelf, "no-length"))
-    connection.putheader("X-Auth-Token", owner.token)
-    connection.endheaders()
-    assert connection.getresponse().status == 411
-    connection.close()
+    assert owner.status_of_head("PUT", shelf, "no-length") == 411
     assert owner.head(shelf, "no-length").status == 404
 
 
@@ -90,10 +85,11 @@ def test_a_put_without_length_is_refused(owner, shelf):
     ],
 )
 @pytest.mark.parametrize("form", ["whole", "chunked"])
-def test_a_digest_that_is_told_is_checked(owner, container, etag, status, form):
+def test_a_digest_that_is_told_is_checked(owner, shelf, etag, status, form):
     body = b"hello" if form == "whole" else iter([b"he", b"llo"])
-    assert owner.put(container, "o", headers={"Etag": etag}, body=body).status == status
-    assert owner.names(container) == (["o"] if status == 201 else [])
+    owner.delete(shelf, "checked")
+    assert owner.put(shelf, "checked", headers={"Etag": etag}, body=body).status == status
+    assert owner.head(shelf, "checked").status == (200 if status == 201 else 404)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +108,12 @@ def test_a_digest_that_is_told_is_checked(owner, container, etag, status, form):
         ("a", {"Content-Type": "ünï/cödé"}, "ünï/cödé"),
     ],
 )
-def test_content_types(owner, container, name, headers, kind):
-    owner.upload(container, name, b"", headers)
-    assert owner.head(container, name).headers["content-type"] == kind
+def test_content_types(owner, shelf, name, headers, kind):
+    path = f"typed/{md5(kind)}/{name}"
+    owner.upload(shelf, path, b"", headers)
+    assert owner.head(shelf, path).headers["content-type"] == kind
     # A listing keeps parameters without the spaces between them.
-    assert owner.listing(container)[0]["content_type"] == kind.replace("; ", ";")
+    assert owner.listing(shelf, f"&prefix={path}")[0]["content_type"] == kind.replace("; ", ";")
 
 
 KEPT = {
@@ -132,13 +129,13 @@ KEPT = {
 
 
 @pytest.mark.parametrize(("header", "value"), KEPT.items())
-def test_headers_that_are_kept(owner, container, header, value):
-    owner.upload(container, "o", b"x", {header: value})
-    assert owner.get(container, "o").headers[header.lower()] == value
-    assert owner.post(container, "o", headers={header: value}).status == 202
-    assert owner.head(container, "o").headers[header.lower()] == value
-    assert owner.put(container, "o", body=b"y").status == 201
-    assert header.lower() not in owner.head(container, "o").headers
+def test_headers_that_are_kept(owner, shelf, header, value):
+    owner.upload(shelf, "o", b"x", {header: value})
+    assert owner.get(shelf, "o").headers[header.lower()] == value
+    assert owner.post(shelf, "o", headers={header: value}).status == 202
+    assert owner.head(shelf, "o").headers[header.lower()] == value
+    assert owner.put(shelf, "o", body=b"y").status == 201
+    assert header.lower() not in owner.head(shelf, "o").headers
 
 
 @pytest.mark.parametrize(
@@ -148,25 +145,25 @@ def test_headers_that_are_kept(owner, container, header, value):
         "X-Container-Partition", "X-Delete-At-Host", "X-Backend-Storage-Policy-Index", "Server", "X-Unknown",
     ],
 )  # fmt: skip
-def test_headers_that_are_not_kept(owner, container, header):
+def test_headers_that_are_not_kept(owner, shelf, header):
     value = "5" if header == "X-Timestamp" else "planted"
-    assert owner.put(container, "o", body=b"x", headers={header: value}).status in (201, 400)
-    owner.upload(container, "o")
-    assert owner.post(container, "o", headers={header: value}).status in (202, 400)
-    assert "planted" not in owner.head(container, "o").headers.values()
+    assert owner.put(shelf, "o", body=b"x", headers={header: value}).status in (201, 400)
+    owner.upload(shelf, "o")
+    assert owner.post(shelf, "o", headers={header: value}).status in (202, 400)
+    assert "planted" not in owner.head(shelf, "o").headers.values()
 
 
-def test_a_post_replaces_all_metadata_but_the_type(owner, container):
-    owner.upload(container, "o", b"x", {"X-Object-Meta-A": "1", "X-Object-Meta-B": "2", "Content-Type": "a/b"})
-    answer = owner.post(container, "o", headers={"X-Object-Meta-B": "3"})
+def test_a_post_replaces_all_metadata_but_the_type(owner, shelf):
+    owner.upload(shelf, "o", b"x", {"X-Object-Meta-A": "1", "X-Object-Meta-B": "2", "Content-Type": "a/b"})
+    answer = owner.post(shelf, "o", headers={"X-Object-Meta-B": "3"})
     assert answer.status == 202
-    headers = owner.head(container, "o").headers
+    headers = owner.head(shelf, "o").headers
     assert "x-object-meta-a" not in headers and headers["x-object-meta-b"] == "3" and headers["content-type"] == "a/b"
-    assert owner.post(container, "o", headers={"Content-Type": "c/d"}).status == 202
-    headers = owner.head(container, "o").headers
+    assert owner.post(shelf, "o", headers={"Content-Type": "c/d"}).status == 202
+    headers = owner.head(shelf, "o").headers
     assert "x-object-meta-b" not in headers and headers["content-type"] == "c/d"
-    assert owner.listing(container)[0]["content_type"] == "c/d"
-    assert owner.get(container, "o").body == b"x"
+    assert owner.listing(shelf, "&prefix=o")[0]["content_type"] == "c/d"
+    assert owner.get(shelf, "o").body == b"x"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
@@ -183,17 +180,29 @@ def test_a_delete_is_once(owner, container):
 
 
 @pytest.mark.parametrize("value", ["true", "false", "junk"])
-def test_the_newest_is_there_either_way(owner, container, value):
-    owner.upload(container, "o", b"old")
-    owner.upload(container, "o", b"new")
-    assert owner.get(container, "o", headers={"X-Newest": value}).body == b"new"
-    assert owner.head(container, headers={"X-Newest": value}).status == 204
+def test_the_newest_is_there_either_way(owner, shelf, value):
+    owner.upload(shelf, "o", b"old")
+    owner.upload(shelf, "o", b"new")
+    assert owner.get(shelf, "o", headers={"X-Newest": value}).body == b"new"
+    assert owner.head(shelf, headers={"X-Newest": value}).status == 204
 
 
 @pytest.mark.parametrize("query", ["", "?", "?&&", "?a=b", "?format=json", "?limit=1", "?multipart-manifest=get"])
 def test_queries_without_meaning_for_a_plain_object(owner, shelf, query):
     owner.upload(shelf, "plain", b"x")
     assert owner.get(f"{shelf}/plain{query}").body == b"x"
+
+
+@pytest.mark.parametrize("path", ["%6F%2d%31", "o%2D1", "%6f-1"])
+def test_a_name_is_the_same_however_it_is_encoded(owner, shelf, path):
+    owner.upload(shelf, "o-1", b"one name")
+    assert owner.get(f"{shelf}/{path}").body == b"one name"
+
+
+@pytest.mark.parametrize(("path", "name"), [("a+b", "a+b"), ("a%2Bb", "a+b"), ("a%20b", "a b"), ("a%252Fb", "a%2Fb")])
+def test_a_name_is_decoded_once(owner, container, path, name):
+    assert owner.put(f"{container}/{path}", body=b"x").status == 201
+    assert owner.names(container) == [name]
 
 
 def test_the_wait_for_100_continue(owner, shelf):

@@ -34,16 +34,27 @@ def moment(operation):
     return next((line.response.header("date")[17:25] for line in operation[1] if line.response.header("date")), "")
 
 
+def encrypted():
+    """What an encrypting proxy says to servers; how ours says it: tests/unit/middleware/encryption/test_recorded.py."""
+    found = backend.operations(load(VECTORS / "footers.jsonl"))
+    return [(name, lines) for name, lines in found if name.startswith("footers.enc-")]
+
+
 OPERATIONS = sorted(
-    (each for name in FILES for each in backend.operations(load(VECTORS / f"{name}.jsonl"))), key=moment
+    [*(each for name in FILES for each in backend.operations(load(VECTORS / f"{name}.jsonl"))), *encrypted()],
+    key=moment,
 )
 BACKEND_IDS = [
     name
     for name, lines in OPERATIONS
     if (not name.startswith("updater.") or lines[0].sender.endswith("-updater"))
-    and any(line.service != "proxy" for line in lines)
+    and any(not line.service.startswith("proxy") for line in lines)
 ]
-PROXY_IDS = [name for name, lines in OPERATIONS if lines[0].sender == "client" and not name.startswith("updater.")]
+PROXY_IDS = [
+    name
+    for name, lines in OPERATIONS
+    if lines[0].sender == "client" and not name.startswith(("updater.", "footers.enc-"))
+]
 
 
 @pytest.fixture(scope="module")

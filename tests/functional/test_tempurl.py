@@ -1,5 +1,6 @@
 """Temporary URLs and forms: features A5.1 to A5.3."""
 
+import base64
 import hashlib
 import hmac
 import time
@@ -92,7 +93,7 @@ def test_a_key_of_the_container_reaches_no_further(swift, owner, container):
     for name, status in ((container, 200), (other, 401)):
         query = link(text_path(owner, name, "o"), key="ckey")
         assert swift.anonymous.raw("GET", f"{owner.path(name, 'o')}?{query}").status == status
-    owner.empty(other)
+    owner.tidy(other)
 
 
 def test_the_second_key_counts_and_a_removed_one_does_not(swift, owner, container):
@@ -204,13 +205,63 @@ def test_a_form_redirects_with_what_came_of_it(swift, owner, container):
         ({"expires": "1000"}, 401),
         ({"max_file_size": "x"}, 400),
         ({"max_file_size": "3"}, 400),
+        ({"max_file_size": ""}, 400),
         ({"max_file_count": "0"}, 400),
+        ({"x_delete_at": "junk"}, 400),
         ({"files": ()}, 400),
     ],
 )
 def test_a_form_that_is_refused_stores_nothing(swift, owner, container, options, status):
     assert send_form(swift, owner, container, "p", **options).status == status
     assert owner.names(container) == []
+
+
+def test_a_form_with_a_file_too_many_stores_those_before_it(swift, owner, container):
+    answer = send_form(swift, owner, container, "p", files=(("a", b"1"), ("b", b"2")), max_file_count="1")
+    assert answer.status == 400 and owner.names(container) == ["pa"]
+
+
+@pytest.mark.parametrize(("limit", "files"), [("4", ((("f", b"1234")),)), ("0", (("f", b""),))])
+def test_a_form_at_its_limits(swift, owner, container, limit, files):
+    answer = send_form(swift, owner, container, "p", files=files, max_file_size=limit, max_file_count="1")
+    assert answer.status == 201 and owner.get(container, "pf").body == files[0][1]
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("form_of", ["hex", "base64"])
+def test_how_a_form_is_signed(swift, owner, container, algorithm, form_of):
+    text = "\n".join([text_path(owner, container, "p"), "", "1000", "3", expires := str(int(time.time()) + 600)])
+    digest = hmac.digest(KEY.encode(), text.encode(), algorithm)
+    signature = digest.hex() if form_of == "hex" else f"{algorithm}:{base64.urlsafe_b64encode(digest).decode()}"
+    assert send_form(swift, owner, container, "p", signature=signature, expires=expires).status == 201
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_link_signed_in_base64(swift, owner, container, algorithm, padded):
+    owner.upload(container, "o")
+    expires = int(time.time()) + 600
+    digest = hmac.digest(KEY.encode(), f"GET\n{expires}\n{text_path(owner, container, 'o')}".encode(), algorithm)
+    encoded = base64.urlsafe_b64encode(digest).decode()
+    signature = f"{algorithm}:{encoded if padded else encoded.rstrip('=')}"
+    path = f"{owner.path(container, 'o')}?temp_url_sig={quote(signature)}&temp_url_expires={expires}"
+    assert swift.anonymous.raw("GET", path).status == 200
+
+
+@pytest.mark.parametrize(
+    ("expires", "status"),
+    [("%Y-%m-%dT%H:%M:%SZ", 200), ("%Y-%m-%dT%H:%M:%S+0000", 401), ("%Y-%m-%d", 401), ("%H:%M", 401), ("soon", 401)],
+)
+def test_how_a_link_says_when_it_ends(swift, owner, container, expires, status):
+    owner.upload(container, "o")
+    moment = int(time.time()) + 600
+    said = time.strftime(expires, time.gmtime(moment))
+    message = f"GET\n{moment}\n{text_path(owner, container, 'o')}"
+    signature = hmac.digest(KEY.encode(), message.encode(), "sha256").hex()
+    path = f"{owner.path(container, 'o')}?temp_url_sig={signature}&temp_url_expires={quote(said)}"
+    answer = swift.anonymous.raw("GET", path)
+    # A day alone is its beginning: past, or not what was signed.
+    assert answer.status == status, answer
 
 
 def test_the_life_of_what_a_form_uploads(swift, owner, container):

@@ -28,7 +28,7 @@ def site(owner):
     }.items():
         owner.upload(name, path, body)
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
 def visit(swift, site, *path, method="GET", **options):
@@ -97,7 +97,7 @@ def shared(owner):
     )
     owner.upload(name, "o", headers={"X-Object-Meta-Color": "red"})
     yield name
-    owner.empty(name)
+    owner.tidy(name)
 
 
 def preflight(swift, *path, origin=PAGE, method="PUT", wanted=""):

@@ -143,7 +143,10 @@ class Node:
 
     def _serve(self, kind: str, port: int) -> None:
         app = _FACTORIES[kind](
-            {"swift_dir": str(self.swift_dir)}, devices=str(self.root), mount_check="no", **_SERVER_SETTINGS[kind]
+            {"swift_dir": str(self.swift_dir), "bind_ip": self.ip, "bind_port": str(port)},
+            devices=str(self.root),
+            mount_check="no",
+            **_SERVER_SETTINGS[kind],
         )
         self._network.servers[self.ip, port] = SimServer(_traced(app, f"{self.name}/{kind}"), self.processes[kind])
 

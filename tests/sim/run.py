@@ -94,7 +94,9 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
     clients.prepare()
     faults = Faults(world, clients.put)
     if mix == "deep":
-        faults.kinds |= Losses(world, clients, faults).kinds
+        losses = Losses(world, clients, faults)
+        faults.kinds |= losses.kinds
+        faults.weights |= losses.weights
     running = [eventlet.spawn(clients.run, requests) for _ in range(client_count)]
     running.append(eventlet.spawn(faults.run, fault_count, 3.0))
     for each in running:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from objstore.cli import token_keys
 from objstore.cli.at_once import within
 from objstore.cli.user_nodes import change_here
 from objstore.cluster import agent, drives, first_node, joining, token
@@ -73,9 +74,15 @@ class Node:
     def client(self) -> HolderClient:
         return connect(self.directory)
 
-    def start(self) -> Node:
+    def start(self, fs: Fs | None = None) -> Node:
+        """fs: the agent's, of a test that breaks it."""
         self.agent = agent.opened(
-            self.directory, within, round_s=PATIENCE_S, users=partial(change_here, self.directory)
+            self.directory,
+            within,
+            fs=fs,
+            round_s=PATIENCE_S,
+            users=partial(change_here, self.directory),
+            token_keys=partial(token_keys.change_here, self.directory),
         )
         app = AgentApp(self.agent, self._agents.blocking)
         listener = listen((self.ip, self._agents.port))

@@ -28,6 +28,7 @@ FENCED = {
     "netifaces": "runtime/netinfo.py",
     "setproctitle": "runtime/process.py",
     "google_crc32c": "runtime/checksum.py",
+    "ldap3": "middleware/ldap/wire.py",
     "dns": "runtime/dns_query.py",
 }
 CORE_MAY_NOT = {"time.time", "os", "socket", "threading", "subprocess", "logging", "random", "sqlite3"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from objstore.core.headers import environ_key, header_name, title
+from objstore.core.headers import environ_key, header_name, lowered, title
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ def test_names_keep_their_bytes_from_0x80_in_every_spelling(lower, titled, key):
     assert title(lower) == titled
     assert environ_key(lower) == environ_key(titled) == key
     assert header_name(key) == lower
+
+
+@pytest.mark.parametrize("name", ["X-Object-Meta-Color", "X-Object-Meta-É", "X-Object-Meta-GRÖSSE", "X-\udcff"])
+def test_lower_case_leaves_bytes_of_utf_8_alone(name):
+    wire = name if "\udcff" in name else name.encode().decode("latin-1")
+    assert lowered(wire) == "".join(letter.lower() if letter < "\x80" else letter for letter in wire)

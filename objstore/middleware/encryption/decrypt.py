@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
+from objstore.core.headers import lowered
 from objstore.core.names import ClientPath
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import SubResponse
@@ -22,7 +23,6 @@ from objstore.middleware.encryption.headers import (
     BODY_META,
     ETAG,
     ETAG_MAC,
-    META_PREFIX,
     OVERRIDE_ETAG,
     SYSMETA_PREFIX,
     TRANSIENT_PREFIX,
@@ -31,6 +31,8 @@ from objstore.middleware.encryption.keyring import Keyring
 from objstore.middleware.encryption.multipart import MultipartStream, boundary_of
 
 _BODY_META, _ETAG, _ETAG_MAC, _OVERRIDE = (name.lower() for name in (BODY_META, ETAG, ETAG_MAC, OVERRIDE_ETAG))
+_META = "X-Object-Meta-"
+_EXPOSED = "access-control-expose-headers"
 _RANGE = re.compile(r"bytes (\d{1,20})-\d{1,20}/")
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _NOT_IN_A_HEADER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -57,7 +59,11 @@ class Opened:
         self._key = b""
         etag = self._open_etag()
         meta = self._user_metadata()
-        self.header_list = [pair for pair in answer.header_list if not _is_replaced(pair[0], etag is not None)]
+        self.header_list = [
+            (name, _exposing(value, meta) if meta and lowered(name) == _EXPOSED else value)
+            for name, value in answer.header_list
+            if not _is_replaced(name, etag is not None)
+        ]
         self.header_list += meta
         if etag is not None:
             self.header_list += [("Etag", etag), *self._listing_etag()]
@@ -109,8 +115,12 @@ class Opened:
         return self._stream_at(int(found[1]))
 
     def _user_metadata(self) -> list[tuple[str, str]]:
-        prefix = f"{TRANSIENT_PREFIX}-"
-        sealed = [(name, value) for name, value in self._headers.items() if name.startswith(prefix)]
+        start = len(TRANSIENT_PREFIX) + 1
+        sealed = [
+            (f"{_META}{name[start:]}", value)
+            for name, value in self._answer.header_list
+            if len(name) > start and name[:start].lower() == f"{TRANSIENT_PREFIX}-"
+        ]
         if not sealed:
             return []
         text = self._headers.get(TRANSIENT_PREFIX)
@@ -118,7 +128,7 @@ class Opened:
         if key_id is None:
             raise Undecipherable("encrypted user metadata does not say under which key")
         key = self._keyring.object_key(key_id)
-        return [(META_PREFIX + name[len(prefix) :], _opened_value(key, value)) for name, value in sealed]
+        return [(name, _opened_value(key, value)) for name, value in sealed]
 
     def _listing_etag(self) -> list[tuple[str, str]]:
         """The ETag for listings, which filters that copy an object take along. Whoever only reads does without."""
@@ -166,6 +176,11 @@ def _opened_value(key: bytes, text: str) -> str:
             "user metadata holds control characters after decryption: its root secret is not what it was"
         )
     return plain.decode("latin-1")
+
+
+def _exposing(value: str, meta: list[tuple[str, str]]) -> str:
+    """Access-Control-Expose-Headers with user metadata, which the proxy did not see when it wrote that."""
+    return ", ".join([value, *(lowered(name) for name, _ in meta)])
 
 
 def _breaks_out(plain: bytes) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from objstore.core.acl import ContainerAcl
 from objstore.core.names import ClientPath
 from objstore.http.access import container_acl
-from objstore.http.environ import INFO, OWNER, RESELLER, Environ, client_path_of
+from objstore.http.environ import INFO, OWNER, Environ, client_path_of
 from objstore.http.identity import IDENTITY, SERVICE_IDENTITY, Identity
 from objstore.http.request import Request
 from objstore.http.response import Response, page
@@ -41,13 +41,17 @@ class Access:
         """The reseller prefix of an account; None when it is none of ours."""
         return next((prefix for prefix in self._by_length if account.startswith(prefix)), None)
 
+    def is_reseller(self, identity: Identity) -> bool:
+        """Whether a user administers every account."""
+        return identity.has_role(self._reseller_admin)
+
     def is_own(self, identity: Identity, account: str) -> bool:
         """Whether an account is that of the token's project."""
         prefix = self.prefix_of(account)
         return prefix is not None and bool(identity.project_id) and account == prefix + identity.project_id
 
     def authorize(self, request: Request) -> Response | None:
-        """None: go on; otherwise the answer. Sets OWNER and RESELLER."""
+        """None: go on; otherwise the answer. Sets OWNER."""
         environ = request.environ
         environ[OWNER] = False
         path = client_path_of(environ)
@@ -73,8 +77,8 @@ class Access:
         environ, method = request.environ, request.method
         if not path.account[len(prefix) :].startswith("."):
             # Under an empty prefix the system's own accounts, which begin with a dot, are nobody's.
-            if identity.has_role(self._reseller_admin):
-                environ[OWNER] = environ[RESELLER] = True
+            if self.is_reseller(identity):
+                environ[OWNER] = True
                 return True
             if method in _READS and identity.has_role(self._system_readers):
                 return True

@@ -23,7 +23,7 @@ from objstore.http.status import HTTPStatus
 from objstore.middleware.keystone.authtoken_settings import AuthtokenSettings
 from objstore.middleware.keystone.cache import TokenCache
 from objstore.middleware.keystone.service import Keystone, KeystoneAway
-from objstore.runtime import green
+from objstore.runtime.single_flight import GivenUp, SingleFlight
 
 _RETRY_AFTER_S = 5
 _TOKEN_KEYS = (environ_key("x-auth-token"), environ_key("x-storage-token"))
@@ -32,7 +32,12 @@ _SERVICE_KEY = environ_key("x-service-token")
 
 class Authtoken:
     def __init__(
-        self, app: WSGIApp, settings: AuthtokenSettings, keystone: Keystone, now: Callable[[], float] = time.time
+        self,
+        app: WSGIApp,
+        settings: AuthtokenSettings,
+        keystone: Keystone,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._delays = settings.delay_auth_decision
@@ -41,10 +46,10 @@ class Authtoken:
         self._challenge = f'Keystone uri="{settings.public_url}"'
         self._keystone = keystone
         self._cache = TokenCache(
-            (settings.memcache_secret_key or settings.password).encode(), settings.token_cache_time, now
+            (settings.memcache_secret_key or settings.password).encode(), settings.token_cache_time, now, monotonic
         )
         self._now = now
-        self._asked: dict[str, green.Future] = {}
+        self._asked: SingleFlight[Identity | None] = SingleFlight()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         forget(environ)
@@ -55,7 +60,7 @@ class Authtoken:
             return body
         try:
             refusal = self._identify(environ)
-        except KeystoneAway:
+        except (KeystoneAway, GivenUp):
             refusal = page(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "The identity service does not answer; the token could not be checked.",
@@ -93,7 +98,7 @@ class Authtoken:
         return service
 
     def _whose(self, environ: Environ, token: str, *, allow_expired: bool = False) -> Identity | None:
-        """None for a token that is worth nothing. Raises KeystoneAway."""
+        """None for a token that is worth nothing. Raises KeystoneAway, GivenUp."""
         if not (token.isascii() and token.isprintable() and " " not in token):
             return None
         name = self._cache.name(token, allow_expired=allow_expired)
@@ -102,28 +107,10 @@ class Authtoken:
         shared = environ.get(CACHE)
         identity = self._cache.find(name, shared)
         if identity is None:
-            identity = self._once(name, lambda: self._keystone.validate(token, allow_expired=allow_expired))
+            identity = self._asked.run(name, lambda: self._keystone.validate(token, allow_expired=allow_expired))
             self._cache.keep(name, identity, shared, allow_expired=allow_expired)
         if identity is not None and not allow_expired and identity.expires <= self._now():
             return None
-        return identity
-
-    def _once(self, name: str, ask: Callable[[], Identity | None]) -> Identity | None:
-        """One question for all who come with the same token while it is asked."""
-        asked = self._asked.get(name)
-        if asked is not None:
-            found: Identity | None = asked.wait()
-            return found
-        self._asked[name] = future = green.Future()
-        try:
-            identity = ask()
-        except BaseException as error:
-            # Whoever was killed here takes nobody along.
-            future.fail(error if isinstance(error, KeystoneAway) else KeystoneAway("the question was given up"))
-            raise
-        finally:
-            del self._asked[name]
-        future.set(identity)
         return identity
 
     def _with_challenge(self, start_response: StartResponse) -> StartResponse:

@@ -81,6 +81,8 @@ class AuthtokenSettings(Settings):
         "encrypt", choice("none", "mac", "encrypt"), "Answers in memcached are always encrypted here.", advanced=True
     )
     cache: str = setting("", text, "Read and not used: the cache is the pipeline's.", advanced=True)
+    memcached_servers: str = setting("", text, "Read and not used: those of the filter cache count.", advanced=True)
+    service_type: str = setting("", text, "Read and not used: tokens with access rules are refused.", advanced=True)
     include_service_catalog: bool = setting("false", boolean, "Read and not used: nobody needs it.", advanced=True)
     auth_version: str = setting("v3", choice("v3", "v3.0", "3", "3.0"), "The only one there is.", advanced=True)
     region_name: str = setting("", text, "Read and not used: auth_url is asked.", advanced=True)
@@ -128,6 +130,5 @@ class AuthtokenSettings(Settings):
 
 
 def _hidden(problem: Problem) -> Problem:
-    """Without the value where it may be a secret that nobody knows as one: below a misspelt key, or inside a URL."""
-    is_misspelt = problem.key not in AuthtokenSettings.keys()
-    return dataclasses.replace(problem, value="***") if is_misspelt or "@" in problem.value else problem
+    """Without the value below a misspelt key: it may be a secret that nobody knows as one."""
+    return problem if problem.key in AuthtokenSettings.keys() else dataclasses.replace(problem, value="***")

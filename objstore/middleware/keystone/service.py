@@ -17,7 +17,7 @@ from objstore.http.identity import Identity
 from objstore.http.outgoing import Answer, BadAnswer, Outgoing, ServiceBroken, ServiceError
 from objstore.http.status import HTTPStatus
 from objstore.middleware.keystone.tokens import Credentials, NotAToken, expiry_of, identity_of, is_refusal
-from objstore.runtime import green
+from objstore.runtime.single_flight import SingleFlight
 
 _ANSWER_BYTES = 1 << 20
 _RENEW_BEFORE_S = 60.0
@@ -45,6 +45,7 @@ class Keystone:
         timeout_s: float = 10.0,
         tries: int = 2,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         logger: logging.Logger | None = None,
     ) -> None:
         """auth_url: with or without /v3. timeout_s: for a whole answer. tries: at most, when Keystone breaks off in the
@@ -55,17 +56,18 @@ class Keystone:
         self._timeout_s = timeout_s
         self._tries = tries
         self._now = now
+        self._monotonic = monotonic
         self._logger = logger or logging.getLogger("objstore.keystone")
         self._token = ""
         self._token_ends = 0.0
-        self._renewing: green.Future | None = None
+        self._renewals: SingleFlight[str] = SingleFlight()
         self._asking = 0
         self._quiet_until = 0.0
         self._why_quiet = ""
         self._said = ("", 0.0)
 
     def validate(self, token: str, *, allow_expired: bool = False) -> Identity | None:
-        """Whom a token stands for; None when it is none, is over or was revoked. Raises KeystoneAway.
+        """Whom a token stands for; None when it is none, is over or was revoked. Raises KeystoneAway, GivenUp.
 
         allow_expired: also one that is over, for as long as Keystone allows that to services.
         """
@@ -75,21 +77,8 @@ class Keystone:
         finally:
             self._asking -= 1
 
-    def token(self) -> str:
-        """Our own, for asking other services in our name. Raises KeystoneAway."""
-        self._enter()
-        try:
-            return self._own_token()
-        finally:
-            self._asking -= 1
-
-    def forget_token(self, token: str) -> None:
-        """A service refused our token: the next one is new."""
-        if token == self._token:
-            self._token = ""
-
     def _enter(self) -> None:
-        if self._now() < self._quiet_until:
+        if self._monotonic() < self._quiet_until:
             raise KeystoneAway(self._why_quiet)
         if self._asking >= _ASKING_AT_MOST:
             raise KeystoneAway(f"{self._url}: {_ASKING_AT_MOST} requests wait for an answer already")
@@ -102,7 +91,8 @@ class Keystone:
                 "GET", f"/auth/tokens?nocatalog{query}", [("X-Auth-Token", own), ("X-Subject-Token", token)]
             )
             if answer.status == HTTPStatus.UNAUTHORIZED and not is_last:
-                self.forget_token(own)
+                if self._token == own:
+                    self._token = ""
                 continue
             break
         if answer.status == HTTPStatus.OK:
@@ -121,20 +111,7 @@ class Keystone:
         """Ours; those who come while it is renewed wait for that."""
         if self._token and self._now() < self._token_ends - _RENEW_BEFORE_S:
             return self._token
-        if self._renewing is not None:
-            token: str = self._renewing.wait()
-            return token
-        self._renewing = future = green.Future()
-        try:
-            self._token = self._renewed()
-        except BaseException as error:
-            self._renewing = None
-            # Whoever was killed here (GreenletExit) takes nobody along.
-            future.fail(error if isinstance(error, KeystoneAway) else KeystoneAway(f"{self._url}: no token of our own"))
-            raise
-        self._renewing = None
-        future.set(self._token)
-        return self._token
+        return self._renewals.run("", self._renewed)
 
     def _renewed(self) -> str:
         body = self._credentials.request()
@@ -151,6 +128,7 @@ class Keystone:
             self._token_ends = expiry_of(answer.body)
         except NotAToken as error:
             raise self._away(f"no token for our own user: {error}") from None
+        self._token = token
         return token
 
     def _ask(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Answer:
@@ -172,13 +150,13 @@ class Keystone:
     def _away(self, why: str, quiet_s: float = _QUIET_S) -> KeystoneAway:
         """A failure that others would meet, too: they do not ask for a moment."""
         error = self._failure(why)
-        self._quiet_until, self._why_quiet = self._now() + quiet_s, str(error)
+        self._quiet_until, self._why_quiet = self._monotonic() + quiet_s, str(error)
         return error
 
     def _failure(self, why: str) -> KeystoneAway:
         """What went wrong, said now and then. It may be about this one token: others go on asking."""
         error = KeystoneAway(f"{self._url}: {why}")
-        now = self._now()
+        now = self._monotonic()
         said, when = self._said
         if said != why or now - when > _SAY_AGAIN_S:
             self._said = (why, now)

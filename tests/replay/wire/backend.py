@@ -66,7 +66,7 @@ def play(operation: Sequence[Line], backends: Backends, sink: Sink) -> list[Line
     """
     recorded = [line for line in operation if line.sender in SERVERS]
     sink.answer = lambda heard: _recorded_status(heard, recorded)
-    results = [_play(line, backends, sink) for line in operation if line.service != "proxy"]
+    results = [_play(line, backends, sink) for line in operation if not line.service.startswith("proxy")]
     heard = sink.take(len(recorded), timeout_s=HEARD_WAIT_S if recorded else 0.05)
     if results:
         results[0].differences += heard_differences(recorded, heard)
@@ -132,6 +132,7 @@ def _filled(value: str, sink_host: str) -> str:
     value = _PLACE.sub(sink_host, value)
     return (
         value.replace("<proxy>", "8080")
+        .replace("<proxy-enc>", "8080")
         .replace("<port>", "6000")
         .replace("<txid>", TXID)
         .replace("<pid>", "1")

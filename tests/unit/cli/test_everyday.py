@@ -108,7 +108,7 @@ def test_what_is_no_time_or_past(text):
         expiry(text, 1000.0)
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "a\rb", "\u202e", "\x9b", "\u2028"])
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "a\rb", "\u202e", "\x9b", "\u2028", "\udcff"])
 def test_what_a_name_says_cannot_move_the_cursor(text):
     assert printable(text).isprintable() and printable("ünï ☃") == "ünï ☃"
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from objstore.cli.at_once import within
-from objstore.cli.status import EXIT_CODES, verdict_lines, watch
+from objstore.cli.status import EXIT_CODES, shown, verdict_lines, watch
 from objstore.cli.status_facts import daemon_fact, gather
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.disk_facts import disk_fact, pendings
@@ -199,3 +199,13 @@ def test_watching_ends_with_ctrl_c_and_the_last_exit_code():
             raise KeyboardInterrupt
 
     assert watch(lambda: next(codes), pause) == 3
+
+
+def test_a_daemon_s_row_says_what_its_last_pass_did():
+    """The reaper and the reconciler say it nowhere else."""
+    row = {
+        "daemon": "account-reaper",
+        "counts": {"objects_deleted": 5, "containers_remaining": 1, "failures": 1, "x": 0},
+    }
+    assert shown(row, 0.0)["counts"] == ["containers_remaining=1", "objects_deleted=5"]
+    assert shown({"daemon": "of another version", "counts": 3}, 0.0)["counts"] == []

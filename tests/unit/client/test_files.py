@@ -77,7 +77,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
     with landing.part(("a", "b"), "e" * 32) as part:
         assert part.size_bytes == 4
         part.write(b" whole", 4)
-        part.commit(1_000_000_000)
+        part.commit(10, 1_000_000_000)
     assert (tmp_path / "new" / "a" / "b").read_bytes() == b"half whole"
     assert [path.name for path in (tmp_path / "new" / "a").iterdir()] == ["b"]
 
@@ -117,7 +117,7 @@ def test_path_tricks_links_are_not_followed(tmp_path):
 def test_path_tricks_of_an_etag(tmp_path, etag):
     with Landing(str(tmp_path)).part(("f",), etag) as part:
         part.write(b"x", 0)
-        part.commit(None)
+        part.commit(1, None)
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from objstore.client.errors import ClientError
 from objstore.client.login import Answer, Given, KeystoneV3, PasswordV1, Storage
+from objstore.client.session import Session
+from tests.support import scripted_swift
 
 PROJECT = {"name": "photos", "domain": {"id": "default"}}
 
@@ -68,3 +70,13 @@ def test_an_answer_that_lets_nobody_in(keystone, answer, said):
 def test_what_is_known_is_not_asked_for():
     login = Given("http://h/v1/A/", "t")
     assert login.question is None and login.storage(Answer(0, {})) == Storage("http://h/v1/A", "t")
+
+
+def test_a_request_goes_where_the_catalog_says_with_the_token_of_keystone(proxy):
+    base = proxy.url.removesuffix("/auth/v1.0")
+    let_in = scripted_swift.Answer(201, catalog(endpoint(f"{base}/v1/AUTH_p")), {"X-Subject-Token": "kt"})
+    proxy.script = [let_in, scripted_swift.Answer(201)]
+    session = Session(KeystoneV3(base, "alice", "secret", PROJECT, {"id": "default"}))
+    session.request("PUT", "/c")
+    session.close()
+    assert proxy.requests == [("POST", "/v3/auth/tokens", None), ("PUT", "/v1/AUTH_p/c", "kt")]

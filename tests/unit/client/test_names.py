@@ -14,7 +14,7 @@ from objstore.client.joined import joined
 from objstore.client.large import Piece, cut, manifest_etag, read_manifest, segments_prefix
 from objstore.client.place import Place, is_remote, parse, segments_container
 
-names = st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text and text.isprintable())
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 wild = st.text(st.characters(codec="utf-8"), max_size=60)
 
 

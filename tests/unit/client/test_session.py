@@ -6,8 +6,9 @@ import pytest
 
 from objstore.client.account import Account
 from objstore.client.errors import ClientError, Refused, Stopped
+from objstore.client.exchange import Bytes
 from objstore.client.login import Given, PasswordV1
-from objstore.client.session import PAUSE_MAX_S, Bytes, Session
+from objstore.client.session import PAUSE_MAX_S, Session
 from tests.support.scripted_swift import Answer
 
 
@@ -133,7 +134,7 @@ def test_a_listing_is_read_to_its_end(proxy, account):
     assert names(account.objects("c", "a")) == ["a", "b&c"]
     assert proxy.requests[-1][1].endswith("&prefix=a&marker=b%26c")
     proxy.script = [Answer(404)]
-    assert names(account.objects("none", is_missing_empty=True)) == []
+    assert names(account.objects("none", is_unseen_empty=True)) == []
     with pytest.raises(Refused):
         names(account.objects("none"))
 
@@ -192,3 +193,37 @@ def test_a_key_is_in_no_error_and_no_text(proxy, account):
         account.put("/c")
     assert "k" not in str(raised.value).replace("http", "").split()
     assert "secret" not in repr(PasswordV1("http://h/", "u", "secret")) + repr(Given("http://h/", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "etag"),
+    [
+        (Answer(201, headers={"Etag": '"e"'}), "e"),
+        (Answer(202, b'  {"Response Status": "201 Created", "Etag": "e", "Errors": []}'), "e"),
+    ],
+    ids=["at once", "after a while"],
+)
+def test_a_copy_tells_its_etag(proxy, account, answer, etag):
+    proxy.script = [answer]
+    assert account.copy("/c/ü", "/d/o") == etag
+    assert proxy.sent[-1]["x-copy-from"] == "/c/%C3%BC"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"Response Status": ""}', b'{"Response Status": "503 No"}'])
+def test_a_copy_that_failed_later_is_an_error(proxy, account, body):
+    proxy.script = [Answer(202, body)]
+    with pytest.raises(ClientError, match="PUT /d/o"):
+        account.copy("/c/o", "/d/o")
+
+
+def test_what_the_cluster_can_do_is_asked_once_and_again_when_it_failed(proxy, account):
+    proxy.script = [Answer(503), Answer(200, b'{"swift": {"max_file_size": 7}, "slo": {"x": "y"}}')]
+    assert account.limit("swift", "max_file_size", 5) == 7
+    assert (account.limit("slo", "x", 3), account.limit("none", "x", 4), account.bulk_lines) == (3, 4, 0)
+    assert [target for _, target, _ in proxy.requests] == ["/info", "/info"]
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(403), Answer(200, b"x"), Answer(200, b"[]")])
+def test_a_cluster_that_does_not_tell_what_it_can_do(proxy, account, answer):
+    proxy.script = [answer]
+    assert account.limit("swift", "max_file_size", 5) == 5

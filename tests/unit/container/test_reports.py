@@ -29,7 +29,7 @@ class Accounts:
         return 503 if node.port in self.failing else 201
 
 
-def make(tmp_path, accounts, interval="0.01"):
+def make(tmp_path, accounts, interval="0.01", **options):
     (tmp_path / "sdb1").mkdir(exist_ok=True)
     pairs = {"devices": str(tmp_path), "mount_check": "no", "fallocate_reserve": "0", "report_interval": interval}
     settings, problems = ContainerServerSettings.from_pairs(pairs)
@@ -40,6 +40,7 @@ def make(tmp_path, accounts, interval="0.01"):
         SimClock(),
         send=accounts,
         account_nodes=lambda account: NODES,
+        **options,
     )
     assert call(app, "PUT", PATH, {"x-timestamp": "1700000001.00000"}).status == 201
     return app
@@ -66,6 +67,22 @@ def test_counts_are_told_to_all_replicas_once(tmp_path):
     # On a slow machine an interval may end between two rows: then there is more than one round.
     until(lambda: len([told for told in accounts.told if told[2] == "5"]) == 3)
     assert accounts.told[-3:] == [(port, "/sda/44/AUTH_a/c", "5") for port in (1, 2, 3)]
+
+
+def test_container_on_a_handoff_is_not_reported(tmp_path):
+    """It may be behind, and the account takes what it hears last."""
+    accounts, asked = Accounts(), []
+
+    def is_handoff(device, partition):
+        asked.append((device, partition))
+        return len(asked) == 1
+
+    app = make(tmp_path, accounts, is_handoff=is_handoff)
+    put_row(app, "o1", 10)
+    until(lambda: asked)
+    assert asked == [("sdb1", 7)] and not accounts.told
+    put_row(app, "o2", 11)
+    until(lambda: len(accounts.told) == 3)
 
 
 def test_container_without_news_is_not_reported(tmp_path):

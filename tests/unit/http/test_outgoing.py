@@ -3,6 +3,8 @@
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -450,6 +452,32 @@ def test_a_forward_proxy_that_does_not_make_a_tunnel_is_named(said, why):
 def test_what_is_no_forward_proxy_is_refused(url):
     with pytest.raises(ValueError):
         proxy_address(url)
+
+
+def test_a_process_whose_libraries_have_green_sockets_asks_over_tls(authority, tmp_path):
+    """As proxies do: the standard library's ssl is another one there."""
+    script = f"""
+from objstore.http.outgoing import Outgoing, ServiceUnreachable, Trust
+from objstore.http.tls import server_context
+from tests.support.http import running_server
+from objstore.runtime import green
+green.patch_sockets()
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+with running_server(app, tls=server_context({authority.issue("127.0.0.1")!r}, None)) as server:
+    url = f"https://127.0.0.1:{{server.port}}/"
+    assert Outgoing(trust=Trust({authority.ca_file!r})).request("GET", url).body == b"ok"
+    assert Outgoing(trust=Trust(is_insecure=True)).request("GET", url).body == b"ok"
+    try:
+        Outgoing().request("GET", url)
+    except ServiceUnreachable as error:
+        assert "not trusted" in str(error)
+    else:
+        raise SystemExit("believed anybody")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_slow_service_does_not_hold_up_another(here, authority):

@@ -18,6 +18,7 @@ ORDER = (
 # Options without which a filter is of no use.
 NEEDED = {
     "authtoken": {"auth_url": "http://127.0.0.1:5000", "username": "swift", "password": "x"},
+    "ldapauth": {"ldap_url": "ldaps://127.0.0.1", "user_base": "ou=people", "group_base": "ou=groups"},
     "keymaster": {"encryption_root_secret": "A" * 44},
 }
 ASKS_A_SERVICE = ("kmip_keymaster", "kms_keymaster")

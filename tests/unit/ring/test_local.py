@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from objstore.ring.local import belongs_elsewhere, is_named_here, local_devices
+from objstore.ring.local import belongs_elsewhere, is_named_here, local_devices, served_devices
 from objstore.ring.model import Ring, RingHeader
 from tests.support.rings import make_device
 
@@ -33,6 +33,15 @@ def test_devices_are_told_by_replication_address(device, is_mine, is_named):
     assert (list(local_devices(ring, HERE, 6200)) == ["sd0"]) is is_mine
     assert is_named_here(ring, HERE, "sd0") is is_named
     assert not is_named_here(ring, HERE, "sd1")
+
+
+@pytest.mark.parametrize(("port", "names"), [(6200, ["sd0"]), (6300, ["sd0"]), (6201, ["sd1"]), (6301, [])])
+def test_a_server_is_named_by_its_address_for_clients_or_for_replication(port, names):
+    ring = ring_of(
+        make_device(0, ip="10.0.0.1", port=6200, replication_ip="10.0.0.1", replication_port=6300),
+        make_device(1, ip="10.0.0.1", port=6201, replication_ip="10.9.9.9", replication_port=6301),
+    )
+    assert list(served_devices(ring, HERE, port)) == names
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import ClientDisconnected
+from objstore.core.headers import title
 from objstore.http.subrequest import BytesInput
 from tests.support.encryption import RECORDED_SECRET, encrypting
 from tests.support.storage_nodes import ProxyClient, StorageNodes
@@ -95,7 +96,7 @@ TEXT = st.text(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_part_of_any_object_reads_as_it_was_written(client, data):
     size = data.draw(st.sampled_from([1, 16, 100, 4096, 70_000]))
@@ -147,6 +148,29 @@ def test_a_body_that_is_not_the_one_that_was_meant_is_refused(client, size):
     path = f"{CONTAINER}/wrong-{size}"
     assert client.put(path, {"Etag": "0" * 32}, body=b"x" * size).status == 422
     assert client.get(path).status == 404
+
+
+@pytest.mark.parametrize("name", ["Größe", "É", "with_underscore", "UPPER"])
+def test_names_of_metadata_come_back_as_they_do_without_encryption(client, bare, name):
+    header = f"X-Object-Meta-{name}".encode().decode("latin-1")
+    shown = []
+    for who, path in ((client, f"{CONTAINER}/named"), (bare, f"{CONTAINER}/named-plain")):
+        assert who.put(path, {header: "1"}, body=b"x").status == 201
+        answer = who.open("HEAD", path)
+        shown.append([name for name, value in answer.header_list if "meta" in name.lower() and value == "1"])
+        answer.close()
+    assert shown[0] == shown[1] == [title(header.replace("_", "-"))]
+
+
+def test_a_script_may_read_the_metadata_that_it_might_without_encryption(client, bare):
+    exposed = []
+    container = "/v1/AUTH_enc/cors"
+    bare.put(container, {"X-Container-Meta-Access-Control-Allow-Origin": "*"})
+    for who, path in ((client, f"{container}/o"), (bare, f"{container}/plain")):
+        who.put(path, {"X-Object-Meta-Color": "blue", "X-Object-Meta-Shape": "round"}, body=b"x")
+        answer = who.get(path, {"Origin": "http://page.example"})
+        exposed.append(sorted(answer.headers["access-control-expose-headers"].split(", ")))
+    assert exposed[0] == exposed[1] and "x-object-meta-color" in exposed[0]
 
 
 def test_a_post_replaces_metadata_and_leaves_the_rest(client, bare):
@@ -304,6 +328,29 @@ def test_noise_under_a_wrong_key_is_no_header(bare):
     sender.put(f"{CONTAINER}/noise", metadata)
     answer = other.head(f"{CONTAINER}/noise")
     assert answer.status == 500 and not any("x-object-meta" in name for name in answer.headers)
+
+
+def test_what_cannot_be_read_leaves_nothing_open(client, bare):
+    class Body:
+        is_closed = False
+
+        def __iter__(self):
+            return iter(())
+
+        def close(self):
+            self.is_closed = True
+
+    body = Body()
+    client.put(f"{CONTAINER}/unread", body=b"x" * LARGE)
+    stored = bare.open("GET", f"{CONTAINER}/unread")
+    stored.close()
+
+    def answering(environ, start_response):
+        start_response(stored.status_line, stored.header_list)
+        return body
+
+    other = ProxyClient(encrypting(answering, {"2026": NEW_SECRET}, "2026"))
+    assert other.get(f"{CONTAINER}/unread").status == 500 and body.is_closed
 
 
 def test_metadata_limits_count_what_the_client_sends(client):

@@ -6,6 +6,8 @@ import socket
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from objstore.cache.memory import MemoryCache
 from objstore.config.errors import ConfigError, located
@@ -26,6 +28,7 @@ from tests.support.http import wait_until
 from tests.support.keystone import SERVICE_PASSWORD, FakeKeystone, running_keystone
 from tests.support.pipeline import RecordingApp, make_environ, send
 
+FIELDS = ("token", "user", "project", "domain", "roles", "id", "name", "expires_at", "system", "application_credential")
 OPTIONS = {
     "username": "swift",
     "password": SERVICE_PASSWORD,
@@ -46,6 +49,7 @@ class World:
     def __init__(self, keystone, clock, **options):
         self.keystone = keystone
         self.clock = clock
+        self.set_back_s = 0.0
         self.inner = RecordingApp()
         self.settings = parsed({"auth_url": keystone.url, **OPTIONS, **options})
         self.outgoing = Outgoing(
@@ -62,9 +66,13 @@ class World:
             self.settings.auth_url,
             self.settings.credentials,
             timeout_s=self.settings.http_request_timeout,
-            now=self.clock.monotonic,
+            now=self.wall,
+            monotonic=self.clock.monotonic,
         )
-        return Authtoken(self.inner, self.settings, service, now=self.clock.monotonic)
+        return Authtoken(self.inner, self.settings, service, now=self.wall, monotonic=self.clock.monotonic)
+
+    def wall(self):
+        return self.clock.monotonic() - self.set_back_s
 
     def ask(self, token=None, service=None, *, worker=None, headers=(), **extra):
         headers = dict(headers)
@@ -194,6 +202,26 @@ def test_a_revoked_token_ends_when_its_time_in_the_cache_is_over():
         w.keystone.revoke(token)
         w.clock.advance(61)
         assert w.whose(token) is None
+
+
+def test_a_clock_that_is_set_back_prolongs_nothing():
+    with world() as w:
+        token = w.keystone.issue(life_s=100_000)
+        assert w.whose(token)
+        w.keystone.revoke(token)
+        w.set_back_s = 10_000
+        w.clock.advance(301)
+        assert w.whose(token) is None
+
+
+def test_a_clock_that_is_set_back_silences_nobody():
+    with world() as w:
+        w.keystone.password = "changed"
+        assert w.ask(w.keystone.issue()).status == 503
+        w.keystone.password = SERVICE_PASSWORD
+        w.set_back_s = 10_000
+        w.clock.advance(11)
+        assert w.whose(w.keystone.issue())
 
 
 def test_an_expired_token_ends_at_once_whatever_the_cache_holds():
@@ -451,6 +479,22 @@ def test_a_description_that_is_none_is_refused(change):
         identity_of(json.dumps({"token": description}).encode())
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON | st.fixed_dictionaries({"token": st.dictionaries(st.sampled_from(FIELDS), JSON)}))
+@settings(deadline=None, max_examples=60)
+def test_any_answer_is_a_description_or_is_none(document):
+    try:
+        identity_of(json.dumps(document).encode())
+    except NotAToken:
+        pass
+
+
 @pytest.mark.parametrize(
     ("options", "project_id", "domain_id", "is_system"),
     [
@@ -498,6 +542,25 @@ def test_bad_settings_are_reported_without_secrets(pairs, key):
     _, problems = AuthtokenSettings.from_pairs({**complete, **pairs})
     assert key in [problem.key for problem in problems]
     assert "planted-secret" not in str(ConfigError(located(problems, "f", "filter:authtoken")))
+
+
+def test_the_section_that_operators_have_from_the_installation_guide_will_do():
+    section = parsed(
+        {
+            "www_authenticate_uri": "http://controller:5000",
+            "auth_url": "http://controller:5000",
+            "memcached_servers": "controller:11211",
+            "auth_type": "password",
+            "project_domain_id": "default",
+            "user_domain_id": "default",
+            "project_name": "service",
+            "username": "swift",
+            "password": "SWIFT_PASS",
+            "delay_auth_decision": "True",
+            "service_token_roles_required": "True",
+        }
+    )
+    assert section.delay_auth_decision and section.service_token_roles_required
 
 
 @pytest.mark.parametrize("url", ["http://k:5000", "http://k:5000/", "http://k:5000/v3", "http://k:5000/v3/"])

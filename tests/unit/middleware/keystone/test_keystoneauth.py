@@ -136,6 +136,16 @@ def test_owners_and_resellers_are_marked(who, owner, reseller):
     assert (world.inner.last[keys.OWNER], world.inner.last.get(keys.RESELLER)) == (owner, reseller)
 
 
+@pytest.mark.parametrize("path", [ACCOUNT, "/endpoints/v1/AUTH_a/c/o", "/info"])
+def test_filters_behind_know_reseller_administrators_before_the_proxy_asks(path):
+    world = World()
+    world.auth._app = world.inner
+    world.ask(user("ResellerAdmin", project="p2"), path=path)
+    assert world.inner.last[keys.RESELLER] is True
+    world.ask(user("admin"), path=path)
+    assert keys.RESELLER not in world.inner.last
+
+
 @pytest.mark.parametrize("service", [None, user("service", name="glance", project="service"), user("Member")])
 @pytest.mark.parametrize("roles", [("admin",), ("Member",)])
 def test_service_accounts_need_the_user_and_the_service(roles, service):
@@ -314,7 +324,25 @@ def test_override_lets_through_but_leaves_authorization_in_place():
     world = World()
     assert world.status(**{keys.AUTHORIZE_OVERRIDE: True}) == 200
     assert world.inner.last[keys.AUTHORIZE](Request(world.inner.last)).status == 401
-    assert World(allow_overrides="no").ask(user("admin")).status == 200
+
+
+def let_in(environ_authorize=lambda request: None):
+    """What a temporary URL leaves in the environ."""
+    return {keys.AUTHORIZE_OVERRIDE: True, keys.AUTHORIZE: environ_authorize, keys.REMOTE_USER: "AUTH_p1-id"}
+
+
+def test_an_override_that_is_not_allowed_counts_for_nothing():
+    world = World(allow_overrides="no")
+    assert world.status(**let_in()) == 401
+    assert World().status(**let_in()) == 200
+    assert world.status(user("admin")) == 200
+
+
+def test_an_override_for_an_account_of_others_leaves_what_follows_to_them():
+    world = World(behind=tempauth)
+    assert world.status(path="/v1/TEMP_a/c", **{keys.AUTHORIZE_OVERRIDE: True}) == 200
+    follows = Request({**world.inner.last, keys.REMOTE_USER: "a,a:b,TEMP_a", keys.AUTHORIZE_OVERRIDE: False})
+    assert world.inner.last[keys.AUTHORIZE](follows) is None
 
 
 def test_who_has_let_a_request_in_already_judges_what_is_asked_on_its_behalf():

@@ -1,0 +1,1 @@
+"""LDAP: users of a directory log in as those of tempauth do (ldapauth)."""
