@@ -110,6 +110,9 @@ class Encryption:
             answer.close()
             _log.error("path=%r: encrypted, and cannot be read: %s", environ["PATH_INFO"], error)
             return page(HTTPStatus.INTERNAL_SERVER_ERROR, _WHY)(environ, start_response)
+        except BaseException:
+            answer.close()
+            raise
         start_response(answer.status_line, headers)
         return body
 

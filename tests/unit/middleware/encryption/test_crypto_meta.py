@@ -1,5 +1,5 @@
 import json
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,12 @@ KEYS = st.builds(WrappedKey, st.binary(min_size=32, max_size=32), IVS)
 @given(st.builds(CryptoMeta, st.none() | IVS, st.none() | KEY_IDS, st.none() | KEYS))
 def test_what_is_dumped_is_loaded(meta):
     assert CryptoMeta.load(meta.dump()) == meta
+
+
+@given(st.builds(CryptoMeta, st.none() | IVS, KEY_IDS))
+def test_it_is_written_as_a_form_field(meta):
+    assert quote_plus(unquote_plus(meta.dump())) == meta.dump()
+    assert json.dumps(json.loads(unquote_plus(meta.dump())), sort_keys=True) == unquote_plus(meta.dump())
 
 
 @given(st.text())

@@ -330,6 +330,29 @@ def test_noise_under_a_wrong_key_is_no_header(bare):
     assert answer.status == 500 and not any("x-object-meta" in name for name in answer.headers)
 
 
+def test_what_cannot_be_read_leaves_nothing_open(client, bare):
+    class Body:
+        is_closed = False
+
+        def __iter__(self):
+            return iter(())
+
+        def close(self):
+            self.is_closed = True
+
+    body = Body()
+    client.put(f"{CONTAINER}/unread", body=b"x" * LARGE)
+    stored = bare.open("GET", f"{CONTAINER}/unread")
+    stored.close()
+
+    def answering(environ, start_response):
+        start_response(stored.status_line, stored.header_list)
+        return body
+
+    other = ProxyClient(encrypting(answering, {"2026": NEW_SECRET}, "2026"))
+    assert other.get(f"{CONTAINER}/unread").status == 500 and body.is_closed
+
+
 def test_metadata_limits_count_what_the_client_sends(client):
     path = f"{CONTAINER}/limits"
     assert client.put(path, {"X-Object-Meta-A": "x" * 257}, body=b"x").status == 400
