@@ -1,4 +1,4 @@
-"""What `objstore up` prints when a cluster is ready: where it is, who may use it, three lines that work as printed."""
+"""What `objstore up` prints when a cluster is ready: where it is, who may use it, lines that work as printed."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def banner(
     yield f"  user       {user.identity}"
     yield f"  key        {user.key}" if shows_key else f"  key        (not a terminal; show it with: {ask})"
     yield ""
+    yield f"  {command} ls --cluster {shlex.quote(str(directory.root))}"
     yield from _lines_to_paste(auth, user, shlex.quote(user.key) if shows_key else f'"$({ask})"')
 
 

@@ -31,6 +31,8 @@ from objstore.ring.fileformat import load
 from objstore.ring.model import Ring
 from objstore.ring.reload import CHECK_INTERVAL_S
 
+_ATTEMPTS = 5
+"""At a change that was agreed to beforehand, when others change the rings between its plan and its execution."""
 DEFAULT_RATE_MB = 50.0
 """What a drive is taken to copy per second when nobody says otherwise: a hard disk that serves clients meanwhile."""
 
@@ -173,7 +175,27 @@ def carry_out(
     code; raises CommandError."""
     if arguments.json and not (arguments.yes or arguments.plan):
         raise CommandError("--json cannot ask: add --yes to do it, or --plan to see it", code=USAGE)
-    planner, usage = rings.planner(), usage or rings.usage()
+    usage = usage or rings.usage()
+    for left in reversed(range(_ATTEMPTS if arguments.yes else 1)):
+        try:
+            return _carry_out(rings, change, arguments, terminal, usage, prepare)
+        except VersionConflict as error:
+            if not left:
+                raise CommandError(f"nothing was changed: {error}", code=FAILED) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _carry_out(
+    rings: Rings,
+    change: Change,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+    usage: Usage,
+    prepare: Callable[[], None] | None,
+) -> int:
+    """Raises VersionConflict when the rings have changed since they were planned with: a further step of another
+    change may have followed by itself. CommandError for the rest."""
+    planner = rings.planner()
     with said():
         plan = planner.plan(change, usage)
     if not arguments.json:
@@ -188,7 +210,8 @@ def carry_out(
     with said():
         if prepare is not None:
             prepare()
-    with said(f"objstore ring status {rings.directory.root}"):
+    look = f"objstore ring status {rings.directory.root}"
+    with said(look, is_conflict_told=False):
         version = planner.apply(change, plan.version, usage).version
     _say_done(rings, plan, version, arguments.json, terminal)
     return OK
@@ -222,14 +245,16 @@ def _say_done(rings: Rings, plan: ChangePlan, version: int, as_json: bool, termi
 
 
 @contextmanager
-def said(look: str = "") -> Iterator[None]:
+def said(look: str = "", *, is_conflict_told: bool = True) -> Iterator[None]:
     """What the holder refuses becomes the command's last lines. look: for changes, the command that shows whether one
-    that broke off was done all the same."""
+    that broke off was done all the same. is_conflict_told: else VersionConflict goes on as it is."""
     try:
         yield
     except ChangeRefused as error:
         raise CommandError(*(f"refused: {reason}" for reason in error.reasons), code=FAILED) from None
     except (VersionConflict, ForeignRing, LockTimeout) as error:
+        if isinstance(error, VersionConflict) and not is_conflict_told:
+            raise
         raise CommandError(f"nothing was changed: {error}", code=FAILED) from None
     except (DomainError, OSError) as error:
         lines = [f"it may have been done or not; see: {look}"] if look else []

@@ -42,6 +42,8 @@ from objstore.runtime.fs import Fs
 from objstore.runtime.listen import shown
 
 _TICKS_PER_MS = 100
+_DISK_CALLS = 2
+"""At the same time; the agent has a few threads more than that (cli/agent.py)."""
 ChangeUser = Callable[[UserLine], None]
 """Puts a line into the proxy's file, or takes it out. Raises DomainError."""
 
@@ -52,6 +54,10 @@ ChangeTokenKeys = Callable[[TokenKey], None]
 
 class OutdatedSender(DomainError):
     """Who sent rings or a key is not the holder any more."""
+
+
+class DisksBusy(DomainError):
+    """Enough calls wait for disks already."""
 
 
 class NodesMissing(DomainError):
@@ -107,7 +113,8 @@ class Agent:
         self._succession = Succession(directory.etc, membership, self._holder, self._installed, calls, fs)
         self._changing = threading.Lock()
         self._changing_users = threading.Lock()
-        self._changing_drives = threading.Lock()
+        self._settling = threading.Lock()
+        self._disk_calls = threading.BoundedSemaphore(_DISK_CALLS)
         self._told: tuple[float, ClusterFacts] | None = None
 
     # Of the holder
@@ -302,18 +309,35 @@ class Agent:
         """{"drives": [{"name"}], "new": name or ""} of this node → a Look."""
         fields = Fields.parse(body, "body")
         held = [each.text("name", 255) for each in fields.objects("drives", DRIVES_MAX)]
-        return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
+        with self._at_disks():
+            return json.dumps(self._drives.look(held, fields.text("new", 255)).to_json()).encode()
 
     def prepare(self, body: bytes) -> bytes:
         """{"drive", "may_have_data"}: a drive of this node is ready for the rings to name it."""
         fields = Fields.parse(body, "body")
-        with self._changing_drives:
+        with self._at_disks():
             self._drives.prepare(fields.text("drive", 255), may_have_data=fields.truth("may_have_data"))
         return b""
 
     def _settled(self) -> int:
+        """Asked with every round: while one look hangs at a disk, the others say that there is no evidence."""
         me = self.membership.me
-        return 0 if me is None else Settlement(self._directory, me.name, self._fs, self._clock).version()
+        if me is None or not self._settling.acquire(blocking=False):
+            return 0
+        try:
+            return Settlement(self._directory, me.name, self._fs, self._clock).version()
+        finally:
+            self._settling.release()
+
+    @contextmanager
+    def _at_disks(self) -> Iterator[None]:
+        """A disk that hangs keeps whoever looks at it: that must not be every thread of the agent. Raises DisksBusy."""
+        if not self._disk_calls.acquire(blocking=False):
+            raise DisksBusy("the drives of this node are being looked at for others: a disk may hang; try again")
+        try:
+            yield
+        finally:
+            self._disk_calls.release()
 
     @property
     def _drives(self) -> LocalDrives:

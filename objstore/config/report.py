@@ -158,7 +158,11 @@ def _section_problems(ini: IniFile, section: str, settings_class: type[Settings]
         {key: values[key] for key in entries if key not in foreign}, ignore=PASTE_KEYS
     )
     for problem in problems:
-        yield _located(section, entries[problem.key], problem)
+        if problem.key in entries:
+            yield _located(section, entries[problem.key], problem)
+        elif problem.key not in ini.defaults:
+            # What is missing stands on no line.
+            yield ConfigProblem(str(ini.path), section, problem.key, problem.value, problem.expected, problem.hint)
 
 
 def _default_problems(ini: IniFile, classes: Iterable[type[Settings]]) -> Iterator[ConfigProblem]:
@@ -174,7 +178,8 @@ def _default_problems(ini: IniFile, classes: Iterable[type[Settings]]) -> Iterat
     for settings_class in classes:
         mine = {key: values[key] for key in ini.defaults if key in settings_class.keys()}
         for problem in settings_class.from_pairs(mine)[1]:
-            if problem not in said:
+            # What is missing here may stand in the section: _section_problems misses it.
+            if problem not in said and problem.key in ini.defaults:
                 said.add(problem)
                 yield _located(DEFAULT, ini.defaults[problem.key], problem)
 

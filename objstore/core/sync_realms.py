@@ -15,11 +15,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from objstore.core.errors import BadRequest
 
 _SCHEMES = ("http", "https")
+_VERSIONS = ("v1", "v1.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,24 @@ class Realms:
             raise BadRequest(f"X-Container-Sync-To: {value!r} is no URL") from None
         if parts.scheme not in _SCHEMES:
             raise BadRequest(f"X-Container-Sync-To: expected //realm/cluster/account/container or a URL, got {value!r}")
-        if parts.path.strip("/") == "" or parts.query or parts.fragment:
-            raise BadRequest(f"X-Container-Sync-To: expected the URL of a container, got {value!r}")
+        version, _, rest = parts.path.strip("/").partition("/")
+        names = rest.split("/")
+        # Not just any path: what a user names here is asked with PUT and DELETE, from inside the operator's network.
+        if (
+            version not in _VERSIONS
+            or len(names) != 2
+            or not all(map(_is_name, names))
+            or parts.query
+            or parts.fragment
+        ):
+            raise BadRequest(f"X-Container-Sync-To: expected http://host/v1/account/container, got {value!r}")
         if host not in allowed_hosts:
             raise BadRequest(f"X-Container-Sync-To: the host {host!r} is not allowed")
         return value
 
     def _by_realm(self, value: str) -> str:
         parts = value.rstrip("/")[2:].split("/")
-        if len(parts) != 4 or not all(parts):
+        if len(parts) != 4 or not all(map(_is_name, parts)):
             raise BadRequest(f"X-Container-Sync-To: expected //realm/cluster/account/container, got {value!r}")
         realm = self.of(parts[0])
         if realm is None:
@@ -103,6 +113,12 @@ class Realms:
         if endpoint is None:
             raise BadRequest(f"X-Container-Sync-To: no cluster {parts[1]!r} in realm {parts[0]!r}")
         return f"{endpoint.rstrip('/')}/{parts[2]}/{parts[3]}"
+
+
+def _is_name(text: str) -> bool:
+    """Whether a piece of a path names one thing: percent-encoded slashes and dots would make another path of it."""
+    name = unquote(text, encoding="latin-1")
+    return name not in ("", ".", "..") and not set(name) & set("/?#\0")
 
 
 def signature(key: str, message: SignedMessage, nonce: str, user_key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from objstore.http.environ import AUTHORIZE, REMOTE_USER, Authorize, Environ
+from objstore.http.environ import AUTHORIZE, AUTHORIZE_OVERRIDE, REMOTE_USER, Authorize, Environ
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import HTTPStatus
@@ -23,6 +23,12 @@ def claim(environ: Environ, authorize: Authorize) -> None:
 def leave_unclaimed(environ: Environ) -> None:
     """The account is none of this filter's: nobody gets in, unless another filter judges."""
     environ.setdefault(AUTHORIZE, refuse_unclaimed)
+
+
+def withdraw_override(environ: Environ) -> None:
+    """What a filter before this one has let through is judged like everything else."""
+    for key in (AUTHORIZE_OVERRIDE, AUTHORIZE, REMOTE_USER):
+        environ.pop(key, None)
 
 
 def refuse_unclaimed(request: Request) -> Response | None:

@@ -37,7 +37,7 @@ from objstore.http.environ import (
 )
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
-from objstore.middleware.refusal import answer, claim, refusal, unauthorized
+from objstore.middleware.refusal import answer, claim, refusal, unauthorized, withdraw_override
 from objstore.middleware.tempauth_access import RESELLER_ADMIN, Access
 from objstore.middleware.tempauth_settings import TempauthSettings
 from objstore.middleware.tempauth_throttle import Throttle
@@ -112,7 +112,9 @@ class Tempauth:
         self._configure(settings)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._settings.allow_overrides and environ.get(AUTHORIZE_OVERRIDE):
+        if environ.get(AUTHORIZE_OVERRIDE) and not self._settings.allow_overrides:
+            withdraw_override(environ)
+        if environ.get(AUTHORIZE_OVERRIDE):
             # Only this request was let through: what filters ask on its behalf is still authorized (CVE-2026-71191).
             claim(environ, self._access.authorize)
             body: Iterable[bytes] = self._app(environ, start_response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
@@ -67,21 +68,25 @@ def build(
         ),
         logger=logging.getLogger("objstore.object"),
     )
+    # With threads of its own: while a disk is filled again, clients' reads do not stand in line behind its hashing.
+    replication = replace(context, threads=DeviceThreads(settings.threads_per_disk))
     read = ReadHandler(context)
-    writes: dict[str, Handler] = {
-        "PUT": PutHandler(context),
-        "POST": PostHandler(context),
-        "DELETE": DeleteHandler(context),
-    }
     places = PartitionPlaces(Devices(settings.devices, settings.mount_check), GreenFs())
     placement = Placement(cluster.swift_dir, cluster.policies)
     return BackendApp(
         "object",
-        {"GET": read, "HEAD": read, **writes},
-        {"REPLICATE": ReplicateHandler(context, places), "SSYNC": SsyncHandler(context, places, placement, writes)},
+        {"GET": read, "HEAD": read, **_writes(context)},
+        {
+            "REPLICATE": ReplicateHandler(replication, places),
+            "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),
+        },
         replication_server=settings.replication_server,
         logger=context.logger,
     )
+
+
+def _writes(context: ObjectContext) -> dict[str, Handler]:
+    return {"PUT": PutHandler(context), "POST": PostHandler(context), "DELETE": DeleteHandler(context)}
 
 
 def disk_engine(settings: ObjectServerSettings, cluster: Cluster, clock: Clock) -> DiskEngine:

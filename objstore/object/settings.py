@@ -78,7 +78,10 @@ class ObjectServerSettings(Settings):
         "yes", boolean, "Keep those that were read with a token cached as well (Swift: no).", advanced=True
     )
     threads_per_disk: int = setting(
-        "4", number(1, 64), "Native threads for one device's slow work, so that it stops nobody else.", advanced=True
+        "4",
+        number(1, 64),
+        "Native threads for one device's slow work, so that it stops nobody else; as many again for replication.",
+        advanced=True,
     )
     expiring_objects_account_name: str = setting(
         "expiring_objects", text, "Account of the queue of objects to expire, without its dot.", advanced=True

@@ -82,7 +82,7 @@ MEANINGS = (
     Meaning(_header("HTTP_X_CONTAINER_SYNC_AUTH"), ("container_sync",)),
     Meaning(_setting("HTTP_X_ACCOUNT_RFC_COMPLIANT_ETAGS"), ("etag_quoter",)),
     Meaning(_setting("HTTP_X_CONTAINER_RFC_COMPLIANT_ETAGS"), ("etag_quoter",)),
-    Meaning(_setting("HTTP_X_ACCOUNT_ACCESS_CONTROL"), ("tempauth",)),
+    Meaning(_setting("HTTP_X_ACCOUNT_ACCESS_CONTROL"), ("tempauth", "ldapauth")),
 )
 
 

@@ -111,7 +111,8 @@ def spawn(function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Task
 def call_after(seconds: float, function: Callable[[], Any]) -> Callable[[], None]:
     """Call a function that never waits, from the hub, after a delay. Returns what cancels it."""
     timer = eventlet.hubs.get_hub().schedule_call_global(seconds, function)
-    return cast(Callable[[], None], timer.cancel)
+    cancel: Callable[[], None] = timer.cancel
+    return cancel
 
 
 class Future:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,8 +240,11 @@ def test_a_terminal_gets_the_key_and_lines_that_work(cluster):
         os.close(master)
 
 
-def test_the_printed_curl_line_works_from_a_pipe_too(cluster):
+def test_the_printed_lines_work_from_a_pipe_too(cluster):
     cluster.start()
+    (words,) = re.findall(r"^  objstore (ls --cluster .*)$", cluster.output(), re.M)
+    assert cluster.request("PUT", "/listed")[0] == 201
+    until(lambda: objstore(*shlex.split(words)) == (0, "listed\n", ""), "the container is listed")
     (line,) = re.findall(r"^  (curl .*)$", cluster.output(), re.M)
     here = f"{sys.executable} -m objstore.cli.main"
     line = line.replace("$(objstore ", f"$({here} ").replace("curl", "curl -s", 1)

@@ -134,7 +134,9 @@ def test_a_bad_token_reads_no_more_than_none(swift, owner, book):
 )
 def test_log_ins_that_fail(swift, owner, headers, status):
     sent = {name: value.format(name=owner.name) for name, value in headers.items()}
-    answer = swift.anonymous.raw("GET", "/auth/v1.0", sent)
+    newcomer = swift.newcomer()
+    answer = newcomer.raw("GET", "/auth/v1.0", sent)
+    newcomer.close()
     assert answer.status == status and answer.headers["www-authenticate"].startswith("Swift realm=")
     assert "x-auth-token" not in answer.headers
 

@@ -27,12 +27,6 @@ SEGMENT = 1 << 19
 
 
 @pytest.fixture(scope="module")
-def endpoint(swift):
-    """(auth URL, users)."""
-    return swift.auth_url, swift.users
-
-
-@pytest.fixture(scope="module")
 def commands(endpoint):
     url, users = endpoint
     return Commands(url, *users["owner"])
@@ -186,6 +180,42 @@ def test_a_copy_of_a_large_object_outlives_its_source(commands, owner, bucket, t
         lambda: all(name.startswith("copy/") for name in owner.names(f"{bucket}_segments")),
         "the segments of what was deleted are gone",
     )
+
+
+def put_odd_manifest(owner, bucket):
+    """A large object of every kind of part; what it reads as."""
+    for name, body in (("s/1", b"0123456789"), ("s/2", b"abcdefghij")):
+        owner.upload(bucket, name, body)
+    parts = [{"path": f"/{bucket}/s/1"}, {"path": f"/{bucket}/s/2"}]
+    for name, entries in (
+        ("inner", parts),
+        ("odd", [*parts, {"path": f"/{bucket}/s/1", "range": "2-4"}, {"path": f"/{bucket}/inner"}, {"data": "aGk="}]),
+    ):
+        body = json.dumps(entries).encode()
+        assert owner.put(bucket, name, query="multipart-manifest=put", body=body).status == 201
+    return b"0123456789abcdefghij234" + b"0123456789abcdefghij" + b"hi"
+
+
+def test_manifests_of_others_are_read_and_copied_as_what_they_are(commands, owner, bucket, tmp_path):
+    whole = put_odd_manifest(owner, bucket)
+    facts = commands.copied(f"objstore:{bucket}/odd", tmp_path / "odd")
+    assert (facts["copied"], facts["unverified"]) == (1, 1) and (tmp_path / "odd").read_bytes() == whole
+    assert commands.copied(f"objstore:{bucket}/inner", tmp_path / "inner")["unverified"] == 0
+    commands.ok("cp", f"objstore:{bucket}/odd", f"objstore:{bucket}/copy")
+    for name in ("odd", "inner", "s/1", "s/2"):
+        owner.delete(bucket, name)
+    assert owner.get(bucket, "copy").body == whole
+    commands.ok("rm", f"{bucket}/copy")
+    listed(owner, f"{bucket}_segments", [])
+
+
+def test_small_segments_are_fetched_again_from_where_they_broke(commands, through, owner, bucket, tmp_path):
+    file = random_file(tmp_path / "big", SEGMENT)
+    commands.ok("cp", file, f"objstore:{bucket}/big", "--segment-size", "20K")
+    with relay(owner.swift.address, after_bytes=200_000, direction="down", times=2) as (address, cuts):
+        facts = through(address).copied(f"objstore:{bucket}/big", tmp_path / "back")
+    assert (facts["copied"], facts["unverified"], len(cuts)) == (1, 0, 2)
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
 
 def test_a_version_of_a_large_object_can_still_be_read(commands, owner, bucket, tmp_path):

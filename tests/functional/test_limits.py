@@ -1,6 +1,5 @@
 """Limits, minus and plus one: rows A3.3, A5.17. What they are is asked of the endpoint."""
 
-import http.client
 from urllib.parse import quote
 
 import pytest
@@ -118,13 +117,8 @@ def test_names_of_objects(limits, owner, container, character, more):
 
 
 def test_an_object_that_says_it_is_too_large(limits, owner, shelf):
-    connection = http.client.HTTPConnection(*owner.swift.address, timeout=60)
-    connection.putrequest("PUT", owner.path(shelf, "large"))
-    connection.putheader("X-Auth-Token", owner.token)
-    connection.putheader("Content-Length", str(limits["max_file_size"] + 1))
-    connection.endheaders()
-    assert connection.getresponse().status == 413
-    connection.close()
+    length = {"Content-Length": str(limits["max_file_size"] + 1)}
+    assert owner.status_of_head("PUT", shelf, "large", headers=length) == 413
 
 
 @pytest.mark.parametrize(

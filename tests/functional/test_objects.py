@@ -69,12 +69,7 @@ def test_sizes(owner, shelf, size, form):
 
 
 def test_a_put_without_length_is_refused(owner, shelf):
-    connection = http.client.HTTPConnection(*owner.swift.address, timeout=60)
-    connection.putrequest("PUT", owner.path(shelf, "no-length"))
-    connection.putheader("X-Auth-Token", owner.token)
-    connection.endheaders()
-    assert connection.getresponse().status == 411
-    connection.close()
+    assert owner.status_of_head("PUT", shelf, "no-length") == 411
     assert owner.head(shelf, "no-length").status == 404
 
 

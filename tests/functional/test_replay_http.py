@@ -33,6 +33,8 @@ def configure(cluster):
     cluster.configure("filter:container_sync", "current", "//saio/saio_endpoint")
     for key, value in TEMPAUTH_SETTINGS.items():
         cluster.configure("filter:tempauth", key, value)
+    # No daemon ran there: what has ended is still listed.
+    cluster.configure("object-expirer", "interval", 3600, kind="object")
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,9 @@ def test_tokens(swift, vault, header, value):
 @pytest.mark.parametrize("header", ["X-Auth-Key", "X-Storage-Pass"])
 @pytest.mark.parametrize("user", ["black:owner", "nobody:nowhere", "nocolon", ""])
 def test_keys_of_users(swift, header, user):
-    answer = swift.anonymous.raw("GET", "/auth/v1.0", {"X-Auth-User": user, header: SIGNATURE})
+    newcomer = swift.newcomer()
+    answer = newcomer.raw("GET", "/auth/v1.0", {"X-Auth-User": user, header: SIGNATURE})
+    newcomer.close()
     assert answer.status == 401 and SIGNATURE not in str(answer)
 
 

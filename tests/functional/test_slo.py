@@ -184,14 +184,13 @@ def test_limits_of_a_manifest(owner, segments):
     assert owner.put_manifest(f"{segments}/more", [segment] * 1001).status == 413
 
 
-@pytest.mark.parametrize("how", ["whole", "chunked"])
-def test_a_manifest_that_is_too_long(swift, owner, segments, how):
+def test_a_manifest_that_is_too_long(swift, owner, segments):
     most = swift.info["slo"]["max_manifest_size"]
     start = json.dumps([{"path": f"/{segments}/2"}]).encode()
     for size, status in ((most, 201), (most + 1, 413)):
         body = start[:-1] + b" " * (size - len(start)) + b"]"
-        sent = body if how == "whole" else iter([body])
-        answer = owner.put(f"{segments}/long?multipart-manifest=put", body=sent)
+        # In chunks: of a length that is told to be too long nothing is read, and whoever sends it all is cut off.
+        answer = owner.put(f"{segments}/long?multipart-manifest=put", body=iter([body]))
         assert answer.status == status
     assert owner.get(f"{segments}/long").body == b"cc"
 

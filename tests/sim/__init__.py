@@ -4,6 +4,7 @@
     python -m tests.sim --seed 17 --trace          one again, exactly, with all that happened
     python -m tests.sim --seeds 1000..3000 --jobs 2
     python -m tests.sim --mix deep --seeds 1..100  with more faults, that look for certain losses (losses.py)
+    python -m tests.sim --mix accounts --seeds 1..40  with accounts that are deleted and reaped (reaped.py)
 
 What runs is objstore itself: the proxy application, the HTTP client and server with their framing, the three storage
 servers with engine and brokers, SQLite, rings that are really built, every daemon with its runner. What is simulated

@@ -68,7 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_range, default=range(1, 51), metavar="A..B", help="all of these")
     parser.add_argument("--trace", action="store_true", help="show everything that happened, not only the end of it")
     parser.add_argument("--digest", action="store_true", help="print a digest of each seed's trace")
-    parser.add_argument("--mix", choices=MIXES, default=MIXES[0], help="what goes wrong (deep: tests/sim/losses.py)")
+    parser.add_argument(
+        "--mix",
+        choices=MIXES,
+        default=MIXES[0],
+        help="what goes wrong (deep: tests/sim/losses.py; accounts: reaped.py)",
+    )
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break something on purpose")
     parser.add_argument("--keep", action="store_true", help="leave the nodes' files where they are")
     parser.add_argument("--memory", type=Path, default=_memory(), metavar="DIR", help="where the nodes' files are")

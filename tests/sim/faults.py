@@ -21,7 +21,7 @@ from tests.sim.world import World
 from tests.support.durability import Content
 
 Fault = Callable[[], object]
-_WEIGHTS = {"daemon pass": 6, "power cut": 2, "rot is read": 3, "written into the dark": 3, "database lent and lost": 3}
+_WEIGHTS = {"daemon pass": 6, "power cut": 2}
 """How often something happens, where that is not 1."""
 
 
@@ -34,6 +34,7 @@ class Faults:
         self._chance = HOST.random
         self.victim = self._chance.choice(world.nodes)
         self.victim_disk = self._chance.choice(self.victim.disks)
+        self.weights = dict(_WEIGHTS)
         self.kinds: dict[str, Fault] = {
             "power cut": lambda: self._crash(has_power_cut=True),
             "all killed": lambda: self._crash(has_power_cut=False),
@@ -59,7 +60,7 @@ class Faults:
     def run(self, count: int, pause_s: float) -> None:
         """So many faults, begun one after the other; they may last longer. Returns when all are over."""
         names = list(self.kinds)
-        weights = [_WEIGHTS.get(name, 1) for name in names]
+        weights = [self.weights.get(name, 1) for name in names]
         begun = []
         for _ in range(count):
             eventlet.sleep(self._chance.uniform(0, 2 * pause_s))

@@ -18,6 +18,9 @@ _NAMES = 12
 """Of containers to choose from."""
 
 
+_WEIGHT = 3
+
+
 class Losses:
     def __init__(self, world: World, clients: Clients, faults: Faults) -> None:
         self._world = world
@@ -28,6 +31,7 @@ class Losses:
             "written into the dark": self._write_and_black_out,
             "database lent and lost": self._lend_and_lose_database,
         }
+        self.weights = dict.fromkeys((*self.kinds, "lent and lost"), _WEIGHT)
 
     def _rot(self) -> None:
         """A file decays, and clients read that object before any auditor does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from objstore.account.passes.reap import AccountReaper
 from objstore.db import rows
 from objstore.db.tail import Tail
 from objstore.http.response import Response
@@ -101,6 +102,11 @@ def _rows_dropped() -> None:
     ContainerUpdates.keep = lambda *_, **__: None  # type: ignore[method-assign]
 
 
+def _reaped_in_name_only() -> None:
+    """The reaper deletes no object."""
+    AccountReaper._delete_objects = lambda *_: 0  # type: ignore[method-assign]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     "no fsync": _no_fsync,
     "lost on the way": _lost_on_the_way,
@@ -113,4 +119,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "rows unsynced": _rows_unsynced,
     "last row wins": _last_row_wins,
     "rows dropped": _rows_dropped,
+    "reaped in name only": _reaped_in_name_only,
 }

@@ -55,7 +55,7 @@ DAEMONS = (
 )
 _PASSES = {name: installed().load(DAEMON_GROUP, name) for name in DAEMONS}
 """Loaded here, not when they first run: every run shall begin with the same modules in memory."""
-PROXY_SETTINGS = {"account_autocreate": "yes", "sorting_method": "shuffle"}
+PROXY_SETTINGS = {"account_autocreate": "yes", "allow_account_management": "yes", "sorting_method": "shuffle"}
 
 
 class Node:

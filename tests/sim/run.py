@@ -20,12 +20,13 @@ from tests.sim.history import History
 from tests.sim.host import HOST, Ended, Stuck, where_everybody_waits
 from tests.sim.losses import Losses
 from tests.sim.nodes import DAEMONS
+from tests.sim.reaped import Reaped
 from tests.sim.world import World
 from tests.support.durability import Shadow
 
 MEMORY = Path("/dev/shm")
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 2, 7
-MIXES = ("plain", "deep")
+MIXES = ("plain", "deep", "accounts")
 _PAUSE_S = 61.0
 """Longer than a proxy leaves a failing node alone, and than rings go unread."""
 
@@ -93,8 +94,14 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
     clients = Clients(world, history)
     clients.prepare()
     faults = Faults(world, clients.put)
+    reaped = Reaped(world, clients)
     if mix == "deep":
-        faults.kinds |= Losses(world, clients, faults).kinds
+        losses = Losses(world, clients, faults)
+        faults.kinds |= losses.kinds
+        faults.weights |= losses.weights
+    if mix == "accounts":
+        faults.kinds["account deleted"] = reaped.make_and_delete
+        faults.weights["account deleted"] = 8
     running = [eventlet.spawn(clients.run, requests) for _ in range(client_count)]
     running.append(eventlet.spawn(faults.run, fault_count, 3.0))
     for each in running:
@@ -109,7 +116,7 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
         outcome.rounds += 1
         eventlet.sleep(_PAUSE_S)
         if outcome.rounds >= ROUNDS_AT_LEAST:
-            problems = checks.all()
+            problems = [*checks.all(), *reaped.problems()]
             if not problems:
                 break
     outcome.writes = len(history.writes)

@@ -45,7 +45,7 @@ class FakeDirectory:
     def serve(self, connection, tls, starts_tls):
         with contextlib.ExitStack() as open_:
             open_.callback(lambda: connection.close())
-            with contextlib.suppress(OSError, PyAsn1Error):
+            with contextlib.suppress(OSError, ValueError, PyAsn1Error):
                 if tls is not None and not starts_tls:
                     connection = tls.wrap_socket(connection, server_side=True)
                 held = b""

@@ -8,12 +8,15 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from objstore.runtime import green
 from tests.support.http import running_server
 
 SERVICE_PASSWORD = "planted-service-password"
@@ -29,7 +32,8 @@ class Token:
 
 @dataclass
 class FakeKeystone:
-    """url: of the API without /v3. asked: (method, X-Subject-Token or '') of each request. answer: given instead of
+    """users: people who log in themselves, {name: (password, roles)}; object_store: the endpoint that they are told.
+    url: of the API without /v3. asked: (method, X-Subject-Token or '') of each request. answer: given instead of
     everything else, as (status, headers, body). hold: called before each answer."""
 
     url: str = ""
@@ -37,6 +41,8 @@ class FakeKeystone:
     life_s: float = 3600.0
     password: str = SERVICE_PASSWORD
     service_roles: tuple[str, ...] = ("service",)
+    users: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    object_store: str = ""
     tokens: dict[str, Token] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: tuple[int, list[tuple[str, str]], bytes] | None = None
@@ -121,11 +127,22 @@ class FakeKeystone:
         auth = request["auth"]
         assert auth["identity"]["methods"] == ["password"]
         user = auth["identity"]["password"]["user"]
+        if user.get("name") in self.users:
+            return self._authenticate_person(user, auth["scope"]["project"])
         if (user.get("name"), user.get("domain"), user["password"]) != ("swift", {"id": "default"}, self.password):
             return _refusal(401, "The request you have made requires authentication.")
         project = auth["scope"]["project"]
         assert project == {"name": "service", "domain": {"id": "default"}}, project
         text = self.issue("swift", "service", self.service_roles)
+        return _described(201, text, self.tokens[text])
+
+    def _authenticate_person(self, user, project):
+        password, roles = self.users[user["name"]]
+        if user["password"] != password:
+            return _refusal(401, "The request you have made requires authentication.")
+        endpoint = {"id": "e", "interface": "public", "region": "r", "region_id": "r", "url": self.object_store}
+        catalog = [{"id": "s", "name": "swift", "type": "object-store", "endpoints": [endpoint]}]
+        text = self.issue(user["name"], project["name"], roles, catalog=catalog)
         return _described(201, text, self.tokens[text])
 
 
@@ -154,3 +171,32 @@ def running_keystone(tls=None, **options) -> Iterator[FakeKeystone]:
     with running_server(keystone, tls=tls) as server:
         keystone.url = f"{'https' if tls else 'http'}://{server.host}:{server.port}"
         yield keystone
+
+
+@contextmanager
+def keystone_process(**users: str) -> Iterator[str]:
+    """A stand-in in a process of its own, for tests that wait without a hub; its address. users: name to password; each
+    is admin of the project asked for."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.keystone", json.dumps(users)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.stdin.close()
+            process.wait(60)
+
+
+def _main() -> None:
+    users = {name: (password, ("admin",)) for name, password in json.loads(sys.argv[1]).items()}
+    with running_keystone(users=users) as keystone:
+        print(keystone.url, flush=True)
+        # Until whoever started it closes the pipe, or is gone.
+        green.wait_readable(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    _main()

@@ -162,7 +162,7 @@ class SyncWorld:
         return proxy.at_the_edge(Slo(Symlink(faulty, SymlinkSettings()), SloSettings()))
 
     def daemon(self, node, **settings):
-        found, problems = ContainerSyncSettings.from_pairs(settings)
+        found, problems = ContainerSyncSettings.from_pairs({"allowed_sync_hosts": "127.0.0.1", **settings})
         assert not problems
         port = self.nodes.port(node, "container")
         return ContainerSync(

@@ -26,7 +26,10 @@ class ContainerSyncSettings(DaemonSettings):
         "Forward proxies to reach other clusters by; with several, each object takes the next one.",
     )
     allowed_sync_hosts: tuple[str, ...] = setting(
-        "127.0.0.1", names, "Hosts that X-Container-Sync-To may name by URL. The same as the container server's."
+        "",
+        names,
+        "Hosts that X-Container-Sync-To may name by URL: whoever owns a container has this daemon send PUT and DELETE "
+        "to any port of theirs. None by default, whatever the container server accepts; clusters of realms need none.",
     )
     conn_timeout: float = setting("5", decimal(0.001), "Seconds to connect to another cluster.")
     node_timeout: float = setting("60", decimal(0.001), "Seconds of silence after which another cluster is given up.")

@@ -32,7 +32,12 @@ _SERVICE_KEY = environ_key("x-service-token")
 
 class Authtoken:
     def __init__(
-        self, app: WSGIApp, settings: AuthtokenSettings, keystone: Keystone, now: Callable[[], float] = time.time
+        self,
+        app: WSGIApp,
+        settings: AuthtokenSettings,
+        keystone: Keystone,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._delays = settings.delay_auth_decision
@@ -41,7 +46,7 @@ class Authtoken:
         self._challenge = f'Keystone uri="{settings.public_url}"'
         self._keystone = keystone
         self._cache = TokenCache(
-            (settings.memcache_secret_key or settings.password).encode(), settings.token_cache_time, now
+            (settings.memcache_secret_key or settings.password).encode(), settings.token_cache_time, now, monotonic
         )
         self._now = now
         self._asked: SingleFlight[Identity | None] = SingleFlight()

@@ -28,16 +28,23 @@ _BAD_FOR_S = 30.0
 
 
 class TokenCache:
-    def __init__(self, secret: bytes, life_s: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        life_s: float,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """secret: what the sealing keys are made of, the same on all proxies. life_s: until Keystone is asked again,
-        which is how long a revoked token goes on; 0: nothing is kept."""
+        which is how long a revoked token goes on; 0: nothing is kept. now: for what all proxies and Keystone say the
+        time of; monotonic: for what this process remembers, so that a clock set back prolongs nothing."""
         key = derived_key(b"keystone tokens\0" + secret)
         self._names = hmac.digest(key, b"names", "sha256")
         self._seal = Fernet(base64.urlsafe_b64encode(hmac.digest(key, b"values", "sha256")))
         self._life_s = life_s
         self._now = now
-        self._good = MemoryCache(_TOKENS, now)
-        self._bad = MemoryCache(_BAD_TOKENS, now)
+        self._good = MemoryCache(_TOKENS, monotonic)
+        self._bad = MemoryCache(_BAD_TOKENS, monotonic)
 
     def name(self, token: str, *, allow_expired: bool) -> str:
         """Where a token's identity is kept. Expired ones that are allowed to a service are kept apart."""
@@ -56,7 +63,7 @@ class TokenCache:
         if opened is None:
             return None
         identity, until = opened
-        self._keep_here(name, identity, until - self._now())
+        self._keep_here(name, identity, min(self._life_s, until - self._now()))
         return identity
 
     def keep(self, name: str, identity: Identity | None, shared: CacheService | None, *, allow_expired: bool) -> None:

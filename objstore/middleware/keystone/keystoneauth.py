@@ -31,7 +31,7 @@ from objstore.http.response import page
 from objstore.http.status import HTTPStatus
 from objstore.middleware.keystone.access import PROJECT_DOMAIN, Access
 from objstore.middleware.keystone.keystoneauth_settings import KeystoneauthSettings
-from objstore.middleware.refusal import claim, leave_unclaimed
+from objstore.middleware.refusal import claim, leave_unclaimed, withdraw_override
 
 _ACCESS_CONTROL = environ_key("x-account-access-control")
 _DOMAIN_KEY = environ_key(f"x-account-sysmeta-{PROJECT_DOMAIN}")
@@ -48,11 +48,10 @@ class Keystoneauth:
         if _ACCESS_CONTROL in environ and self._means_account_acl(environ):
             refusal = page(HTTPStatus.NOT_IMPLEMENTED, "Accounts of Keystone projects have no ACLs of their own.")
             return refusal(environ, start_response)
-        if self._allows_overrides and environ.get(AUTHORIZE_OVERRIDE):
-            # Only this request was let through: what filters ask on its behalf is still authorized (CVE-2026-71191).
-            claim(environ, self._access.authorize)
-        else:
-            self._prepare(environ)
+        if environ.get(AUTHORIZE_OVERRIDE) and not self._allows_overrides:
+            withdraw_override(environ)
+        # Also where this request was let through: what filters ask on its behalf is still authorized (CVE-2026-71191).
+        self._prepare(environ)
         body = self._app(environ, start_response)
         return body
 

@@ -45,6 +45,7 @@ class Keystone:
         timeout_s: float = 10.0,
         tries: int = 2,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         logger: logging.Logger | None = None,
     ) -> None:
         """auth_url: with or without /v3. timeout_s: for a whole answer. tries: at most, when Keystone breaks off in the
@@ -55,6 +56,7 @@ class Keystone:
         self._timeout_s = timeout_s
         self._tries = tries
         self._now = now
+        self._monotonic = monotonic
         self._logger = logger or logging.getLogger("objstore.keystone")
         self._token = ""
         self._token_ends = 0.0
@@ -76,7 +78,7 @@ class Keystone:
             self._asking -= 1
 
     def _enter(self) -> None:
-        if self._now() < self._quiet_until:
+        if self._monotonic() < self._quiet_until:
             raise KeystoneAway(self._why_quiet)
         if self._asking >= _ASKING_AT_MOST:
             raise KeystoneAway(f"{self._url}: {_ASKING_AT_MOST} requests wait for an answer already")
@@ -148,13 +150,13 @@ class Keystone:
     def _away(self, why: str, quiet_s: float = _QUIET_S) -> KeystoneAway:
         """A failure that others would meet, too: they do not ask for a moment."""
         error = self._failure(why)
-        self._quiet_until, self._why_quiet = self._now() + quiet_s, str(error)
+        self._quiet_until, self._why_quiet = self._monotonic() + quiet_s, str(error)
         return error
 
     def _failure(self, why: str) -> KeystoneAway:
         """What went wrong, said now and then. It may be about this one token: others go on asking."""
         error = KeystoneAway(f"{self._url}: {why}")
-        now = self._now()
+        now = self._monotonic()
         said, when = self._said
         if said != why or now - when > _SAY_AGAIN_S:
             self._said = (why, now)

@@ -17,6 +17,7 @@ from objstore.cluster.channel import ChannelError
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder import VersionConflict
+from objstore.cluster.ring_manifest import RingSet
 from objstore.ring.fileformat import load
 from tests.support.cluster import objstore
 
@@ -247,6 +248,43 @@ def test_a_change_that_breaks_off_is_not_called_undone(root, error, said):
     with pytest.raises(CommandError) as raised:
         carry_out(Remote(ClusterDirectory(root)), Continue(), arguments, terminal)
     assert any(said in line for line in raised.value.lines)
+
+
+class Overtaken(Breaking):
+    """A planner whose rings change between plan and execution, so many times."""
+
+    def __init__(self, times):
+        self.times, self.applied = times, []
+
+    def plan(self, change, usage=None):
+        return ChangePlan(len(self.applied) + 1, ())
+
+    def apply(self, change, expected_version, usage=None):
+        self.applied.append(expected_version)
+        if len(self.applied) <= self.times:
+            raise VersionConflict(expected_version, expected_version + 1)
+        return RingSet(expected_version + 1, {})
+
+
+@pytest.mark.parametrize(
+    ("yes", "times", "applied", "is_done"),
+    [(True, 2, [1, 2, 3], True), (True, 99, [1, 2, 3, 4, 5], False), (False, 1, [1], False)],
+)
+def test_a_change_that_is_overtaken_is_planned_again_when_nobody_looks_at_the_plan(root, yes, times, applied, is_done):
+    planner = Overtaken(times)
+
+    class Remote(Rings):
+        def planner(self):
+            return planner
+
+    arguments = argparse.Namespace(yes=yes, plan=False, json=False, rate=50.0)
+    terminal = Terminal(Console(), io.StringIO(), {}, Console("y\n"))
+    if is_done:
+        assert carry_out(Remote(ClusterDirectory(root)), Continue(), arguments, terminal) == 0
+    else:
+        with pytest.raises(CommandError, match="nothing was changed: the rings are at version"):
+            carry_out(Remote(ClusterDirectory(root)), Continue(), arguments, terminal)
+    assert planner.applied == applied
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "fast"])

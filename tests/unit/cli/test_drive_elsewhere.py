@@ -146,3 +146,12 @@ def test_weights_follow_the_way_of_the_cluster(nodes):
     assert read(second.etc).weights_by_size
     weights = {device.weight for device in load(first.etc / "object.ring.gz").devices if device}
     assert len(weights) == 1 and weights != {0}
+
+
+def test_calls_that_hang_at_a_disk_leave_the_agent_its_threads(nodes):
+    _, second, third, run = nodes
+    with second.agent._at_disks(), second.agent._at_disks():
+        code, _, error = run(third, "drive", "add", "n2", "d2", "--yes")
+        assert (code, "a disk may hang; try again" in error) == (1, True)
+    assert not (home(second, 2) / "d2").exists()
+    assert run(third, "drive", "add", "n2", "d2", "--plan")[0] == 0

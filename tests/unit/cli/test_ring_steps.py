@@ -73,6 +73,16 @@ def test_the_next_step_follows_when_every_nodes_replicators_have_been_round(node
     assert load(nodes.all[2].etc / "object.ring.gz").rows == load(nodes.all[0].etc / "object.ring.gz").rows
 
 
+def test_a_look_that_hangs_at_a_disk_is_no_evidence_and_holds_up_nobody(nodes):
+    second = nodes.all[1].agent
+    nodes.settle(1, 2, 3)
+    with second._settling:
+        nodes.round()
+        nodes.round()
+        assert "not yet: n2" in nodes.status(3)["steps"]
+    assert second._settled() > 0
+
+
 def test_steps_are_paused_and_resumed_from_any_node(nodes):
     code, output = nodes.run(3, "ring", "pause")
     assert (code, "wait for: objstore ring resume" in output) == (0, True)

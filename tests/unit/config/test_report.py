@@ -5,7 +5,7 @@ import pytest
 from objstore.config.factories import APP_GROUP, FILTER_GROUP, Factories, our_egg
 from objstore.config.inifile import read_ini
 from objstore.config.report import check, pipeline
-from objstore.config.settings import Settings, number, setting, text
+from objstore.config.settings import Problem, Settings, number, setting, text
 
 GOOD = """\
 [DEFAULT]
@@ -36,6 +36,17 @@ class ProxySettings(Settings):
     client_chunk: str = setting("", text, "Text.")
 
 
+@dataclass(frozen=True)
+class DirectorySettings(Settings):
+    url: str = setting("", text, "Where.")
+    timeout: int = setting("10", number(1), "Seconds.")
+
+    @classmethod
+    def from_pairs(cls, pairs, *, ignore=frozenset()):
+        settings, problems = super().from_pairs(pairs, ignore=ignore)
+        return settings, problems + ([] if settings.url else [Problem("url", "", "an address")])
+
+
 class Point:
     def __init__(self, settings_class):
         self.settings_class = settings_class
@@ -46,7 +57,11 @@ class Point:
 
 FACTORIES = Factories(
     {
-        FILTER_GROUP: {"tempauth": Point(AuthSettings), "authtoken": Point(AuthSettings)},
+        FILTER_GROUP: {
+            "tempauth": Point(AuthSettings),
+            "authtoken": Point(AuthSettings),
+            "directory": Point(DirectorySettings),
+        },
         APP_GROUP: {"proxy": Point(ProxySettings)},
     }
 )
@@ -90,7 +105,7 @@ def test_an_unknown_factory_names_those_there_are(report):
     (line,) = report(GOOD.replace("swift#tempauth", "swift#tempaut"))
     assert line == (
         "F:9: [filter:tempauth] use = 'egg:swift#tempaut': expected one of egg:objstore#authtoken, "
-        "egg:objstore#tempauth (did you mean 'tempauth'?)"
+        "egg:objstore#directory, egg:objstore#tempauth (did you mean 'tempauth'?)"
     )
 
 
@@ -109,6 +124,16 @@ def test_a_shadowed_key_is_noted_with_what_to_write(report):
 def test_a_foreign_factory_is_noted_and_not_checked(report):
     (line,) = report(GOOD.replace("egg:swift#tempauth", "egg:acme#auth"))
     assert "[filter:tempauth]: its factory is not part of objstore" in line
+
+
+def test_a_setting_that_a_filter_cannot_do_without_is_missed_in_its_section_alone(report):
+    text = GOOD.replace("egg:swift#tempauth\nuser_admin_admin = secret .admin", "egg:objstore#directory")
+    assert report(text) == ["F: [filter:tempauth] url = '': expected an address"]
+    assert report(text.replace("log_level = info", "timeout = 5")) == [
+        "F: [filter:tempauth] url = '': expected an address"
+    ]
+    assert report(text.replace("egg:objstore#directory", "egg:objstore#directory\nurl = x")) == []
+    assert report(text.replace("log_level = info", "url = x")) == []
 
 
 def test_keystones_own_filter_means_ours(report):

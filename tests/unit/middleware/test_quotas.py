@@ -2,6 +2,7 @@
 
 import pytest
 
+from objstore.core.errors import BodyTooLarge
 from objstore.core.info import AccountInfo, ContainerInfo
 from objstore.core.policy import Policies, Policy
 from objstore.http.environ import ACL, AUTHORIZE, INFO, RESELLER
@@ -10,6 +11,7 @@ from objstore.middleware.account_quotas import AccountQuotas
 from objstore.middleware.container_quotas import ContainerQuotas
 from tests.support.infos import FixedInfos
 from tests.support.pipeline import RecordingApp, send
+from tests.support.wsgi import MemoryBody
 
 OBJECT, CONTAINER, ACCOUNT = "/v1/a/c/o", "/v1/a/c", "/v1/a"
 POLICIES = Policies([Policy(0, "gold", is_default=True), Policy(1, "Silver")])
@@ -162,3 +164,22 @@ def test_nothing_is_asked_for_a_read():
     to_account(infos, "GET")
     to_container(infos, "GET")
     assert not infos.asked
+
+
+@pytest.mark.parametrize(
+    ("ask", "infos"),
+    [
+        (to_container, container({"quota-bytes": "100"})),
+        (to_account, account({"quota-bytes": "100"})),
+        (to_account, account({"quota-bytes": "500"}, {"quota-bytes-policy-0": "15"}, {"gold-bytes-used": 5})),
+    ],
+    ids=["container", "account", "policy"],
+)
+@pytest.mark.parametrize("size", [10, 11])
+def test_an_upload_of_unknown_length_may_send_what_is_left(ask, infos, size):
+    chunked = {"wsgi.input": MemoryBody(b"x" * size)}
+    if size == 10:
+        assert ask(infos, headers={"Transfer-Encoding": "chunked"}, **chunked).status == 200
+    else:
+        with pytest.raises(BodyTooLarge):
+            ask(infos, headers={"Transfer-Encoding": "chunked"}, **chunked)

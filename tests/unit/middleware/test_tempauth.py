@@ -436,6 +436,14 @@ def test_override_lets_through_but_leaves_authorization_in_place():
     assert app.last[keys.AUTHORIZE](Request(environ)).status == 401
 
 
+def test_an_override_that_is_not_allowed_counts_for_nothing():
+    left = {keys.AUTHORIZE_OVERRIDE: True, keys.AUTHORIZE: lambda request: None, keys.REMOTE_USER: "AUTH_test"}
+    for allowed, seen in (("yes", True), ("no", None)):
+        world = World(allow_overrides=allowed)
+        reply = send(world.auth, path="/v1/AUTH_test/c", **left)
+        assert (reply.environ.get(keys.AUTHORIZE_OVERRIDE), reply.status) == (seen, 200 if seen else 401)
+
+
 def test_a_path_that_is_no_name_is_refused_before_anything():
     world = World()
     assert world.status(world.token(), path="/v1") == 404

@@ -2,14 +2,18 @@
 
 import hashlib
 import os
+import threading
 
 import pytest
 
+from objstore.runtime import green
+from objstore.storage.disk import DiskEngine
 from objstore.storage.reader import FileBody
 from tests.support.object_server import ObjectNode
 
 PATH = "/sdb1/5/AUTH_a/c/o"
 LARGE = os.urandom(9_000_000)
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -72,6 +76,25 @@ def test_a_body_that_is_not_cached_is_read_by_a_thread_of_its_device(node, monke
     node.put(PATH, b"y" * size)
     monkeypatch.setattr(FileBody, "readinto_cached", lambda self, buffer, offset: None)
     assert node.call("GET", PATH).body == b"y" * size
+
+
+def test_a_read_does_not_wait_behind_the_hashing_of_partitions(tmp_path, monkeypatch):
+    node = ObjectNode(tmp_path, threads_per_disk="1")
+    node.put(PATH, LARGE)
+    may_end = threading.Event()
+
+    def hashes(*_):
+        may_end.wait(PATIENCE_S)
+        return {}
+
+    monkeypatch.setattr(DiskEngine, "hashes", hashes)
+    asked = [green.spawn(node.call, "REPLICATE", f"/sdb1/{number}") for number in range(3)]
+    green.sleep(0)
+    with green.deadline(PATIENCE_S):
+        assert node.call("GET", PATH).body == LARGE
+    assert not any(task.is_done for task in asked)
+    may_end.set()
+    assert [task.join().status for task in asked] == [200] * 3
 
 
 @pytest.mark.parametrize("damage", [flip(0), flip(2000), flip(-1), zeroes], ids=["first", "middle", "last", "zeroes"])

@@ -27,7 +27,7 @@ REQUESTS = [
     ("PUT", "", {"HTTP_X_CONTAINER_SYNC_AUTH": "r n s"}, ["container_sync"]),
     ("POST", "", {"HTTP_X_CONTAINER_RFC_COMPLIANT_ETAGS": "true"}, ["etag_quoter"]),
     ("POST", "", {"HTTP_X_ACCOUNT_RFC_COMPLIANT_ETAGS": "true"}, ["etag_quoter"]),
-    ("POST", "", {"HTTP_X_ACCOUNT_ACCESS_CONTROL": "{}"}, ["tempauth"]),
+    ("POST", "", {"HTTP_X_ACCOUNT_ACCESS_CONTROL": "{}"}, ["tempauth", "ldapauth"]),
 ]
 
 

@@ -5,6 +5,7 @@ import pytest
 from objstore.container.passes.sync_container import AWAY_AT_MOST, BATCH, FAILED_AT_MOST, ContainerTurn, Share
 from objstore.container.passes.sync_peer import DONE, Said, Verdict
 from objstore.container.passes.sync_progress import Memory, Progress
+from objstore.container.passes.sync_settings import ContainerSyncSettings
 from objstore.container.passes.sync_target import Target
 from objstore.core.errors import BadRequest
 from objstore.core.sync_realms import Realm, Realms, SignedMessage, signature
@@ -246,8 +247,31 @@ def test_where_a_container_is_synced_to(value, url):
     assert Target.of(value, "k", REALMS, ("host",)).url == url
 
 
-@pytest.mark.parametrize("value", ["//x/two/a/c", "//r/one/a/c", "http://other/v1/a/c", "ftp://host/v1/a/c", "//r/two"])
-def test_where_a_container_may_not_be_synced_to(value):
+@pytest.mark.parametrize(
+    "value",
+    [
+        "//x/two/a/c",
+        "//r/one/a/c",
+        "//r/two",
+        "//r/two/../c",
+        "//r/two/a/..",
+        "//r/two/%2e%2e/c",
+        "//r/two/a%2Fb/c",
+        "//r/two/a/c?x=y",
+        "//r/two/a/c%3Fx",
+        "http://other/v1/a/c",
+        "ftp://host/v1/a/c",
+        "http://host:6200/d1/123/AUTH_victim/c",
+        "http://host:6200/d1/AUTH_victim/c",
+        "http://host/v1/a",
+        "http://host/v1/a/c/o",
+        "http://host/v1/a/..",
+        "http://host/v1/kv%2Fa/c",
+        "http://host/v1/a/c?x",
+        "http://host/v1/a/c#x",
+    ],
+)
+def test_cve_2026_50221_a_container_may_not_be_synced_to_just_any_address(value):
     with pytest.raises(BadRequest):
         Target.of(value, "k", REALMS, ("host",))
 
@@ -264,3 +288,7 @@ def test_a_request_is_signed_over_the_path_as_it_is_sent():
 def test_without_a_realm_the_key_is_said():
     headers = dict(Target.of("http://host/v1/a/c", "k", REALMS, ("host",)).credentials("PUT", "/v1/a/c/o", "1.0", "n"))
     assert headers == {"X-Timestamp": "1.0", "X-Container-Sync-Key": "k"}
+
+
+def test_cve_2026_50221_no_host_is_asked_by_url_unless_the_operator_names_it():
+    assert ContainerSyncSettings().allowed_sync_hosts == ()

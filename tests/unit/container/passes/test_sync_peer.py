@@ -6,17 +6,9 @@ from objstore.container.passes.sync_peer import Peer, Verdict
 from objstore.container.passes.sync_target import Target
 from objstore.core.timestamp import ZERO, Timestamp
 from objstore.http.outgoing import Outgoing
-from tests.support.liar import Liar
-from tests.support.ports import PortBlock
+from tests.support.raw_peers import raw_peer
 
 AT = Timestamp.parse("1700000000.00000")
-
-
-@pytest.fixture
-def port():
-    block = PortBlock()
-    yield block.first
-    block.release()
 
 
 def answer(status, *lines, body=b""):
@@ -24,10 +16,15 @@ def answer(status, *lines, body=b""):
     return head.encode() + b"\r\n\r\n" + body
 
 
-def said(port, method, reply, timeout_s=30.0):
-    target = Target(f"http://127.0.0.1:{port}", "/v1/a/c", None, "k")
+def target_at(port, key="k"):
+    return Target(f"http://127.0.0.1:{port}", "/v1/a/c", None, key)
+
+
+def said(method, *pieces, timeout_s=30.0):
+    """What comes of a request that is answered with these pieces; None hangs up."""
     peer = Peer([Outgoing(connect_timeout_s=30.0, timeout_s=timeout_s)])
-    with Liar([port], lambda asked: reply):
+    with raw_peer(pieces) as (node, _):
+        target = target_at(node.address[1])
         if method == "HEAD":
             return peer.newest(target, "o", AT)
         if method == "PUT":
@@ -47,8 +44,8 @@ def said(port, method, reply, timeout_s=30.0):
         ("DELETE", answer(409)),
     ],
 )
-def test_a_plain_yes_is_one(port, method, reply):
-    assert said(port, method, reply).verdict is Verdict.DONE
+def test_a_plain_yes_is_one(method, reply):
+    assert said(method, reply).verdict is Verdict.DONE
 
 
 @pytest.mark.parametrize(
@@ -61,8 +58,8 @@ def test_a_plain_yes_is_one(port, method, reply):
         (answer(200, "X-Timestamp: 1e999", "Content-Length: 0"), ZERO),
     ],
 )
-def test_what_is_there_is_known_by_its_time_alone(port, reply, found):
-    assert said(port, "HEAD", reply) == found
+def test_what_is_there_is_known_by_its_time_alone(reply, found):
+    assert said("HEAD", reply, None) == found
 
 
 @pytest.mark.parametrize(
@@ -82,8 +79,8 @@ def test_what_is_there_is_known_by_its_time_alone(port, reply, found):
     ids=lambda reply: repr(reply[:40]),
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_half_an_answer_is_none(port, method, reply):
-    assert said(port, method, reply).verdict is Verdict.AWAY
+def test_half_an_answer_is_none(method, reply):
+    assert said(method, reply, None).verdict is Verdict.AWAY
 
 
 @pytest.mark.parametrize(
@@ -99,22 +96,15 @@ def test_half_an_answer_is_none(port, method, reply):
         (999, Verdict.FAILED),
     ],
 )
-def test_a_refusal_is_none_either(port, status, verdict):
-    assert said(port, "PUT", answer(status)).verdict is verdict
+def test_a_refusal_is_none_either(status, verdict):
+    assert said("PUT", answer(status), None).verdict is verdict
 
 
-def test_silence_and_nobody_are_away(port):
-    class Silent(Liar):
-        def _lie(self, accepted):
-            with accepted:
-                while accepted.recv(1 << 16):
-                    pass
-
-    target = Target(f"http://127.0.0.1:{port}", "/v1/a/c", None, "k")
-    with Silent([port], lambda asked: b""):
-        peer = Peer([Outgoing(connect_timeout_s=30.0, timeout_s=0.1)])
-        assert peer.delete(target, "o", AT).verdict is Verdict.AWAY
-    assert peer.delete(target, "o", AT).verdict is Verdict.AWAY
+def test_silence_and_nobody_are_away():
+    assert said("DELETE", timeout_s=0.1).verdict is Verdict.AWAY
+    with raw_peer([None]) as (node, _):
+        gone = node.address[1]
+    assert Peer([Outgoing()]).delete(target_at(gone), "o", AT).verdict is Verdict.AWAY
 
 
 def test_each_request_takes_the_next_way():
@@ -134,7 +124,7 @@ def test_each_request_takes_the_next_way():
     assert asked == [(name, "http://x/v1/a/c/o%20p") for name in "aba"]
 
 
-def test_no_key_is_in_what_is_said(port):
-    target = Target(f"http://127.0.0.1:{port}", "/v1/a/c", None, "planted-secret")
-    said = Peer([Outgoing(connect_timeout_s=1.0, timeout_s=0.1)]).delete(target, "o", AT)
-    assert said.verdict is Verdict.AWAY and "planted-secret" not in said.why
+def test_no_key_is_in_what_is_said():
+    with raw_peer([b"junk\r\n\r\n", None]) as (node, _):
+        found = Peer([Outgoing()]).delete(target_at(node.address[1], "planted-secret"), "o", AT)
+    assert found.verdict is Verdict.AWAY and "planted-secret" not in found.why

@@ -49,6 +49,7 @@ class World:
     def __init__(self, keystone, clock, **options):
         self.keystone = keystone
         self.clock = clock
+        self.set_back_s = 0.0
         self.inner = RecordingApp()
         self.settings = parsed({"auth_url": keystone.url, **OPTIONS, **options})
         self.outgoing = Outgoing(
@@ -65,9 +66,13 @@ class World:
             self.settings.auth_url,
             self.settings.credentials,
             timeout_s=self.settings.http_request_timeout,
-            now=self.clock.monotonic,
+            now=self.wall,
+            monotonic=self.clock.monotonic,
         )
-        return Authtoken(self.inner, self.settings, service, now=self.clock.monotonic)
+        return Authtoken(self.inner, self.settings, service, now=self.wall, monotonic=self.clock.monotonic)
+
+    def wall(self):
+        return self.clock.monotonic() - self.set_back_s
 
     def ask(self, token=None, service=None, *, worker=None, headers=(), **extra):
         headers = dict(headers)
@@ -197,6 +202,26 @@ def test_a_revoked_token_ends_when_its_time_in_the_cache_is_over():
         w.keystone.revoke(token)
         w.clock.advance(61)
         assert w.whose(token) is None
+
+
+def test_a_clock_that_is_set_back_prolongs_nothing():
+    with world() as w:
+        token = w.keystone.issue(life_s=100_000)
+        assert w.whose(token)
+        w.keystone.revoke(token)
+        w.set_back_s = 10_000
+        w.clock.advance(301)
+        assert w.whose(token) is None
+
+
+def test_a_clock_that_is_set_back_silences_nobody():
+    with world() as w:
+        w.keystone.password = "changed"
+        assert w.ask(w.keystone.issue()).status == 503
+        w.keystone.password = SERVICE_PASSWORD
+        w.set_back_s = 10_000
+        w.clock.advance(11)
+        assert w.whose(w.keystone.issue())
 
 
 def test_an_expired_token_ends_at_once_whatever_the_cache_holds():

@@ -324,7 +324,25 @@ def test_override_lets_through_but_leaves_authorization_in_place():
     world = World()
     assert world.status(**{keys.AUTHORIZE_OVERRIDE: True}) == 200
     assert world.inner.last[keys.AUTHORIZE](Request(world.inner.last)).status == 401
-    assert World(allow_overrides="no").ask(user("admin")).status == 200
+
+
+def let_in(environ_authorize=lambda request: None):
+    """What a temporary URL leaves in the environ."""
+    return {keys.AUTHORIZE_OVERRIDE: True, keys.AUTHORIZE: environ_authorize, keys.REMOTE_USER: "AUTH_p1-id"}
+
+
+def test_an_override_that_is_not_allowed_counts_for_nothing():
+    world = World(allow_overrides="no")
+    assert world.status(**let_in()) == 401
+    assert World().status(**let_in()) == 200
+    assert world.status(user("admin")) == 200
+
+
+def test_an_override_for_an_account_of_others_leaves_what_follows_to_them():
+    world = World(behind=tempauth)
+    assert world.status(path="/v1/TEMP_a/c", **{keys.AUTHORIZE_OVERRIDE: True}) == 200
+    follows = Request({**world.inner.last, keys.REMOTE_USER: "a,a:b,TEMP_a", keys.AUTHORIZE_OVERRIDE: False})
+    assert world.inner.last[keys.AUTHORIZE](follows) is None
 
 
 def test_who_has_let_a_request_in_already_judges_what_is_asked_on_its_behalf():

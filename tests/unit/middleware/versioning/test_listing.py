@@ -1,10 +1,11 @@
 """middleware/versioning/listing.py and names.py: pure."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from objstore.core.errors import BadRequest
+from objstore.core.names import quoted
 from objstore.core.timestamp import Timestamp
 from objstore.middleware.versioning.listing import merged
 from objstore.middleware.versioning.names import (
@@ -80,12 +81,13 @@ def rows_of(state):
             row = {"name": name, "content_type": "a/b", "bytes": 0, "hash": "h", "symlink_path": ""}
             if kind == "link":
                 hidden = version_name(name, Timestamp(max(times)[0]))
-                row["symlink_path"] = "/v1/a/\0versions\0c/" + hidden
+                row["symlink_path"] = quoted("/v1/a/\0versions\0c/" + hidden)
             current.append(row)
     return current, versions
 
 
 @given(states, st.booleans(), st.integers(0, 12))
+@example({"%00": ([(1, False)], "link")}, False, 0)
 def test_everything_is_listed_once_in_order_with_one_latest_a_name(state, reverse, limit):
     current, versions = rows_of(state)
     if reverse:
