@@ -1,17 +1,19 @@
 """A stand-in for a KMIP key manager: TLS with client certificates, and Get of symmetric keys; nothing of ours inside.
 
-Source: OASIS KMIP 1.4. It answers in a native thread with blocking sockets, one connection after another.
+Source: OASIS KMIP 1.4. It answers in a native thread, one connection after another, by the C class of sockets: the
+standard library's may have been made green by an earlier test, which is no good in a native thread.
 """
 
 from __future__ import annotations
 
-import socket
+import _socket
 import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass
@@ -26,21 +28,20 @@ class FakeKmip:
     answer: bytes | None = None
     asked: list[str] = field(default_factory=list)
 
-    def serve(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+    def serve(self, listener: _socket.socket, context: ssl.SSLContext) -> None:
         while True:
             try:
-                plain, _ = listener.accept()
+                descriptor, _ = listener._accept()
             except OSError:
                 return
+            plain = _socket.socket(fileno=descriptor)
             try:
                 plain.settimeout(20)
-                with context.wrap_socket(plain, server_side=True) as connection:
-                    head = connection.recv(8)
-                    (length,) = struct.unpack(">I", head[4:])
-                    body = b""
-                    while len(body) < length:
-                        body += connection.recv(length - len(body))
-                    connection.sendall(self.answer if self.answer is not None else self._reply(head + body))
+                connection = _Tls(plain, context)
+                head = connection.receive(8)
+                (length,) = struct.unpack(">I", head[4:])
+                body = connection.receive(length)
+                connection.send(self.answer if self.answer is not None else self._reply(head + body))
             except OSError:
                 continue  # A client that does not trust us, or that we do not trust.
             finally:
@@ -63,6 +64,51 @@ class FakeKmip:
 
     def _refusal(self, why: str) -> bytes:
         return _response(_leaf(0x42007E, 5, struct.pack(">I", 1)) + _leaf(0x42007D, 7, why.encode()), 1)
+
+
+class _Tls:
+    """The server's side of a session, by memory BIOs."""
+
+    def __init__(self, plain: _socket.socket, context: ssl.SSLContext) -> None:
+        self._plain = plain
+        self._received, self._produced = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._received, self._produced, server_side=True)
+        self._until_done(self._session.do_handshake)
+
+    def receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = self._until_done(partial(self._session.read, size - len(data)))
+            if not piece:
+                raise OSError("the client closed")
+            data += piece
+        return data
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self._until_done(lambda: self._session.write(data))
+
+    def _until_done(self, step):
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                came = self._plain.recv(65536)
+                if not came:
+                    raise OSError("the client closed") from None
+                self._received.write(came)
+                continue
+            except ssl.SSLError:
+                self._flush()  # The alert that says why.
+                raise
+            self._flush()
+            return result
+
+    def _flush(self) -> None:
+        produced = self._produced.read()
+        if produced:
+            self._plain.sendall(produced)
 
 
 def _response(rest: bytes, status: int) -> bytes:
@@ -100,13 +146,15 @@ def running_kmip(certificate: str, ca_file: str, **options) -> Iterator[FakeKmip
     context.load_cert_chain(certificate)
     context.load_verify_locations(ca_file)
     context.verify_mode = ssl.CERT_REQUIRED
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(16)
     server.port = listener.getsockname()[1]
     thread = threading.Thread(target=server.serve, args=(listener, context), daemon=True)
     thread.start()
     try:
         yield server
     finally:
-        listener.shutdown(socket.SHUT_RDWR)
+        listener.shutdown(_socket.SHUT_RDWR)
         listener.close()
         thread.join(20)

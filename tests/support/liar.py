@@ -1,14 +1,17 @@
 """A server that says what no honest one would, in a node's place, to whoever asks whatever.
 
 with Liar([port, …], lambda method: b"HTTP/1.1 200 OK\r\n…"):
+
+It lies in native threads, by the C class of sockets: the standard library's may have been made green by an earlier test
+of the same process, and a green socket in a native thread waits for ever or fails.
 """
 
 from __future__ import annotations
 
-import socket
+import _socket
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from tests.support.cluster import until
 
@@ -34,26 +37,26 @@ class Liar:
         for listener in self._listeners:
             # Wakes up who waits in accept().
             with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
+                listener.shutdown(_socket.SHUT_RDWR)
             listener.close()
         for thread in self._threads:
             thread.join()
 
-    def _spawn(self, function: Callable[[socket.socket], None], sock: socket.socket) -> None:
+    def _spawn(self, function: Callable[[_socket.socket], None], sock: _socket.socket) -> None:
         thread = threading.Thread(target=function, args=(sock,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: _socket.socket) -> None:
         while True:
             try:
-                accepted, _ = listener.accept()
+                descriptor, _ = listener._accept()
             except OSError:
                 return
-            self._spawn(self._lie, accepted)
+            self._spawn(self._lie, _socket.socket(fileno=descriptor))
 
-    def _lie(self, accepted: socket.socket) -> None:
-        with accepted, suppress(OSError):
+    def _lie(self, accepted: _socket.socket) -> None:
+        with closing(accepted), suppress(OSError):
             accepted.settimeout(_PATIENCE_S)
             head = b""
             while b"\r\n\r\n" not in head:
@@ -66,8 +69,13 @@ class Liar:
             accepted.sendall(self._answer(method))
 
 
-def _listening(port: int) -> socket.socket | None:
+def _listening(port: int) -> _socket.socket | None:
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
-        return socket.create_server(("127.0.0.1", port))
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
     except OSError:
+        listener.close()
         return None
+    return listener
