@@ -14,28 +14,19 @@ from objstore.middleware.encryption.barbican import Barbican
 from objstore.middleware.encryption.external_secrets import KEY_ID, fetched_keyring
 from objstore.middleware.encryption.keymaster import Keymaster
 from objstore.middleware.encryption.root_secrets import RootSecretSettings, keymaster_settings
-from objstore.middleware.keystone.tokens import Credentials
+from objstore.middleware.keystone.user_settings import KeystoneUserSettings
 
 SECTION = "kms_keymaster"
 
 
 @dataclass(frozen=True)
-class KmsSettings(RootSecretSettings):
+class KmsSettings(KeystoneUserSettings, RootSecretSettings):
     """Further secrets are key_id_<id>. They are fetched when a worker starts."""
 
     WILDCARDS: ClassVar[tuple[str, ...]] = (f"{KEY_ID}_",)
 
     key_id: str = setting("", text, "Barbican's UUID of the root secret without an id: 32 bytes or more.")
     auth_endpoint: str = setting("", text, "Where Keystone is asked, such as https://keystone.example:5000/v3.")
-    username: str = setting("", text, "A user that may read the secret.")
-    user_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    user_domain_name: str = setting("", text, "The domain of username; empty and without an id: default.")
-    user_domain_id: str = setting("", text, "That domain's id, instead of its name.", advanced=True)
-    password: str = setting("", text, "Its password.")
-    project_name: str = setting("", text, "The project that has the secret.")
-    project_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    project_domain_name: str = setting("", text, "The domain of project_name; empty and without an id: default.")
-    project_domain_id: str = setting("", text, "That domain's id, instead of its name.", advanced=True)
     barbican_endpoint: str = setting("", text, "Barbican's address; empty: what Keystone's catalog says.")
     barbican_region_name: str = setting("", text, "Of several regions in the catalog, the one to ask; empty: any.")
     barbican_endpoint_type: str = setting(
@@ -44,20 +35,6 @@ class KmsSettings(RootSecretSettings):
     cafile: str = setting("", text, "Authorities that sign their certificates, in PEM; empty: the system's.")
     timeout: float = setting("10", decimal(0.01), "Seconds for every wait.", advanced=True)
     api_class: str = setting("", text, "Read and not used: Barbican's own API is spoken.", advanced=True)
-
-    @property
-    def credentials(self) -> Credentials:
-        return Credentials(
-            password=self.password,
-            user_id=self.user_id,
-            username=self.username,
-            user_domain_id=self.user_domain_id or ("" if self.user_domain_name else "default"),
-            user_domain_name=self.user_domain_name,
-            project_id=self.project_id,
-            project_name=self.project_name,
-            project_domain_id=self.project_domain_id or ("" if self.project_domain_name else "default"),
-            project_domain_name=self.project_domain_name,
-        )
 
 
 @reads(KmsSettings)

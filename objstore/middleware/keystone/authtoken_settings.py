@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from objstore.config.settings import Kind, Problem, Settings, boolean, choice, decimal, names, number, setting, text
+from objstore.config.settings import Kind, Problem, boolean, choice, decimal, names, number, setting, text
 from objstore.http.outgoing import Trust
 from objstore.http.service_url import parse_url
-from objstore.middleware.keystone.tokens import Credentials
+from objstore.middleware.keystone.user_settings import KeystoneUserSettings
 
 
 def _url(value: str) -> str:
@@ -26,7 +26,7 @@ _service_url = Kind(_url, "http://host:port or https://host:port")
 
 
 @dataclass(frozen=True)
-class AuthtokenSettings(Settings):
+class AuthtokenSettings(KeystoneUserSettings):
     auth_url: str = setting("", _service_url, "Where Keystone is asked, such as http://keystone.example:5000.")
     www_authenticate_uri: str = setting(
         "", _service_url, "Where clients get tokens, for Www-Authenticate; empty: auth_url."
@@ -36,15 +36,6 @@ class AuthtokenSettings(Settings):
     auth_plugin: str = setting(
         "password", choice("password", "v3password"), "The former name of auth_type.", advanced=True
     )
-    username: str = setting("", text, "Our service user. It needs a role that may check tokens: service or admin.")
-    user_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    user_domain_id: str = setting("", text, "The domain of username; empty and without a name: default.")
-    user_domain_name: str = setting("", text, "That domain's name, instead of its id.", advanced=True)
-    password: str = setting("", text, "The password of our service user.")
-    project_name: str = setting("", text, "The project that our own token is for, such as service.")
-    project_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    project_domain_id: str = setting("", text, "The domain of project_name; empty and without a name: default.")
-    project_domain_name: str = setting("", text, "That domain's name, instead of its id.", advanced=True)
     delay_auth_decision: bool = setting(
         "false",
         boolean,
@@ -109,20 +100,6 @@ class AuthtokenSettings(Settings):
     @property
     def trust(self) -> Trust:
         return Trust(self.cafile or None, self.insecure, self.certfile or None, self.keyfile or None)
-
-    @property
-    def credentials(self) -> Credentials:
-        return Credentials(
-            password=self.password,
-            user_id=self.user_id,
-            username=self.username,
-            user_domain_id=self.user_domain_id or ("" if self.user_domain_name else "default"),
-            user_domain_name=self.user_domain_name,
-            project_id=self.project_id,
-            project_name=self.project_name,
-            project_domain_id=self.project_domain_id or ("" if self.project_domain_name else "default"),
-            project_domain_name=self.project_domain_name,
-        )
 
     @property
     def public_url(self) -> str:
