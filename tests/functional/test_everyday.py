@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -300,16 +301,31 @@ def test_an_interrupted_large_upload_goes_on_with_its_segments(commands, through
     assert owner.get(bucket, "big").body == file.read_bytes()
 
 
+@contextmanager
+def minding_ctrl_c():
+    """Commands started in here mind it, also where this process was started in the background, which is deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_ends_a_copy_at_once_and_the_next_goes_on(commands, through, owner, bucket, tmp_path):
     body = os.urandom(2 * SEGMENT)
     owner.upload(bucket, "o", body)
     with relay(owner.swift.address, after_bytes=SEGMENT, direction="down", stalls=True) as (address, cuts):
         environ = {**os.environ, **through(address).environ}
         words = [sys.executable, "-m", "objstore.cli.main", "cp", f"objstore:{bucket}/o", str(tmp_path / "o")]
-        process = subprocess.Popen(words, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        until(lambda: cuts, "the copy has come half way")
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        with minding_ctrl_c():
+            process = subprocess.Popen(words, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            until(lambda: cuts, "the copy has come half way")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.communicate()
     assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err, (process.returncode, err)
     (part,) = tmp_path.iterdir()
     assert part.name.endswith(".part") and body.startswith(part.read_bytes())
