@@ -32,7 +32,7 @@ SOURCE = "EA"
 _PIECE_BYTES = 64 << 10
 _SMALL_BYTES = 64 << 10
 """A file up to this size is held in memory while the archive is read on."""
-_AT_ONCE = 8
+_AT_ONCE = 16
 _FOR_EVERY_FILE = ("HTTP_X_OBJECT_META_", "HTTP_X_DELETE_A", "HTTP_X_DETECT_CONTENT_TYPE")
 
 
