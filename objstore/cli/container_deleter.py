@@ -16,10 +16,10 @@ from pathlib import Path
 from objstore.cli.assembly import internal_pipeline
 from objstore.cli.remote import printable
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
-from objstore.cli.tool import tool_main, tool_parser
+from objstore.cli.tool import timestamp_argument, tool_main, tool_parser
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.inifile import IniFile
-from objstore.core.timestamp import InvalidTimestamp, Timestamp
+from objstore.core.timestamp import Timestamp
 from objstore.http.internal import PAGES_AT_MOST, InternalClient, ListingFailed
 from objstore.http.status import HTTPStatus
 from objstore.peers.queue_rows import ASYNC_DELETED, EMPTY_ETAG, QueueRows, direct_client
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default="", help="only objects whose names begin like this")
     parser.add_argument("--marker", default="", help="only names behind this one")
     parser.add_argument("--end-marker", default="", help="only names in front of this one")
-    parser.add_argument("--timestamp", type=_timestamp, metavar="TIMESTAMP", help="of the deletion (now)")
+    parser.add_argument("--timestamp", type=timestamp_argument, metavar="TIMESTAMP", help="of the deletion (now)")
     parser.add_argument(
         "-d", "--swift-dir", type=Path, default=Path("/etc/swift"), metavar="DIR",
         help="where swift.conf and the rings are (%(default)s)",
@@ -145,13 +145,6 @@ def _name(text: str) -> str:
     if not text or "/" in text:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a name without a slash")
     return text
-
-
-def _timestamp(text: str) -> Timestamp:
-    try:
-        return Timestamp.parse(text)
-    except InvalidTimestamp as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 main = tool_main(_parser, _run)

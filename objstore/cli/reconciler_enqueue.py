@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
-from objstore.cli.tool import tool_main, tool_parser
+from objstore.cli.tool import timestamp_argument, tool_main, tool_parser
 from objstore.config.cluster import load_cluster
 from objstore.container.passes.reconcile_plan import (
     DELETE_TYPE,
@@ -19,7 +19,7 @@ from objstore.container.passes.reconcile_plan import (
     entry_name,
     queue_container,
 )
-from objstore.core.timestamp import InvalidTimestamp, Timestamp
+from objstore.core.timestamp import Timestamp
 from objstore.db.misplaced import QUEUE_ACCOUNT
 from objstore.peers.failure import name_of
 from objstore.peers.node_client import Reply
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser("objstore-reconciler-enqueue", "Have the container reconciler look at one object.", _EXAMPLE)
     parser.add_argument("policy_index", type=_index, metavar="POLICY", help="index of the policy it was written with")
     parser.add_argument("path", type=_names, metavar="/ACCOUNT/CONTAINER/OBJECT", help="its name, not quoted")
-    parser.add_argument("timestamp", type=_timestamp, metavar="TIMESTAMP", help="of that write")
+    parser.add_argument("timestamp", type=timestamp_argument, metavar="TIMESTAMP", help="of that write")
     parser.add_argument("-X", "--op", choices=("PUT", "DELETE"), default="PUT", help="what was done at that time (PUT)")
     parser.add_argument(
         "-f", "--force", action="store_true", help="queue it again though it was queued and dealt with before"
@@ -101,13 +101,6 @@ def _names(text: str) -> tuple[str, str, str]:
     if len(parts) != 4 or parts[0] or not all(parts[1:]):
         raise argparse.ArgumentTypeError(f"{text!r}: expected /account/container/object")
     return parts[1], parts[2], parts[3]
-
-
-def _timestamp(text: str) -> Timestamp:
-    try:
-        return Timestamp.parse(text)
-    except InvalidTimestamp as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 main = tool_main(_parser, _run)

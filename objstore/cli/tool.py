@@ -10,6 +10,7 @@ from typing import Protocol, TextIO
 
 from objstore.cli.main import run_command
 from objstore.cli.terminal import Terminal
+from objstore.core.timestamp import InvalidTimestamp, Timestamp
 
 
 class Main(Protocol):
@@ -49,3 +50,11 @@ def tool_main(
         return run_command(lambda: run(arguments, terminal), terminal)
 
     return main
+
+
+def timestamp_argument(text: str) -> Timestamp:
+    """For add_argument(type=...)."""
+    try:
+        return Timestamp.parse(text)
+    except InvalidTimestamp as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
