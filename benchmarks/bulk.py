@@ -14,8 +14,9 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.cpu import cpu_s
 from benchmarks.large_objects import peak_kib
@@ -57,7 +58,7 @@ def measure(cluster: Cluster, files: int) -> dict[str, dict[str, float]]:
     }
 
 
-def timed(cluster: Cluster, files: int, work) -> dict[str, float]:  # type: ignore[no-untyped-def]
+def timed(cluster: Cluster, files: int, work: Callable[[], None]) -> dict[str, float]:
     proxies, everybody = cluster.pids(role="proxy-server"), cluster.pids()
     peak, used_s = sum(map(peak_kib, proxies)), sum(map(cpu_s, everybody))
     started = time.monotonic()
@@ -90,12 +91,15 @@ def delete(cluster: Cluster, paths: Sequence[str]) -> None:
     assert report["Number Deleted"] == len(paths), report
 
 
-def ask(cluster: Cluster, method: str, target: str, body: bytes, headers: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
+def ask(
+    cluster: Cluster, method: str, target: str, body: bytes, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
     login = cluster.login()
     sent = {"X-Auth-Token": login.token, "Accept": "application/json", **(headers or {})}
     answer = cluster.ask(method, login.path + target, sent, body, timeout_s=PATIENCE_S)
     assert answer.status == 200, (answer.status, answer.body[:500])
-    return json.loads(answer.body)
+    report: dict[str, Any] = json.loads(answer.body)
+    return report
 
 
 if __name__ == "__main__":
