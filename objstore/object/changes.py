@@ -8,7 +8,7 @@ which nobody will ever tell: a little later the mark is left to the updater as i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -43,12 +43,19 @@ class _Device:
 
 
 class OpenChanges:
-    """Of one process; used in the hub's thread."""
+    """Of one process; used in the hub's thread. later: calls a function some seconds later."""
 
-    def __init__(self, engine: Engine, threads: DeviceThreads, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        threads: DeviceThreads,
+        clock: Clock,
+        later: Callable[[float, Callable[[], object]], object] = call_after,
+    ) -> None:
         self._engine = engine
         self._threads = threads
         self._clock = clock
+        self._later = later
         self._devices: dict[str, _Device] = {}
 
     @contextmanager
@@ -85,7 +92,7 @@ class OpenChanges:
         state.failed_ns = min(began_ns, state.failed_ns or began_ns)
 
     def _leave_later(self, device: str, state: _Device) -> None:
-        call_after(LEAVE_AFTER_S, lambda: spawn(self._leave, device, state))
+        self._later(LEAVE_AFTER_S, lambda: spawn(self._leave, device, state))
 
     def _leave(self, device: str, state: _Device) -> None:
         """Leave what has failed to the updater; a disk that takes no mark is tried again."""
