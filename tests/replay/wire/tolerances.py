@@ -125,6 +125,10 @@ OPTIONAL_BY_METHOD: Mapping[tuple[str, str], str] = {
     ("HEAD", "x-backend-allow-reserved-names"): "a HEAD that is asked for may fill the cache too",
     ("PUT", "etag"): "we know the hash of a small body before we send it",
 }
+# Operations in which our proxy asks more nodes than the reference did, in the same words.
+ASKS_MORE: Mapping[str, str] = {
+    "object.post-missing": "handoffs too are asked for an object that primaries do not have, before a POST is 404",
+}
 FREE_PARAMETERS: Mapping[str, str] = {
     "format": "of no meaning to a HEAD, and sent with every GET",
     "states": "asks for shards, which are not built yet",
