@@ -15,8 +15,10 @@ from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
 from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
+from objstore.cluster.local_steps import LocalSteps
 from objstore.cluster.node_state import NodeFact, differing
 from objstore.ring.reload import CHECK_INTERVAL_S
+from objstore.runtime import lock
 
 EXAMPLE = """\
 example:
@@ -57,6 +59,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
+        steps = _steps(rings)
     if as_json:
         value: dict[str, object] = {
             "version": version,
@@ -64,9 +67,7 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
             "notes": notes,
         }
         known = rings.cluster[0]
-        value |= (
-            {"nodes": [], "steps": ""} if known is None else {"nodes": known.to_json()["nodes"], "steps": known.steps}
-        )
+        value |= {"nodes": [] if known is None else known.to_json()["nodes"], "steps": steps}
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
@@ -78,7 +79,6 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        steps = "" if rings.cluster[0] is None else rings.cluster[0].steps
         if steps:
             terminal.say(f"steps: {steps}")
         elif any(fact.draining for fact in facts):
@@ -88,6 +88,17 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 f"objstore ring continue {rings.directory.root}"
             )
     return FAILED if notes or any(fact.differs for fact in facts) else OK
+
+
+def _steps(rings: Rings) -> str:
+    """What the next step of a change waits for; "" when there is none, or the holder does not answer."""
+    if rings.client is not None:
+        known, _ = rings.cluster
+        return "" if known is None else known.steps
+    text = LocalSteps(rings.directory).text()
+    if text and not lock.is_held(rings.directory.run):
+        return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
+    return text
 
 
 def _row(fact: RingFact) -> dict[str, object]:
@@ -114,13 +125,11 @@ def _node_row(node: NodeFact) -> dict[str, object]:
 
 
 def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:
-    if rings.client is None:
-        raise CommandError(
-            f"{rings.directory.root}: all nodes are on this machine, where no step follows by itself: objstore "
-            f"ring continue {rings.directory.root}"
-        )
     with said(f"objstore ring status {rings.directory.root}"):
-        rings.client.pause(is_paused=is_paused)
+        if rings.client is None:
+            Holder(rings.directory.etc).pause(is_paused)
+        else:
+            rings.client.pause(is_paused=is_paused)
     if is_paused:
         terminal.say(f"further steps of changes wait for: objstore ring resume {rings.directory.root}")
     else:

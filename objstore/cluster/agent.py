@@ -96,7 +96,7 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._steps = Steps(directory.etc, self._holder)
+        self._steps = Steps(directory.etc, self._holder, clock)
         self._keys = keys
         self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens)
         self._distribution = Distribution(
@@ -139,7 +139,7 @@ class Agent:
         try:
             members = self.membership.require_holder()
             has_other_key = self._rotation.go_on(members, self._distribution.key_stamps())
-            return self._steps.go_on(facts, members) or has_other_key
+            return self._steps.go_on(facts, members.server_addresses()) or has_other_key
         finally:
             self._changing.release()
 
