@@ -187,7 +187,7 @@ class Exchange:
             self._connection.close()
 
     def fail(self, error: PeerError) -> None:
-        """Give the node up. What was sent may still arrive: a write with a timestamp does no harm then, and may help."""
+        """Give the node up. What was sent may still arrive: a write with a timestamp does no harm then, it may help."""
         self._failed(error)
 
     def abort(self, error: PeerError) -> None:
