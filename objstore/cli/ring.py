@@ -9,14 +9,14 @@ import json
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
-from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, said
+from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, is_wanted, said
 from objstore.cli.status import table
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
 from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
 from objstore.cluster.local_steps import LocalSteps
-from objstore.cluster.node_state import NodeFact, differing
+from objstore.cluster.node_state import ClusterFacts, NodeFact, differing
 from objstore.ring.reload import CHECK_INTERVAL_S
 from objstore.runtime import lock
 
@@ -26,6 +26,7 @@ example:
   objstore ring continue ~/cluster --yes    the next step of what drains and new drives could not move at once
   objstore ring pause ~/cluster             further steps wait until: objstore ring resume ~/cluster
   objstore ring push ~/cluster              after work with objstore-ring-builder: take it over, give it to all nodes
+                                            (instead of rings that were put on a node by hand: asks)
   objstore ring rebuild ~/cluster           the builders are lost: make new ones from the rings
 
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.action in ("pause", "resume"):
         return _pause(rings, terminal, is_paused=arguments.action == "pause")
     if arguments.action == "push":
-        return _push(rings, arguments.json, terminal)
+        return _push(rings, arguments, terminal)
     return _rebuild(rings, arguments, terminal)
 
 
@@ -82,10 +83,11 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
         if steps:
             terminal.say(f"steps: {steps}")
         elif any(fact.draining for fact in facts):
-            wait_s = max(fact.wait_s for fact in facts)
+            # Without builders here nobody knows how long partitions have to stay.
+            is_known = all(fact.waiting is not None for fact in facts)
+            when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
             terminal.say(
-                f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
-                f"objstore ring continue {rings.directory.root}"
+                f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
             )
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
@@ -137,13 +139,13 @@ def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:
     return OK
 
 
-def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
+def _push(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Take over what was done by hand; the rings of one directory need no carrying."""
     if rings.client is not None:
-        return _push_to_nodes(rings.client, as_json, terminal)
+        return _push_to_nodes(rings.client, arguments, terminal)
     with said():
         found = Holder(rings.directory.etc).rings()
-    if as_json:
+    if arguments.json:
         digests = {name: digest for name, (digest, _) in found.files.items()}
         terminal.say(json.dumps({"version": found.version, "rings": digests}, indent=2))
     else:
@@ -154,11 +156,32 @@ def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     return OK
 
 
-def _push_to_nodes(client: HolderClient, as_json: bool, terminal: Terminal) -> int:
-    """Have the holder bring its rings everywhere, also over files that came by hand. Fails when a node has others
-    then."""
+def _push_to_nodes(client: HolderClient, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Have the holder bring its rings everywhere, over files that came by hand only when that is wanted. Fails when a
+    node has others then."""
     with said():
-        facts = client.push()
+        facts = client.push(is_forced=False)
+    replaced = [f"{node.name}: {', '.join(names)}" for node in facts.nodes if (names := _by_hand(node, facts))]
+    if replaced and not arguments.json:
+        terminal.say(f"plan: rings of {facts.holder} at version {facts.version} replace what was put there by hand:")
+        for line in replaced:
+            terminal.say(f"  {line}")
+    if replaced and not arguments.plan:
+        if arguments.json and not arguments.yes:
+            raise CommandError("--json cannot ask: add --yes to do it, or --plan to see it", code=USAGE)
+        if not is_wanted(arguments, terminal):
+            return FAILED
+        with said():
+            facts = client.push(is_forced=True)
+    return _say_pushed(facts, arguments.json, terminal)
+
+
+def _by_hand(node: NodeFact, facts: ClusterFacts) -> list[str]:
+    """Rings of a node that somebody put there and that are not the holder's."""
+    return [name for name in node.rings.foreign if node.rings.digests.get(name) != facts.digests.get(name)]
+
+
+def _say_pushed(facts: ClusterFacts, as_json: bool, terminal: Terminal) -> int:
     behind = {name for name, _ in differing(facts)} | {node.name for node in facts.nodes if node.problem}
     if as_json:
         terminal.say(json.dumps(facts.to_json(), indent=2))

@@ -205,7 +205,7 @@ def _carry_out(
         if arguments.json:
             terminal.say(json.dumps({"applied": False, "plan": plan.to_json()}, indent=2))
         return FAILED if plan.refusals else OK
-    if not _is_wanted(arguments, terminal):
+    if not is_wanted(arguments, terminal):
         return FAILED
     with said():
         if prepare is not None:
@@ -217,7 +217,8 @@ def _carry_out(
     return OK
 
 
-def _is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+def is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+    """Whether what was shown shall be done. Raises CommandError where nobody can be asked."""
     if arguments.yes:
         return True
     if not terminal.can_ask:

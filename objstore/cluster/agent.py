@@ -200,9 +200,12 @@ class Agent:
         self.membership.require_holder()
         return json.dumps({"version": self._holder.version()}).encode()
 
-    def push(self, _: bytes) -> bytes:
+    def push(self, body: bytes) -> bytes:
+        """{"is_forced"}: whether also over files that came by hand. Commands of an older release send nothing, and mean
+        that."""
         self.membership.require_holder()
-        return facts_body(self._distribution.round(is_forced=True))
+        is_forced = Fields.parse(body, "body").truth("is_forced") if body else True
+        return facts_body(self._distribution.round(is_forced=is_forced))
 
     def pause(self, body: bytes) -> bytes:
         """{"is_paused"}: whether further steps of changes wait until this is said otherwise."""
