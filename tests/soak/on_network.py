@@ -1,7 +1,7 @@
 """A soak on a network of its own: four machines, each with a proxy and every daemon, whose links are cut now and then.
 
-Only where namespaces can be made (tests/support/namespaces.py). A request goes to the proxy of a machine by chance, from
-that machine itself: what its client hears is what somebody on that side of a split hears.
+Only where namespaces can be made (tests/support/namespaces.py). A request goes to the proxy of a machine by chance,
+from that machine itself: what its client hears is what somebody on that side of a split hears.
 """
 
 from __future__ import annotations
