@@ -42,10 +42,11 @@ class Keyring:
         """active_id: of the secret that new objects are encrypted under. Raises KeyError when there is none of it."""
         if version not in VERSIONS:
             raise ValueError(f"no version {version!r} of key ids")
+        if active_id not in secrets:
+            raise KeyError(active_id)  # Here, and not at the first PUT.
         self._secrets = dict(secrets)
         self._active_id = active_id
         self._version = version
-        self._secrets[active_id]  # noqa: B018  (a ring that cannot write is refused here, not at the first PUT)
 
     def for_writing(self, path: ClientPath) -> Keys:
         """path: of an object."""
