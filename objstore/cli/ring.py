@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
@@ -57,37 +58,41 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
+    known = rings.cluster[0]
     if as_json:
-        value: dict[str, object] = {
+        value = {
             "version": version,
             "rings": [dataclasses.asdict(fact) for fact in facts],
             "notes": notes,
+            "nodes": [] if known is None else known.to_json()["nodes"],
+            "steps": "" if known is None else known.steps,
         }
-        known = rings.cluster[0]
-        value |= (
-            {"nodes": [], "steps": ""} if known is None else {"nodes": known.to_json()["nodes"], "steps": known.steps}
-        )
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
         for line in table([_row(fact) for fact in facts], _COLUMNS):
             terminal.say(line)
-        if rings.cluster[0] is not None:
+        if known is not None:
             terminal.say()
-            for line in table([_node_row(node) for node in rings.cluster[0].nodes], _NODE_COLUMNS):
+            for line in table([_node_row(node) for node in known.nodes], _NODE_COLUMNS):
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        steps = "" if rings.cluster[0] is None else rings.cluster[0].steps
-        if steps:
-            terminal.say(f"steps: {steps}")
-        elif any(fact.draining for fact in facts):
-            wait_s = max(fact.wait_s for fact in facts)
-            terminal.say(
-                f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
-                f"objstore ring continue {rings.directory.root}"
-            )
+        for line in _what_goes_on(rings, facts, "" if known is None else known.steps):
+            terminal.say(line)
     return FAILED if notes or any(fact.differs for fact in facts) else OK
+
+
+def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
+    """steps: what the holder's agent does by itself; '' where nobody does."""
+    if steps:
+        yield f"steps: {steps}"
+    elif any(fact.draining for fact in facts):
+        wait_s = max(fact.wait_s for fact in facts)
+        yield (
+            f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
+            f"objstore ring continue {rings.directory.root}"
+        )
 
 
 def _row(fact: RingFact) -> dict[str, object]:

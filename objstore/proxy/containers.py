@@ -123,17 +123,11 @@ class Containers:
         owner = services.account_place(account)
 
         def telling(servers: Servers) -> list[BackendRequest]:
-            return [
-                BackendRequest(
-                    request.method,
-                    place.path,
-                    [
-                        *common,
-                        *target_headers("X-Account", owner.partition, told, use_replication=replicated),
-                    ],
-                )
-                for told in deal(owner.primaries, servers)
+            told = [
+                target_headers("X-Account", owner.partition, nodes, use_replication=replicated)
+                for nodes in deal(owner.primaries, servers)
             ]
+            return [BackendRequest(request.method, place.path, [*common, *each]) for each in told]
 
         plan = telling if tells_account else same_for_all(BackendRequest(request.method, place.path, common))
         with ExitStack() as changing:
