@@ -48,10 +48,14 @@ def _server(item: str) -> Server:
 
 @dataclass(frozen=True)
 class CnameLookupSettings(Settings):
-    storage_domain: tuple[str, ...] = setting("example.com", names, "Domains that are ours; others are looked up.")
-    lookup_depth: int = setting("1", number(1, 10), "Aliases of aliases that are followed.")
+    storage_domain: tuple[str, ...] = setting(
+        "example.com", names, "Domains of this cluster; other host names are looked up."
+    )
+    lookup_depth: int = setting("1", number(1, 10), "How many aliases in a row are followed.")
     nameservers: tuple[Server, ...] = setting(
-        "", Kind(_servers, "addresses, each with :port if it is not 53"), "Whom to ask; empty: those of the machine."
+        "",
+        Kind(_servers, "addresses, each with :port if it is not 53"),
+        "The name servers to ask; empty: those of this machine.",
     )
     lookup_timeout: float = setting("2", decimal(0.001, 60), "Seconds to wait for each name server.")
 

@@ -21,15 +21,15 @@ class KmipSettings(ExternalSecretSettings):
     """Further keys are key_id_<id>. They are fetched when a worker starts."""
 
     host: str = setting("", text, "The key manager: a name that its certificate has, or an address.")
-    port: int = setting("5696", number(1, 65535), "Its port.")
+    port: int = setting("5696", number(1, 65535), "The key manager's port.")
     certfile: str = setting("", text, "Our certificate, by which it knows us, in PEM.")
-    keyfile: str = setting("", text, "Its key; empty: it stands in certfile.")
+    keyfile: str = setting("", text, "The private key of certfile; empty: certfile has it too.")
     ca_certs: str = setting(
         "", text, "Authorities that sign the key manager's certificate, in PEM; empty: the system's."
     )
     username: str = setting("", text, "For a key manager that asks for it beside the certificate.")
-    password: str = setting("", text, "Of username.")
-    timeout: float = setting("30", decimal(0.01), "Seconds for each key.", advanced=True)
+    password: str = setting("", text, "The password of username.")
+    timeout: float = setting("30", decimal(0.01), "Seconds to fetch each key.", advanced=True)
 
 
 @reads(KmipSettings)

@@ -22,14 +22,19 @@ SECTION = "kms_keymaster"
 class KmsSettings(KeystoneUserSettings, ExternalSecretSettings):
     """Further secrets are key_id_<id>. They are fetched when a worker starts."""
 
-    auth_endpoint: str = setting("", text, "Where Keystone is asked, such as https://keystone.example:5000/v3.")
+    auth_endpoint: str = setting("", text, "Keystone's address, such as https://keystone.example:5000/v3.")
     barbican_endpoint: str = setting("", text, "Barbican's address; empty: what Keystone's catalog says.")
     barbican_region_name: str = setting("", text, "Of several regions in the catalog, the one to ask; empty: any.")
     barbican_endpoint_type: str = setting(
-        "public", choice("public", "internal", "admin"), "Which address in the catalog.", advanced=True
+        "public",
+        choice("public", "internal", "admin"),
+        "Which of Barbican's addresses in the catalog is used.",
+        advanced=True,
     )
     cafile: str = setting("", text, "Authorities that sign their certificates, in PEM; empty: the system's.")
-    timeout: float = setting("10", decimal(0.01), "Seconds for every wait.", advanced=True)
+    timeout: float = setting(
+        "10", decimal(0.01), "Seconds that any one wait for Keystone or Barbican may take.", advanced=True
+    )
     api_class: str = setting("", text, "Read and not used: Barbican's own API is spoken.", advanced=True)
 
 
