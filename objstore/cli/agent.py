@@ -137,7 +137,7 @@ class _Rounds:
         self._is_wanted = True
 
     def in_thread(self, call: Callable[[], bytes]) -> bytes:
-        """For AgentApp. Raises what call does."""
+        """Run a call of AgentApp in a native thread. Raises what the call raises."""
         try:
             return self._pool.run(call)
         finally:

@@ -185,7 +185,7 @@ class _Listing:
 
 
 def tool_client(agent: str, answer_timeout_s: float) -> NodeClient:
-    """Who asks as itself, for no client. One per process."""
+    """The client by which tools ask storage servers directly. One per process."""
     return NodeClient(agent, Timeouts(CONNECT_TIMEOUT_S, answer_timeout_s), headers=AS_DIRECT_CLIENT)
 
 

@@ -129,7 +129,7 @@ def _details(report: RebalanceReport) -> str:
 
 
 def _say(session: Session, text: str) -> None:
-    """For people; with --json the report says it."""
+    """Say it to people; with --json the report has it."""
     if not session.arguments.json:
         session.say(text)
 
@@ -157,7 +157,7 @@ def _reason_for_nothing(session: Session, builder: RingBuilder, report: Rebalanc
 
 
 def _notes(builder: RingBuilder, report: RebalanceReport) -> list[str]:
-    """What the operator should do next."""
+    """Hints on what the operator should do next."""
     notes = []
     if report.misplaced_count or report.surplus_count:
         notes.append(

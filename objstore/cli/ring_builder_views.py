@@ -251,7 +251,7 @@ def address_text(ip: str, port: int) -> str:
 
 
 def device_text(device: Device) -> str:
-    """As operators write devices, with the id in front."""
+    """A device in the notation that operators use, with its id in front."""
     text = f"d{device.id}r{device.region}z{device.zone}-{address_text(device.ip, device.port)}"
     text += f"R{address_text(device.replication_ip, device.replication_port)}/{device.device}"
     return f"{text}_{_printable(device.meta)}" if device.meta else text

@@ -80,12 +80,12 @@ class Rings:
 
     @cached_property
     def rings(self) -> Mapping[str, Ring]:
-        """By name, as this machine has them. Raises RingFileError."""
+        """The rings of this machine by name. Raises RingFileError."""
         paths = sorted(self.directory.etc.glob(f"*{RING_SUFFIX}"))
         return {path.name.removesuffix(RING_SUFFIX): load(path) for path in paths}
 
     def planner(self) -> Planner:
-        """Who plans and does changes of this cluster's rings."""
+        """The holder of this cluster's rings: it plans changes and carries them out."""
         return self.client or Holder(self.directory.etc)
 
     def node(self, name: str) -> NodeAddress:

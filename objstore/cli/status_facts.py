@@ -110,7 +110,7 @@ def _questions(
 
 
 def _of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> OtherNodes:
-    """What is known of nodes on other machines, if there can be any."""
+    """What is known of the nodes on other machines; nothing where the cluster has only this one."""
     if not directory.members_file.exists():
         return OtherNodes()
     # Here, because it brings the whole conversation of agents along: half of the time of status on one machine.

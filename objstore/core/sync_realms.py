@@ -32,7 +32,7 @@ class Realm:
     clusters: Mapping[str, str]
 
     def is_signed(self, auth: SyncAuth, message: SignedMessage, user_key: str) -> bool:
-        """In constant time."""
+        """Whether one of the realm's keys made this signature. Takes the same time for any answer."""
         found = [
             hmac.compare_digest(auth.signature, signature(key, message, auth.nonce, user_key)) for key in self.keys
         ]

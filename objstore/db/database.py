@@ -167,7 +167,7 @@ class Database:
             self.write(lambda connection: None, timeout_s=timeout_s)
 
     def create(self, initialize: Callable[[sqlite3.Connection], None]) -> bool:
-        """Make the database, whole or not at all; False when somebody else just did. Raises InsufficientStorage,
+        """Make the database, whole or not at all; False when it exists already. Raises InsufficientStorage,
         OSError and its kin."""
         with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S), disk_errors(self.location.device):
             try:

@@ -28,7 +28,7 @@ class ServiceUrl:
 
     @property
     def authority(self) -> str:
-        """For the Host header: the port only where it is not the scheme's own."""
+        """The value of the Host header: with a port where it is not the scheme's default."""
         if self.port != _PORTS[self.scheme]:
             return shown((self.host, self.port))
         return f"[{self.host}]" if ":" in self.host else self.host

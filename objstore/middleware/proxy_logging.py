@@ -162,7 +162,7 @@ class ProxyLogging:
         self._logger.handle(LineRecord(self._logger.name, self._level, line))
 
     def _begun(self, environ: Environ) -> Exchange:
-        """With what filters below may change in the environ."""
+        """The exchange so far, with copies of what filters below may change in the environ."""
         target = environ.get(RAW_TARGET) or environ["PATH_INFO"]
         return Exchange(environ, environ["REQUEST_METHOD"], target, self._now(), _NOTHING_YET, [])
 

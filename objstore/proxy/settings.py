@@ -20,7 +20,7 @@ auto_count = Kind(
 
 @dataclass(frozen=True)
 class PolicyChoices(Settings):
-    """What a storage policy may choose for itself in [proxy-server:policy:N]."""
+    """Settings that a storage policy may override in [proxy-server:policy:N]."""
 
     sorting_method: str = setting(
         "shuffle", choice("shuffle", "timing", "affinity"), "How reads order the primaries of a partition."

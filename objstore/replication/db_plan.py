@@ -78,7 +78,7 @@ def may_send_rows(own: ShardRange | None, has_other_ranges: bool) -> bool:
 
 
 class Fate(Enum):
-    """What one peer has of ours after it was asked and told."""
+    """What one peer has of our rows at the end of an exchange."""
 
     CONFIRMED = auto()
     """Everything, as it said itself."""

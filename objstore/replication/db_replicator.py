@@ -67,7 +67,7 @@ class Options:
 
 
 class Kindred(Protocol):
-    """What is peculiar to one kind of database."""
+    """What replication does differently for one kind of database."""
 
     def prepare(self, database: Database, state: LocalState) -> Sequence[Location]:
         """Before it is sent; further databases on this device that were written to and shall be sent at once."""

@@ -42,7 +42,7 @@ def load(path: str | Path) -> Ring:
 
 
 def read(file: BinaryIO) -> Ring:
-    """As load, of an open file. Raises InvalidRing, OSError."""
+    """As load(), from an open file. Raises InvalidRing, OSError."""
     reader = GzipReader(file)
     magic, version = _PREAMBLE.unpack(reader.read(_PREAMBLE.size, "preamble"))
     if magic != MAGIC:

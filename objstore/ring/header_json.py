@@ -21,7 +21,7 @@ def parsed(data: bytes, what: str) -> Any:
 
 
 def parsed_object(data: bytes, what: str) -> dict[str, Any]:
-    """As parsed, an object."""
+    """As parsed(), of a JSON object."""
     value = parsed(data, what)
     if not isinstance(value, dict):
         raise InvalidRing(f"the {what} is no JSON object")

@@ -162,7 +162,7 @@ def _base64(data: bytes) -> str:
 
 
 def _bytes(text: Any, size: int | None = None) -> bytes:
-    """Of base64. Raises Undecipherable when it is none, or not of that many bytes."""
+    """The bytes of a base64 text. Raises Undecipherable when it is not base64, or not of that size."""
     try:
         data = b64decode(text, validate=True)
     except (ValueError, TypeError):

@@ -24,7 +24,7 @@ KEY_ID = "key_id"
 
 @dataclass(frozen=True)
 class ExternalSecretSettings(RootSecretSettings):
-    """What every keymaster has that asks a key manager. Further keys are key_id_<id>."""
+    """The settings of every keymaster that asks a key manager. Further keys are key_id_<id>."""
 
     WILDCARDS: ClassVar[tuple[str, ...]] = (f"{KEY_ID}_",)
 

@@ -24,7 +24,7 @@ WRITTEN_VERSION = "2"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """For one object that is written."""
+    """The keys for one object that is written."""
 
     object: bytes
     container: bytes
@@ -88,7 +88,7 @@ class Keyring:
 
 
 def _path_bytes(key_id: KeyId) -> bytes:
-    """What the key of an object was made of."""
+    """The path, as bytes, that the key of an object was made of."""
     path = key_id.path
     if key_id.version != "3" and not path.isascii():
         # Version 1 wrote text where it ran on Python 2, and bytes that are UTF-8 are hardly ever anything else.

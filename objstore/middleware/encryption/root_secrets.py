@@ -30,7 +30,7 @@ _GROUP_WRITES_OR_OTHERS = stat.S_IWGRP | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class RootSecretSettings(Settings):
-    """What every keymaster has."""
+    """The settings of every keymaster."""
 
     active_root_secret_id: str = setting(
         "", text, "The id of the secret that new objects are encrypted under; empty: the one without an id."

@@ -37,7 +37,7 @@ class Access:
         self._same_name_is_operator = settings.is_admin
 
     def prefix_of(self, account: str) -> str | None:
-        """The reseller prefix of an account; None when it is none of ours."""
+        """The reseller prefix of an account; None when the account is another filter's."""
         return self._prefixes.prefix_of(account)
 
     def is_reseller(self, identity: Identity) -> bool:
