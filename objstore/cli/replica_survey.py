@@ -201,7 +201,7 @@ def where(node: Node) -> str:
 
 
 def _rows(body: bytes) -> list[Row] | None:
-    """None for what is no listing: it is a peer's text."""
+    """None for what is not a listing: it is a peer's text."""
     try:
         items = json.loads(body)
         return [Row(str(item["name"]), str(item.get("hash", ""))) for item in items]

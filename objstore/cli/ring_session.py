@@ -221,7 +221,7 @@ def _is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     if arguments.yes:
         return True
     if not terminal.can_ask:
-        raise CommandError("nothing was changed: this is no terminal to ask on; add --yes to do it", code=USAGE)
+        raise CommandError("nothing was changed: this is not a terminal to ask on; add --yes to do it", code=USAGE)
     if terminal.confirm("Do it?"):
         return True
     terminal.say("nothing was changed")

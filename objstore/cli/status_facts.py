@@ -216,7 +216,7 @@ def _digest(path: Path) -> str:
 
 
 def _number(value: object) -> float | None:
-    """None for what is no finite number: JSON as Python reads it has NaN and Infinity."""
+    """None for what is not a finite number: JSON as Python reads it has NaN and Infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e18:
         return None
     return float(value)

@@ -133,7 +133,7 @@ class Account:
             also = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN) if is_unseen_empty else ()
             answer = self.session.request("GET", path, query=query, also=also)
             rows = _rows(answer.body) if is_success(answer.status) else []
-            # Whoever pages in circles is no listing.
+            # Whoever pages in circles is not a listing.
             if not rows or rows[-1].name <= marker:
                 return
             yield from rows

@@ -84,7 +84,7 @@ class Realms:
             parts = urlsplit(value)
             host = parts.hostname
         except ValueError:
-            raise BadRequest(f"X-Container-Sync-To: {value!r} is no URL") from None
+            raise BadRequest(f"X-Container-Sync-To: {value!r} is not a URL") from None
         if parts.scheme not in _SCHEMES:
             raise BadRequest(f"X-Container-Sync-To: expected //realm/cluster/account/container or a URL, got {value!r}")
         version, _, rest = parts.path.strip("/").partition("/")

@@ -29,7 +29,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class InvalidTimestamp(ValueError):
-    """A text or number that is no timestamp. `value` is what was given."""
+    """A text or number that is not a timestamp. `value` is what was given."""
 
     def __init__(self, value: object) -> None:
         super().__init__(f"{value!r} is not a timestamp: expected seconds since 1970 from 0 to 9999999999.99999")

@@ -90,7 +90,7 @@ class InternalClient:
             yield Page(rows, response.headers.get("x-backend-sharding-state", "") not in _UNSHARDED)
             last = str(rows[-1].get("name", ""))
             if last <= marker:
-                # Whoever pages in circles is no listing.
+                # Whoever pages in circles is not a listing.
                 raise ListingFailed(path, response.status)
             marker = last
 

@@ -59,10 +59,10 @@ def parse_url(url: str) -> ServiceUrl:
     try:
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("its port is no number from 1 to 65535") from None
+        raise ValueError("its port is not a number from 1 to 65535") from None
     if (_IPV6 if "[" in parts.netloc else _NAME).fullmatch(host) is None:
         raise ValueError("no host name or IP address in it")
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValueError("its port is no number from 1 to 65535")
+        raise ValueError("its port is not a number from 1 to 65535")
     query = f"?{parts.query}" if parts.query else ""
     return ServiceUrl(parts.scheme, host, port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}")

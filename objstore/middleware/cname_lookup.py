@@ -42,7 +42,7 @@ def _server(item: str) -> Server:
     elif item.count(":") == 1:
         address, _, port = item.partition(":")
     if not 0 < int(port) < 65536:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return str(ipaddress.ip_address(address)), int(port)
 
 
@@ -123,7 +123,7 @@ class CnameLookup:
 
 
 def _refusal(host: str) -> Response:
-    return plain(HTTPStatus.BAD_REQUEST, f"The host {host[:253]!r} is no domain of this store, and no alias of one.")
+    return plain(HTTPStatus.BAD_REQUEST, f"The host {host[:253]!r} is not a domain of this store, and no alias of one.")
 
 
 def _is_address(whole: str, host: str) -> bool:

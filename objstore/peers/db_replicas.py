@@ -137,7 +137,7 @@ class DatabasePeers:
 
     def upload(self, place: Place, temporary: str, offset: int, data: bytes) -> Done | Missing | NodeFailure:
         """A piece of a file for the peer's tmp/, in order from 0 (doc/formats/databases.md). Our own servers alone know
-        this; others answer that it is no JSON."""
+        this; others answer that it is not JSON."""
         headers = [("Content-Type", FILE_TYPE), (NAME_HEADER, temporary), (OFFSET_HEADER, str(offset))]
         answer = self._send(place, "REPLICATE", place.path, headers, data)
         return Done() if isinstance(answer, bytes) else answer

@@ -87,7 +87,7 @@ class _OverLimit(Exception):
 
 
 def _query(request: Request, limit: int) -> str:
-    """The client's parameters with format=json. A limit that is no number is ignored, one over the limit refused."""
+    """The client's parameters with format=json. A limit that is not a number is ignored, one over the limit refused."""
     parameters = dict(request.query)
     wanted = parameters.get("limit", "")
     if wanted.isascii() and wanted.isdigit() and int(wanted[:20]) > limit:

@@ -107,7 +107,7 @@ class DatabaseReplicator:
             try:
                 yield from self._jobs_of(ring, name, self.devices.path(name), scope)
             except (OSError, DeviceUnavailable) as error:
-                # A directory that the ring does not name, and that is no mount point, is not a disk that is away.
+                # A directory that the ring does not name, and that is not a mount point, is not a disk that is away.
                 if is_named_here(ring, self.addresses, name) or not isinstance(error, DeviceUnavailable):
                     yield CannotRead(f"{name}/{datadir}", name, str(error))
 

@@ -46,7 +46,7 @@ def read(file: BinaryIO) -> Ring:
     reader = GzipReader(file)
     magic, version = _PREAMBLE.unpack(reader.read(_PREAMBLE.size, "preamble"))
     if magic != MAGIC:
-        raise InvalidRing(f"is no ring: its content begins with {magic!r}, expected {MAGIC!r}")
+        raise InvalidRing(f"is not a ring: its content begins with {magic!r}, expected {MAGIC!r}")
     if version == format_v1.VERSION:
         return format_v1.read(reader)
     if version == format_v2.VERSION:

@@ -75,7 +75,7 @@ class Item:
     def number(self) -> int:
         """The value of an integer or an enumeration. Raises NotTtlv."""
         if self.kind not in (INTEGER, ENUMERATION) or len(self._value) != 4:
-            raise NotTtlv(f"{self!r} is no number")
+            raise NotTtlv(f"{self!r} is not a number")
         return int.from_bytes(self._value, "big")
 
     def text(self) -> str:

@@ -72,7 +72,7 @@ def escaped(text: str) -> str:
 
 
 def check_filter(text: str) -> None:
-    """Raises ValueError for what is no filter."""
+    """Raises ValueError for what is not a filter."""
     try:
         parse_filter(text, None, True, False, None, False)
     except LDAPException as error:
