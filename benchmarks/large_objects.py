@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.cpu import cpu_s
+from benchmarks.report import show
 from tests.support.cluster import Cluster
 
 MIB = 1 << 20
@@ -30,11 +31,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "cluster") as cluster:
         results = measure(cluster, options.segments)
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for name, figures in results.items():
-            print(f"{name:16}", "  ".join(f"{key} {value:.2f}" for key, value in figures.items()))
+    show(results, as_json=options.json, decimals=2)
     return 0
 
 

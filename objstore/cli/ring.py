@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
@@ -61,35 +62,40 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
         steps = _steps(rings)
+    known = rings.cluster[0]
     if as_json:
-        value: dict[str, object] = {
+        value = {
             "version": version,
             "rings": [dataclasses.asdict(fact) for fact in facts],
             "notes": notes,
+            "nodes": [] if known is None else known.to_json()["nodes"],
+            "steps": steps,
         }
-        known = rings.cluster[0]
-        value |= {"nodes": [] if known is None else known.to_json()["nodes"], "steps": steps}
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
         for line in table([_row(fact) for fact in facts], _COLUMNS):
             terminal.say(line)
-        if rings.cluster[0] is not None:
+        if known is not None:
             terminal.say()
-            for line in table([_node_row(node) for node in rings.cluster[0].nodes], _NODE_COLUMNS):
+            for line in table([_node_row(node) for node in known.nodes], _NODE_COLUMNS):
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        if steps:
-            terminal.say(f"steps: {steps}")
-        elif any(fact.draining for fact in facts):
-            # Without builders here nobody knows how long partitions have to stay.
-            is_known = all(fact.waiting is not None for fact in facts)
-            when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
-            terminal.say(
-                f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
-            )
+        for line in _what_goes_on(rings, facts, steps):
+            terminal.say(line)
     return FAILED if notes or any(fact.differs for fact in facts) else OK
+
+
+def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
+    """steps: of a change, "" when none is to follow by itself."""
+    if steps:
+        yield f"steps: {steps}"
+    elif any(fact.draining for fact in facts):
+        # Without builders here nobody knows how long partitions have to stay.
+        is_known = all(fact.waiting is not None for fact in facts)
+        when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
+        yield f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
 
 
 def _steps(rings: Rings) -> str:

@@ -87,7 +87,7 @@ class InfoService(Protocol):
 
 
 class DeletionService(Protocol):
-    """What the expirer is to delete."""
+    """The expirer's queue, as middleware uses it."""
 
     def delete_later(self, environ: Environ, account: str, container: str, objects: Sequence[str]) -> bool:
         """Queue objects as they are now; whether a quorum of the queue's servers has every entry. Nobody is asked

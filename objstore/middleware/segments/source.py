@@ -58,7 +58,7 @@ class SegmentSource:
 
 
 def _difference(answer: SubResponse, piece: Piece) -> str:
-    """What is wrong with an answer, or ''."""
+    """Why an answer is not the piece that was asked for, or ''."""
     is_whole = piece.span.size == piece.size
     if answer.status != (HTTPStatus.OK if is_whole else HTTPStatus.PARTIAL_CONTENT):
         return f"answered with {answer.status_line}"

@@ -61,7 +61,7 @@ class SendRows(Job):
 
 @dataclass(frozen=True, slots=True)
 class Tidy(Job):
-    """What lies in some suffix directories besides rows to send."""
+    """A job: clear away what is in some suffix directories besides rows to send."""
 
     policy_index: int
     superseded: tuple[str, ...] = ()
@@ -215,7 +215,7 @@ class ObjectUpdater:
         return counts
 
     def _allowed(self, job: SendRows) -> Sequence[Waiting]:
-        """As many of the rows as this container's rate lets through now."""
+        """The rows that this container's rate limit lets through now."""
         if not self.limits.rows_per_s:
             return job.rows
         bucket = self.secrets.digest(*job.container_path.split("/"))[0:4]

@@ -23,7 +23,10 @@ class ObjectUpdaterSettings(DaemonSettings):
         "0", decimal(0), "Rows sent a second to one container; what is above waits. 0: no limit."
     )
     per_container_ratelimit_buckets: int = setting(
-        "1000", number(1), "Containers share so many limits of that kind.", advanced=True
+        "1000",
+        number(1),
+        "How many such limits there are; containers that fall on the same one share it.",
+        advanced=True,
     )
     max_deferred_updates: int = setting(
         "10000", number(0), "Rows above that limit kept in memory to be sent at the end of the pass.", advanced=True
