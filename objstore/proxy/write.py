@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.http.client import PeerTimedOut
 from objstore.http.status import HTTPStatus, is_success
@@ -35,8 +36,7 @@ class WriteTimes:
     post_quorum_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class WriteReply:
+class WriteReply(NamedTuple):
     """A node's final answer, body read."""
 
     slot: int
