@@ -256,9 +256,7 @@ class ObjectWrites:
             use_replication=change.is_replicated,
             needs_footers=UPLOAD_FOOTERS in change.request.environ,
         )
-        doubtful = place.order.doubtful(place.ring, place.partition)
-        slots, handoffs = place.order.writing(place.ring, place.partition)
-        if not upload.open(slots, handoffs, doubtful):
+        if not upload.open(place.order.writing(place.ring, place.partition)):
             return _refusal(upload, change.stamp)
         if not upload.relay(change.request.body, services.cluster.limits.max_file_size, length):
             upload.abandon()

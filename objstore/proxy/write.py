@@ -11,7 +11,6 @@ replica took and another knows nothing of) nobody waits long for a node that doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from objstore.http.client import PeerTimedOut
 from objstore.http.status import HTTPStatus, is_success
 from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Writing
 from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.slots import Slots
@@ -76,9 +76,8 @@ class Write:
         """The first reply of that status: the one whose headers and text the client gets."""
         return next((reply for reply in self.replies if reply.status == status), None)
 
-    def run(self, slots: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node] = ()) -> int:
-        """slots: their nodes, None for one that needs a handoff. doubtful: nodes of the last resort."""
-        self._slots.start(slots, handoffs, doubtful)
+    def run(self, whom: Writing) -> int:
+        self._slots.start(whom)
         started_s = green.monotonic()
         give_up_s = started_s + self._times.answer_s
         lend_at_s = min(started_s + self._times.lend_s, give_up_s)
@@ -152,5 +151,6 @@ class Write:
             self.quorum.vote(exchange.slot, head.status, is_primary=exchange.node.index is not None)
 
     def _stand_in(self) -> bool:
-        is_lent = self._slots.stand_in()
-        return self._resort() or is_lent
+        """True when somebody was asked."""
+        is_resorted = self._resort()
+        return self._slots.stand_in() or is_resorted
