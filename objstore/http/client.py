@@ -289,7 +289,10 @@ class Connection:
     @property
     def is_quiet(self) -> bool:
         """Nothing has come since the last look, as far as the hub has told: not worth another one while waiting."""
-        return self._is_drained and not self._held and self._stream.watch.is_quiet
+        if not self._is_drained or self._held:
+            return False
+        watch = self._stream.watch
+        return not watch.is_readable and not watch.has_hung_up
 
     def try_read_head(self) -> ResponseHead | None:
         """The next head, final or interim, if it is there."""
@@ -386,6 +389,8 @@ class Connection:
 
     def read_all(self, limit_bytes: int, timeout_s: float) -> bytes:
         """The rest of the body. Raises BadResponse when it is longer than limit_bytes."""
+        if self._reader is not None and self._reader.is_done:
+            return b""
         data = self.read(limit_bytes + 1, timeout_s)
         if len(data) > limit_bytes:
             raise BadResponse(f"{self._peer}: the body is over {limit_bytes} bytes")

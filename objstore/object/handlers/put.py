@@ -8,7 +8,7 @@ X-Objstore-Targets: yes says that the footers may name more container servers to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from objstore.core.conditional import entity_tags
 from objstore.core.errors import BadRequest, Conflict
@@ -39,8 +39,7 @@ _OVERRIDE_KEYS = {name: environ_key(_OVERRIDE + name) for name in ("size", "cont
 _STORED_PREFIXES = ("x-object-meta-", "x-object-transient-sysmeta-", "x-object-sysmeta-")
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
+class _Upload(NamedTuple):
     """What a PUT asks for, checked, before any byte of body is read."""
 
     path: BackendPath
@@ -130,7 +129,7 @@ class PutHandler:
     def _tell_again(self, request: Request, upload: _Upload, stored: StoredObject) -> None:
         """Rows of the very object that is stored already, for servers that its first PUT did not name, or did not live
         to tell (proxy/orphans.py)."""
-        upload = replace(upload, delete_at_s=stored.delete_at_s)
+        upload = upload._replace(delete_at_s=stored.delete_at_s)
         self._tell(request, upload, None, stored.headers, {}, stored.size, _replicas(request, upload, {}))
 
     def _tell(
@@ -159,8 +158,7 @@ class PutHandler:
         self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
+class _Received(NamedTuple):
     etag: str
     footers: dict[str, str]
 
