@@ -127,6 +127,16 @@ class NodeOrder:
         usable = self._not_limited(lambda: self._sorted_handoffs(ring, partition, limit))
         yield from islice(usable, max(0, limit - len(primaries)))
 
+    def nearest(self, ring: Ring, partition: int) -> list[Node]:
+        """The primaries of which any may be asked first, in no order: what reading() would begin with."""
+        primaries = [node for node in ring.primaries(partition) if not self._errors.is_limited(node)]
+        key = self._ordering.key
+        if key is not None and primaries:
+            best = min(map(key, primaries))
+            primaries = [node for node in primaries if key(node) == best]
+        self._random.shuffle(primaries)
+        return primaries
+
     def doubtful(self, ring: Ring, partition: int) -> Sequence[Node]:
         """The primaries that are left out just now. Ask for them before the others: one that is trusted again in
         between would be asked by nobody."""
