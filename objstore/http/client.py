@@ -460,9 +460,17 @@ class Connection:
             self.close()
 
     def close(self) -> None:
+        """What was sent still arrives, even after a cut network is whole again: the kernel goes on trying."""
         if not self._is_closed:
             self._is_closed = True
             self._stream.close()
+
+    def abort(self) -> None:
+        """close(), and what has not arrived yet never does. For requests whose meaning depends on when they are heard:
+        counts without a timestamp would be taken for newer than what was said since."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._stream.abort()
 
     @property
     def _peer(self) -> str:
@@ -497,7 +505,8 @@ def request(
     timeout_s: float,
     max_body_bytes: int,
 ) -> tuple[ResponseHead, bytes]:
-    """One whole exchange. Once more on a new connection when a reused one turns out dead before any byte of answer."""
+    """One whole exchange. Once more on a new connection when a reused one turns out dead before any byte of answer. A
+    request that is given up does not arrive later (Connection.abort)."""
     headers = list(headers)
     connection = pool.connect(host, port, connect_timeout_s)
     try:
@@ -528,7 +537,7 @@ def _exchange(
             raise BadResponse(f"more than {_INTERIM_AT_MOST} interim responses")
         answer = connection.read_all(max_body_bytes, timeout_s)
     except BaseException:
-        connection.close()
+        connection.abort()
         raise
     connection.release()
     return head, answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -18,6 +19,7 @@ from objstore.runtime.watch import Watch
 
 __all__ = ["BodyStream", "PeerStream", "PlainStream", "Stream", "prepare"]
 
+_NO_LINGER = struct.pack("ii", 1, 0)
 MORE = _socket.MSG_MORE
 """The next send follows at once: the kernel may put both in one packet."""
 
@@ -71,6 +73,9 @@ class Stream(Protocol):
 
 class PeerStream(Stream, Protocol):
     """What the pooled client needs of its side of a connection, beyond what the server does."""
+
+    def abort(self) -> None:
+        """close(), and what the kernel has not delivered yet is dropped, not delivered later."""
 
     def try_send_pieces(self, pieces: Sequence[bytes | memoryview]) -> int: ...
 
@@ -218,6 +223,13 @@ class PlainStream:
     def close(self) -> None:
         self.watch.close()
         self._socket.close()
+
+    def abort(self) -> None:
+        try:
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
+        except OSError:
+            pass  # It is closed, or was never connected.
+        self.close()
 
 
 def prepare(connected: _socket.socket) -> None:

@@ -212,3 +212,6 @@ class TlsStream:
 
     def close(self) -> None:
         self._plain.close()
+
+    def abort(self) -> None:
+        self._plain.abort()

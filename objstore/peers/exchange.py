@@ -187,8 +187,14 @@ class Exchange:
             self._connection.close()
 
     def fail(self, error: PeerError) -> None:
-        """Give the node up."""
+        """Give the node up. What was sent may still arrive: a write with a timestamp does no harm then, it may help."""
         self._failed(error)
+
+    def abort(self, error: PeerError) -> None:
+        """Give the node up, and let nothing of the request arrive later (Connection.abort)."""
+        if self._connection is not None:
+            self._connection.abort()
+        self.head, self.failure = None, error
 
     def _send(self, connection: Connection) -> None:
         assert self._caller is not None

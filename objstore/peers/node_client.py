@@ -4,7 +4,8 @@ The core of all typed clients of daemons in this package: pooled connections to 
 deadline for heads and one for bodies, answers of a bounded size, and nothing raised for what a peer does. A question to
 every replica of a partition is one call (ask_all): who decides from the absence of a row, or removes the last trace of
 a task, must know who answered and who did not. A node that let a deadline pass may be left alone for a while (Silence):
-whoever has a hundred thousand things to say cannot wait for each. Source: formats 2.5, 6.1.
+whoever has a hundred thousand things to say cannot wait for each. What is given up does not arrive later: a daemon says
+it again, and counts that arrive late would be taken for new ones. Source: formats 2.5, 6.1.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from objstore.http.client import ConnectFailed, ConnectionPool, PeerError, PeerTimedOut
+from objstore.http.client import ConnectFailed, ConnectionPool, PeerBroken, PeerError, PeerTimedOut
 from objstore.http.status import is_success
 from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
 from objstore.peers.failure import NodeFailure, name_of
@@ -134,12 +135,12 @@ class NodeClient:
                 settled = wait_for_some(waiting, deadline_s)
                 for exchange in settled or waiting:
                     if not settled:
-                        exchange.fail(PeerTimedOut(f"no answer to {method} within {answer_s:g} s"))
+                        exchange.abort(PeerTimedOut(f"no answer to {method} within {answer_s:g} s"))
                     answers[exchange.slot] = self._answer(exchange, answer_s, answer_bytes_max)
                 waiting = [exchange for exchange in waiting if answers[exchange.slot] is None]
         finally:
             for exchange in waiting:
-                exchange.discard()
+                exchange.abort(PeerBroken(f"{method} was given up"))
         return [answer for answer in answers if answer is not None]
 
     def _left_alone(self, node: Node) -> NodeFailure | None:

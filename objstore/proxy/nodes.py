@@ -1,18 +1,17 @@
 """NodeOrder: which nodes a request asks, and in what order. Primaries first, then handoffs in the ring's order.
 
 Reads ask at most request_node_count nodes. Writes get a slot per replica and a stream of handoffs that stand in for
-whoever refuses. Nodes under error limiting are left out; primaries among them are doubtful(), for the request that the
-others cannot serve, because a node may be back long before its limit ends. Source: features B4.11, B4.12; formats 2.5,
-6.4.
+whoever refuses. Nodes under error limiting are left out, and asked last: for the request that the others cannot serve,
+because a node may be back long before its limit ends. Source: features B4.11, B4.12; formats 2.5, 6.4.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.ring.model import Node, Ring
@@ -108,39 +107,56 @@ class Ordering:
     handoff_delete_count: int | None = 0
 
 
+class Reading(NamedTuple):
+    """Who answers a read. nodes: nearest first; lazy, because most reads need one. doubtful: who was left out on the
+    way, to be asked when all others could not answer."""
+
+    nodes: Iterator[Node]
+    doubtful: Iterable[Node]
+
+
+class Writing(NamedTuple):
+    """Who serves a write. slots: of each replica, None for one whose node is left out. handoffs: to lend, in order.
+    doubtful: who was left out on the way, primaries first, to be asked when all others could not help."""
+
+    slots: list[Node | None]
+    handoffs: Iterator[Node]
+    doubtful: Iterable[Node]
+
+
 class NodeOrder:
+    """Each node comes once, as usable or as doubtful, whatever becomes of it while the request runs: two slots of a
+    write must never be served by one node."""
+
     def __init__(self, ordering: Ordering, errors: ErrorLimiter, chooser: Shuffler) -> None:
         self._ordering = ordering
         self._errors = errors
         self._random = chooser
 
-    def reading(self, ring: Ring, partition: int) -> Iterator[Node]:
-        """Nodes to ask, nearest first; lazy, because most reads need one. Which primaries are left out is decided with
-        the first: what doubtful() said just before holds to the end."""
-        primaries = list(ring.primaries(partition))
-        limit = self._ordering.request_node_count.of(len(primaries))
-        primaries = [node for node in primaries if not self._errors.is_limited(node)]
+    def reading(self, ring: Ring, partition: int) -> Reading:
+        left_out: list[Node] = []
+        return Reading(self._reading(ring, partition, left_out), left_out)
+
+    def _reading(self, ring: Ring, partition: int, left_out: list[Node]) -> Iterator[Node]:
+        everybody = ring.primaries(partition)
+        limit = self._ordering.request_node_count.of(len(everybody))
+        primaries = list(self._usable(everybody, left_out))
         self._random.shuffle(primaries)
         if self._ordering.key is not None:
             primaries.sort(key=self._ordering.key)
         yield from primaries[:limit]
-        usable = self._not_limited(lambda: self._sorted_handoffs(ring, partition, limit))
-        yield from islice(usable, max(0, limit - len(primaries)))
+        handoffs = self._usable(self._sorted_handoffs(ring, partition, limit), left_out)
+        yield from islice(handoffs, max(0, limit - len(primaries)))
 
     def nearest(self, ring: Ring, partition: int) -> list[Node]:
         """The primaries of which any may be asked first, in no order: what reading() would begin with."""
-        primaries = [node for node in ring.primaries(partition) if not self._errors.is_limited(node)]
+        primaries = list(self._usable(ring.primaries(partition), []))
         key = self._ordering.key
         if key is not None and primaries:
             best = min(map(key, primaries))
             primaries = [node for node in primaries if key(node) == best]
         self._random.shuffle(primaries)
         return primaries
-
-    def doubtful(self, ring: Ring, partition: int) -> Sequence[Node]:
-        """The primaries that are left out just now. Ask for them before the others: one that is trusted again in
-        between would be asked by nobody."""
-        return [node for node in ring.primaries(partition) if self._errors.is_limited(node)]
 
     def _sorted_handoffs(self, ring: Ring, partition: int, limit: int) -> Iterator[Node]:
         handoffs = ring.handoffs(partition)
@@ -149,24 +165,29 @@ class NodeOrder:
         else:
             yield from sorted(islice(handoffs, limit), key=self._ordering.key)
 
-    def writing(self, ring: Ring, partition: int) -> tuple[list[Node | None], Iterator[Node]]:
-        """(the node of each replica's slot, the handoffs to lend). A slot without a usable node is None.
-
-        With write affinity, local nodes come before remote primaries; replication moves the copies on later.
-        """
+    def writing(self, ring: Ring, partition: int) -> Writing:
+        """With write affinity, local nodes come before remote primaries; replication moves the copies on later."""
         primaries = list(ring.primaries(partition))
+        handoffs = _later(lambda: ring.handoffs(partition))
         if self._ordering.is_local is not None:
-            primaries, handoffs = self._local_first(primaries, ring.handoffs(partition))
-            usable = self._not_limited(lambda: handoffs)
-        else:
-            usable = self._not_limited(lambda: ring.handoffs(partition))
-        slots: list[Node | None] = [None if self._errors.is_limited(node) else node for node in primaries]
-        return slots, usable
+            primaries, handoffs = self._local_first(primaries, handoffs)
+        left_out: list[Node] = []
+        return Writing(self._slots(primaries, left_out), self._usable(handoffs, left_out), left_out)
 
-    def _not_limited(self, nodes: Callable[[], Iterator[Node]]) -> Iterator[Node]:
-        """Asked for only when the first is: few writes need a handoff."""
-        for node in nodes():
-            if not self._errors.is_limited(node):
+    def _slots(self, nodes: Iterable[Node], left_out: list[Node]) -> list[Node | None]:
+        slots: list[Node | None] = []
+        for node in nodes:
+            is_limited = self._errors.is_limited(node)
+            if is_limited:
+                left_out.append(node)
+            slots.append(None if is_limited else node)
+        return slots
+
+    def _usable(self, nodes: Iterable[Node], left_out: list[Node]) -> Iterator[Node]:
+        for node in nodes:
+            if self._errors.is_limited(node):
+                left_out.append(node)
+            else:
                 yield node
 
     def _local_first(self, primaries: list[Node], handoffs: Iterator[Node]) -> tuple[list[Node], Iterator[Node]]:
@@ -181,15 +202,21 @@ class NodeOrder:
         order = local + rest
         return order[:wanted], iter(order[wanted:])
 
-    def deleting(self, ring: Ring, partition: int) -> tuple[list[Node | None], Iterator[Node]]:
+    def deleting(self, ring: Ring, partition: int) -> Writing:
         """As writing() without affinity, and extra slots for the handoffs where affinity may have put copies."""
         primaries = list(ring.primaries(partition))
-        handoffs = ring.handoffs(partition)
-        slots: list[Node | None] = [None if self._errors.is_limited(node) else node for node in primaries]
+        handoffs = _later(lambda: ring.handoffs(partition))
+        left_out: list[Node] = []
+        slots = self._slots(primaries, left_out)
         is_local = self._ordering.is_local
         if is_local is not None:
             count = self._ordering.handoff_delete_count
             if count is None:
                 count = len(primaries) - sum(map(is_local, primaries))
             slots += list(islice((node for node in handoffs if is_local(node)), count))
-        return slots, (node for node in handoffs if not self._errors.is_limited(node))
+        return Writing(slots, self._usable(handoffs, left_out), left_out)
+
+
+def _later(nodes: Callable[[], Iterator[Node]]) -> Iterator[Node]:
+    """Asked for only when the first is: few writes need a handoff."""
+    yield from nodes()

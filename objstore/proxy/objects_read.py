@@ -169,7 +169,7 @@ class _Resumer:
 
     def _others(self) -> Iterator[Node]:
         """Nodes that have not broken, in reading order; then those that have: a restarted server is as good as any."""
-        nodes = list(self._place.order.reading(self._place.ring, self._place.partition))
+        nodes = list(self._place.order.reading(self._place.ring, self._place.partition).nodes)
         yield from (node for node in nodes if node.id not in self._broken)
         yield from (node for node in nodes if node.id in self._broken)
 

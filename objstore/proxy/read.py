@@ -7,14 +7,14 @@ winner's connection is handed over with its body unread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from objstore.http.client import PeerTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
 from objstore.proxy.fault import FaultLog
-from objstore.proxy.nodes import Timings
+from objstore.proxy.nodes import Reading, Timings
 from objstore.proxy.read_plan import Answer, ReadPlan
 from objstore.ring.model import Node
 from objstore.runtime import green
@@ -62,12 +62,11 @@ class Read:
             return self.winner.head.status
         return self.plan.final()
 
-    def run(self, nodes: Iterator[Node], at_once: int = 1, doubtful: Iterable[Node] = ()) -> Exchange | None:
-        """at_once: nodes asked from the start; all primaries when the newest is wanted. doubtful: nodes that are asked
-        when the others cannot answer."""
-        self._ask(nodes, at_once)
+    def run(self, whom: Reading, at_once: int = 1) -> Exchange | None:
+        """at_once: nodes asked from the start; all primaries when the newest is wanted."""
+        self._ask(whom.nodes, at_once)
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._ask(iter(doubtful), at_once)
+            self._ask(iter(whom.doubtful), at_once)
         return self.winner
 
     def _ask(self, nodes: Iterator[Node], at_once: int) -> None:

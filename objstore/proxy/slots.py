@@ -9,11 +9,13 @@ that it cannot do without. What answers mean is the caller's: it takes them off 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from objstore.http.client import PeerError
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import BackendRequest, Caller, Exchange, wait_for_some
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Writing
 from objstore.proxy.targets import RequestPlan
 from objstore.ring.model import Node
 
@@ -48,15 +50,14 @@ class Slots:
         self._use_replication = use_replication
         self.requests: Sequence[BackendRequest] = ()
         self._handoffs: Iterator[Node] = iter(())
-        self._doubtful: Iterator[Node] = iter(())
+        self._doubtful: Iterable[Node] = ()
         self._lent: set[int] = set()
         self.unserved: list[int] = []
 
-    def start(self, nodes: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node]) -> None:
-        """nodes: of each slot, None for one that needs a handoff. doubtful: the last resort."""
-        self._handoffs = handoffs
-        self._doubtful = iter(doubtful)
-        reached = [self._reach(slot, node) for slot, node in enumerate(nodes)]
+    def start(self, whom: Writing) -> None:
+        self._handoffs = whom.handoffs
+        self._doubtful = whom.doubtful
+        reached = [self._reach(slot, node) for slot, node in enumerate(whom.slots)]
         servers = [None if exchange is None else exchange.node for exchange in reached]
         self.requests = self._plan(servers[: self._voters])
         for slot, exchange in enumerate(reached):
@@ -91,11 +92,21 @@ class Slots:
             slot = exchange.slot
             if slot in self._lent or slot >= self._voters:
                 continue
-            self._lent.add(slot)
             self._faults.silent(exchange.node)
             node = next(self._handoffs, None)
             if node is not None:
+                self._lent.add(slot)
                 self._fill(slot, node)
+        return len(self.active) > count
+
+    def look_further(self, absent: Iterable[int]) -> bool:
+        """Ask a handoff for each of these slots, whose nodes have nothing; False when there was none to ask."""
+        count = len(self.active)
+        for slot in absent:
+            node = next(self._handoffs, None)
+            if node is None:
+                break
+            self._fill(slot, node)
         return len(self.active) > count
 
     def are_frozen(self) -> bool:
@@ -107,9 +118,10 @@ class Slots:
         return all(frozen)
 
     def resort(self) -> bool:
-        """Give the slots that nobody serves to doubtful nodes; True when one of those was reached."""
+        """Let doubtful nodes stand in, too, from now on, and first for the slots that nobody serves; True when one was
+        reached for those."""
         count = len(self.active)
-        self._handoffs = self._doubtful
+        self._handoffs, self._doubtful = chain(self._handoffs, self._doubtful), ()
         unserved, self.unserved = self.unserved, []
         for slot in unserved:
             self._fill(slot, None)

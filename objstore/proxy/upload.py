@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from objstore.core.errors import BodyTooLarge, ClientDisconnected
@@ -26,12 +26,12 @@ from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import Caller, Exchange, wait_for_some
 from objstore.peers.sinks import Piece, Sink, Sinks
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Writing
 from objstore.proxy.orphans import adopted, telling_again
 from objstore.proxy.quorum import WriteQuorum
 from objstore.proxy.slots import Slots
 from objstore.proxy.targets import RequestPlan
 from objstore.proxy.write import WriteReply, WriteTimes
-from objstore.ring.model import Node
 from objstore.runtime import green
 from objstore.runtime.checksum import crc32c, crc_text
 
@@ -112,9 +112,9 @@ class Upload:
 
     # Open
 
-    def open(self, slots: Sequence[Node | None], handoffs: Iterator[Node], doubtful: Iterable[Node] = ()) -> bool:
-        """True when a quorum waits for the body; else `quorum` and `replies` say why not. Nodes as for Write.run()."""
-        self._slots.start(slots, handoffs, doubtful)
+    def open(self, whom: Writing) -> bool:
+        """True when a quorum waits for the body; else `quorum` and `replies` say why not."""
+        self._slots.start(whom)
         give_up_s = green.monotonic() + self._times.answer_s
         lend_at_s = green.monotonic() + self._times.lend_s
         has_lent = False
@@ -127,8 +127,8 @@ class Upload:
             if now_s >= give_up_s or (has_lent and now_s >= lend_at_s and self._has_quorum_ready):
                 break
             if now_s >= lend_at_s:
-                self._slots.stand_in()
                 self._resort()
+                self._slots.stand_in()
                 has_lent = True
                 lend_at_s = now_s + self._times.post_quorum_s if self._has_quorum_ready else give_up_s
         if self._is_refused:
@@ -156,7 +156,7 @@ class Upload:
         return any(reply.status in _REFUSALS for reply in self.replies)
 
     def _resort(self) -> bool:
-        """Ask doubtful nodes, if a quorum is missing; True when one was reached."""
+        """Have doubtful nodes help, if a quorum is missing; True when one was reached for a slot that nobody serves."""
         return not self._has_quorum_ready and not self._is_refused and self._slots.resort()
 
     def _admit(self, exchange: Exchange) -> None:

@@ -418,6 +418,29 @@ def test_try_send_takes_what_fits_and_says_when_nothing_does(pool):
     assert received[0] > len(data)
 
 
+@pytest.mark.parametrize("ends", ["close", "abort"])
+def test_what_is_aborted_does_not_arrive_later(pool, ends):
+    """A peer that comes back to its socket after we gave up finds a broken connection, not a request."""
+
+    def play(peer, index):
+        gate.wait(5)
+        try:
+            received.append(len(peer.read_to_end()))
+        except ConnectionResetError:
+            received.append(0)
+
+    gate, received, data = green.Future(), [], memoryview(bytes(20_000_000))
+    with scripted_server(play) as server:
+        connection = begin(pool, server, [("Content-Length", str(len(data)))], method="PUT")
+        sent = 0
+        while taken := connection.try_send(data[sent:]):
+            sent += taken
+        getattr(connection, ends)()
+        gate.set()
+        wait_until(lambda: received)
+    assert (received[0] > sent) == (ends == "close")
+
+
 def test_try_send_to_a_peer_that_is_gone_is_broken(pool):
     with scripted_server(lambda peer, index: None) as server:
         connection = begin(pool, server, [("Content-Length", "100")])

@@ -22,58 +22,69 @@ def ids(nodes):
 
 
 def test_reading_asks_shuffled_primaries_then_handoffs_in_ring_order():
-    found = ids(order_of().reading(RING, 5))
+    found = ids(order_of().reading(RING, 5).nodes)
     assert sorted(found[:3]) == sorted(PRIMARIES)
     assert found[3:] == HANDOFFS[:3]
 
 
 def test_reading_spreads_over_the_primaries():
     order = order_of()
-    first = {next(iter(order.reading(RING, 5))).id for _ in range(60)}
+    first = {next(order.reading(RING, 5).nodes).id for _ in range(60)}
     assert first == set(PRIMARIES)
 
 
 def test_reading_leaves_out_limited_nodes():
     errors = limiter()
     errors.suppress(RING.primaries(5)[0])
-    found = ids(order_of(errors).reading(RING, 5))
+    found = ids(order_of(errors).reading(RING, 5).nodes)
     assert PRIMARIES[0] not in found
     assert len(found) == 6
 
 
-def test_limited_primaries_are_doubtful_and_nothing_else():
+def test_limited_nodes_are_doubtful_once_they_are_left_out():
     errors = limiter()
-    order = order_of(errors)
-    assert ids(order.doubtful(RING, 5)) == []
-    for node in (*RING.primaries(5)[1:], *RING.handoffs(5)):
+    limited = [*RING.primaries(5)[1:], next(iter(RING.handoffs(5)))]
+    for node in limited:
         errors.suppress(node)
-    assert ids(order.doubtful(RING, 5)) == PRIMARIES[1:]
+    nodes, doubtful = order_of(errors).reading(RING, 5)
+    assert ids(nodes) == [PRIMARIES[0], *HANDOFFS[1:]]
+    assert ids(doubtful) == ids(limited)
 
 
-def test_a_primary_that_is_trusted_again_meanwhile_is_asked_once_all_the_same():
+def test_nobody_is_doubtful_while_all_are_well():
+    nodes, doubtful = order_of().reading(RING, 5)
+    assert len(ids(nodes)) == 6
+    assert ids(doubtful) == []
+
+
+@pytest.mark.parametrize("way", ["reading", "writing", "deleting"])
+@pytest.mark.parametrize("index", range(len(PRIMARIES + HANDOFFS)))
+def test_a_node_that_is_trusted_again_meanwhile_is_asked_once_all_the_same(way, index):
     frozen = Frozen()
     errors = limiter(answers=frozen)
-    order = order_of(errors)
-    errors.heard_nothing(RING.primaries(5)[0])
-    doubtful, reading = order.doubtful(RING, 5), order.reading(RING, 5)
-    first = next(reading)
+    node = [*RING.primaries(5), *RING.handoffs(5)][index]
+    errors.heard_nothing(node)
+    chosen = getattr(order_of(errors, request_node_count=Counting(9, False)), way)(RING, 5)
+    *slots, nodes, doubtful = chosen
+    asked = [node.id for slot in slots for node in slot if node is not None]
+    asked.append(next(nodes).id)
     frozen.thaw()
-    asked = [first.id, *ids(reading), *ids(doubtful)]
-    assert asked.count(PRIMARIES[0]) == 1
+    asked += [*ids(nodes), *ids(doubtful)]
+    assert sorted(asked) == sorted(PRIMARIES + HANDOFFS)
 
 
 def test_read_affinity_orders_primaries_by_priority():
     zones = {node.zone: node.id for node in RING.primaries(5)}
     nearest, farthest = sorted(zones)[0], sorted(zones)[-1]
     places = Affinity.parse(f"r1z{nearest}=200, r1z{farthest}=100", with_priority=True)
-    found = ids(order_of(key=places.priority()).reading(RING, 5))
+    found = ids(order_of(key=places.priority()).reading(RING, 5).nodes)
     assert found[:2] == [zones[farthest], zones[nearest]]
 
 
 def test_writing_leaves_a_limited_primary_to_a_handoff():
     errors = limiter()
     errors.suppress(RING.primaries(5)[1])
-    slots, handoffs = order_of(errors).writing(RING, 5)
+    slots, handoffs, _ = order_of(errors).writing(RING, 5)
     assert ids(slots) == [PRIMARIES[0], None, PRIMARIES[2]]
     assert next(handoffs).id == HANDOFFS[0]
 
@@ -81,12 +92,12 @@ def test_writing_leaves_a_limited_primary_to_a_handoff():
 def test_write_affinity_puts_local_nodes_first():
     zones = ", ".join({f"r1z{node.zone}" for node in RING.handoffs(5)})
     is_local = Affinity.parse(zones, with_priority=False).locality()
-    slots, _ = order_of(is_local=is_local).writing(RING, 5)
+    slots, _, _ = order_of(is_local=is_local).writing(RING, 5)
     assert all(is_local(node) for node in slots)
 
 
 def test_delete_reaches_local_handoffs_under_write_affinity():
-    slots, _ = order_of(is_local=lambda node: node.id in HANDOFFS, handoff_delete_count=None).deleting(RING, 5)
+    slots, _, _ = order_of(is_local=lambda node: node.id in HANDOFFS, handoff_delete_count=None).deleting(RING, 5)
     assert ids(slots) == PRIMARIES + HANDOFFS[:3]
 
 

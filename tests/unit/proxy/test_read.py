@@ -5,6 +5,7 @@ import pytest
 from objstore.core.timestamp import Timestamp
 from objstore.peers.exchange import BackendRequest, Caller
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Reading
 from objstore.proxy.read import Read, ReadTimes
 from objstore.proxy.read_plan import ReadPlan
 from objstore.runtime import green
@@ -27,7 +28,7 @@ def read_with(peers, voices=1, times=TIMES, nodes=(*PRIMARIES, *HANDOFFS), error
     faults = FaultLog(errors or limiter(), logging.getLogger("test"))
     request = BackendRequest("GET", "/0/a/c/o", [])
     read = Read(Caller(peers, 0.1, 0.1), faults, times, request, ReadPlan(3, voices=voices))
-    read.run(iter(nodes), voices, doubtful)
+    read.run(Reading(iter(nodes), doubtful), voices)
     return read
 
 

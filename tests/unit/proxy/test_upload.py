@@ -9,6 +9,7 @@ from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.http.subrequest import BytesInput
 from objstore.peers.exchange import BackendRequest, Caller
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Writing
 from objstore.proxy.upload import Upload
 from objstore.proxy.write import WriteTimes
 from objstore.runtime import green
@@ -51,7 +52,7 @@ def upload_to(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=()):
 
     faults = FaultLog(errors, logging.getLogger("test"))
     upload = Upload(Caller(peers, 0.1, 0.1), faults, TIMES, plan, 3, "boundary")
-    return upload, upload.open(list(slots), iter(handoffs), doubtful)
+    return upload, upload.open(Writing(list(slots), iter(handoffs), doubtful))
 
 
 def uploaded(peers, errors, body=BODY, limit=1 << 40, length=None, **options):
@@ -338,6 +339,13 @@ def test_a_node_under_error_limiting_is_left_alone_while_the_others_are_enough(p
     peers.otherwise(takes())
     assert uploaded(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1]) == 201
     assert not peers.asked(PRIMARIES[0])
+
+
+def test_nodes_of_the_last_resort_stand_in_for_frozen_ones_when_handoffs_are_not_enough(peers, errors):
+    peers.otherwise(takes()).on(PRIMARIES[1], SILENT).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert uploaded(peers, errors, handoffs=(), doubtful=HANDOFFS[:1]) == 201
+    assert green.monotonic() - before < TIMES.answer_s
 
 
 def test_a_node_of_the_last_resort_that_completes_the_quorum_ends_the_wait_for_a_frozen_one(peers, errors):

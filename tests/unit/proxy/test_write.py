@@ -4,6 +4,7 @@ import pytest
 
 from objstore.peers.exchange import BackendRequest, Caller
 from objstore.proxy.fault import FaultLog
+from objstore.proxy.nodes import Writing
 from objstore.proxy.write import Write, WriteTimes
 from objstore.runtime import green
 from tests.support.limits import Frozen, limiter
@@ -31,7 +32,7 @@ def written(peers, errors, *, slots=PRIMARIES, handoffs=HANDOFFS, doubtful=(), m
 
     faults = FaultLog(errors, logging.getLogger("test"))
     write = Write(Caller(peers, 0.1, 0.1), faults, times, plan, 3, **options)
-    write.run(list(slots), iter(handoffs), doubtful)
+    write.run(Writing(list(slots), iter(handoffs), doubtful))
     return write
 
 
@@ -113,6 +114,21 @@ def test_a_node_under_error_limiting_stands_in_for_a_frozen_one(peers, errors):
     assert green.monotonic() - before < TIMES.answer_s
 
 
+def test_nodes_under_error_limiting_stand_in_for_frozen_ones_when_handoffs_are_not_enough(peers, errors):
+    peers.otherwise(Says(201)).on(PRIMARIES[1], SILENT).on(PRIMARIES[2], SILENT)
+    before = green.monotonic()
+    assert written(peers, errors, handoffs=(), doubtful=HANDOFFS[:1]).status == 201
+    assert green.monotonic() - before < TIMES.answer_s
+
+
+def test_handoffs_are_not_forgotten_when_nodes_under_error_limiting_may_help(peers, errors):
+    """Both stand-ins of frozen nodes refuse: the next ones are asked."""
+    peers.otherwise(Says(201)).on(PRIMARIES[1], SILENT).on(PRIMARIES[2], SILENT).on(HANDOFFS[0], Says(507, after_s=0.1))
+    write = written(peers, errors, slots=PRIMARIES, handoffs=HANDOFFS[:1], doubtful=HANDOFFS[1:])
+    assert write.status == 201
+    assert peers.asked(HANDOFFS[1])
+
+
 def test_a_node_under_error_limiting_is_left_alone_while_the_others_are_enough(peers, errors):
     peers.otherwise(Says(201))
     written(peers, errors, slots=[None, *PRIMARIES[1:]], handoffs=(), doubtful=PRIMARIES[:1])
@@ -178,7 +194,7 @@ def test_what_a_lost_server_was_to_tell_is_told_by_one_that_did_the_write(peers,
     for slot in (0, 2):
         peers.on(PRIMARIES[slot], Says(201), Says(409))
     write = Write(Caller(peers, 0.1, 0.1), FaultLog(errors, logging.getLogger("test")), TIMES, plan, 3)
-    assert write.run(PRIMARIES, iter(())) == 201
+    assert write.run(Writing(list(PRIMARIES), iter(()), ())) == 201
     again = peers.requests[-1]
     assert len(peers.requests) == 4
     assert (again.method, again.header("etag"), bytes(again.body)) == (method, etag, b"")
@@ -196,7 +212,7 @@ def test_what_lost_servers_were_to_tell_is_told_by_the_only_one_that_did_the_wri
 
     peers.otherwise(REFUSES).on(PRIMARIES[1], Says(201), Says(409))
     write = Write(Caller(peers, 0.1, 0.1), FaultLog(errors, logging.getLogger("test")), TIMES, plan, 3)
-    assert write.run(PRIMARIES, iter(())) == 503
+    assert write.run(Writing(list(PRIMARIES), iter(()), ())) == 503
     again = peers.requests[-1]
     assert (len(peers.requests), again.header("x-container-host")) == (2, "10.0.0.0:6201,10.0.0.2:6201")
 
@@ -274,6 +290,34 @@ def test_where_replicas_disagree_a_slow_one_that_says_it_is_there_has_its_time(p
     times = WriteTimes(answer_s=60, lend_s=0.02, post_quorum_s=0.2)
     peers.on(PRIMARIES[0], Says(202)).on(PRIMARIES[1], Says(404)).on(PRIMARIES[2], Says(202, after_s=0.7))
     assert written(peers, errors, handoffs=(), method="POST", times=times).status == 202
+
+
+@pytest.mark.parametrize(
+    ("primaries", "handoffs", "status"),
+    [
+        ((404, 404, 404), (202, 202), 202),
+        ((404, 404, 404), (202, 404), 503),
+        ((404, 404, 404), (404, 404), 404),
+        ((404, 404, 404), (), 404),
+        ((404, 404, 202), (202, 404), 202),
+        ((404, 404, 202), (404, 404), 503),
+        ((404, 404, 202), (), 503),
+        ((404, 404, 503), (202, 202), 202),
+        ((404, 404, 503), (404, 404), 404),
+        ((409, 409, 404), (202, 202), 409),
+    ],
+)
+def test_a_post_finds_an_object_that_lies_on_handoffs(peers, errors, primaries, handoffs, status):
+    for node, answer in zip([*PRIMARIES, *HANDOFFS], [*primaries, *handoffs], strict=False):
+        peers.on(node, Says(answer))
+    found = written(peers, errors, handoffs=HANDOFFS[: len(handoffs)], method="POST", doubts_absence=True)
+    assert found.status == status
+
+
+def test_handoffs_are_not_asked_about_an_object_that_primaries_have(peers, errors):
+    peers.on(PRIMARIES[0], Says(404)).otherwise(Says(202))
+    assert written(peers, errors, method="POST", doubts_absence=True).status == 202
+    assert told(peers) == ports(*PRIMARIES)
 
 
 def test_connections_go_back_after_an_answer_and_are_closed_without_one(peers, errors):
