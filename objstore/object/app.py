@@ -13,6 +13,7 @@ from objstore.http.dispatch import BackendApp, Handler
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
+from objstore.object.handlers.collect import CollectHandler
 from objstore.object.handlers.delete import DeleteHandler
 from objstore.object.handlers.post import PostHandler
 from objstore.object.handlers.put import PutHandler
@@ -22,6 +23,7 @@ from objstore.object.handlers.ssync import SsyncHandler
 from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.collected import METHOD as COLLECT
 from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
@@ -75,7 +77,7 @@ def build(
     placement = Placement(cluster.swift_dir, cluster.policies)
     return BackendApp(
         "object",
-        {"GET": read, "HEAD": read, **_writes(context)},
+        {"GET": read, "HEAD": read, COLLECT: CollectHandler(context), **_writes(context)},
         {
             "REPLICATE": ReplicateHandler(replication, places),
             "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),

@@ -50,9 +50,13 @@ class ObjectContext:
     def locate(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """The names of an object request and where the object lives. Raises BadRequest, UnknownPolicy."""
         path = request.backend_path(5, 5)
+        return path, self.address(path, self.policy_index(request))
+
+    def address(self, path: BackendPath, policy_index: int) -> ObjectAddress:
+        """Of a path with all five names."""
         assert path.account is not None and path.container is not None and path.obj is not None
         digest = self.secrets.hash_path(path.account, path.container, path.obj)
-        return path, ObjectAddress(path.device, path.partition, self.policy_index(request), path.name, digest)
+        return ObjectAddress(path.device, path.partition, policy_index, path.name, digest)
 
     def locate_for_change(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """As locate; a partition that is no number would make a directory nobody walks."""
