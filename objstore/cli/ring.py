@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 
+from objstore.cli.at_once import within
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
@@ -97,7 +98,7 @@ def _steps(rings: Rings) -> str:
     if rings.client is not None:
         known, _ = rings.cluster
         return "" if known is None else known.steps
-    text = LocalSteps(rings.directory).text()
+    text = LocalSteps(rings.directory, within).text()
     if text and not lock.is_held(rings.directory.run):
         return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
     return text
