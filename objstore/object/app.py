@@ -10,6 +10,7 @@ from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.settings import reads
 from objstore.http.dispatch import BackendApp, Handler
+from objstore.object.changes import OpenChanges
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
@@ -64,6 +65,7 @@ def build(
         clock=clock,
         settings=settings,
         updates=ContainerUpdates(delivery, engine, threads, cluster.secrets),
+        changes=OpenChanges(engine, threads, clock),
         threads=threads,
         expiry=ExpiryQueue(
             cluster.secrets, settings.expiring_objects_account_name, settings.expiring_objects_container_divisor

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 from objstore.core.errors import BadRequest, UnknownPolicy
 from objstore.core.hashing import HashSecrets
-from objstore.core.headers import environ_key, header_name
+from objstore.core.headers import environ_key, header_name, is_true
 from objstore.core.names import BackendPath
 from objstore.core.policy import Policies
 from objstore.http.request import Request
+from objstore.object.changes import OpenChanges
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates
@@ -33,6 +35,7 @@ class ObjectContext:
     clock: Clock
     settings: ObjectServerSettings
     updates: ContainerUpdates
+    changes: OpenChanges
     threads: DeviceThreads
     expiry: ExpiryQueue
     logger: logging.Logger
@@ -46,6 +49,10 @@ class ObjectContext:
         if policy is None:
             raise UnknownPolicy(text)
         return policy.index
+
+    def opened(self, request: Request, device: str) -> AbstractContextManager[None]:
+        """Around giving a name and telling of it. A replicator's copies have been told of where they were written."""
+        return nullcontext() if is_true(request.header("x-backend-replication")) else self.changes.open(device)
 
     def locate(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """The names of an object request and where the object lives. Raises BadRequest, UnknownPolicy."""
