@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from objstore.core.headers import environ_key, header_name, is_true
 from objstore.core.names import BackendPath
 from objstore.core.policy import Policies
 from objstore.http.request import Request
-from objstore.object.changes import OpenChanges
+from objstore.object.changes import Change, OpenChanges
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates
@@ -50,9 +49,9 @@ class ObjectContext:
             raise UnknownPolicy(text)
         return policy.index
 
-    def opened(self, request: Request, device: str) -> AbstractContextManager[None]:
+    def change(self, request: Request, device: str) -> Change:
         """Around giving a name and telling of it. A replicator's copies have been told of where they were written."""
-        return nullcontext() if is_true(request.header("x-backend-replication")) else self.changes.open(device)
+        return Change(None if is_true(request.header("x-backend-replication")) else self.changes, device)
 
     def locate(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """The names of an object request and where the object lives. Raises BadRequest, UnknownPolicy."""

@@ -8,7 +8,6 @@ X-Objstore-Targets: yes says that the footers may name more container servers to
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import NamedTuple
 
 from objstore.core.conditional import entity_tags
@@ -67,14 +66,14 @@ class PutHandler:
             # What is shorter is taken in and refused when it is to be stored.
             self._context.engine.check_room(upload.address.device, upload.length or 0)
         body = _Body(self._context, request, upload)
-        with ExitStack() as until_told:
+        with self._context.change(request, upload.address.device) as change:
             with body.intake:
                 received = body.receive()
                 if isinstance(received, Response):
                     return received
                 headers = self._stored_headers(request, upload, received)
                 replicas = _replicas(request, upload, received.footers)
-                until_told.enter_context(self._context.opened(request, upload.address.device))
+                change.begin()
                 with self._context.updates.announced(replicas):
                     body.intake.commit(upload.timestamp, headers, next_part_power(request))
                 size = body.intake.size
