@@ -79,11 +79,12 @@ def build(
     placement = Placement(cluster.swift_dir, cluster.policies)
     return BackendApp(
         "object",
-        {"GET": read, "HEAD": read, COLLECT: CollectHandler(context), **_writes(context)},
+        {"GET": read, "HEAD": read, **_writes(context)},
         {
             "REPLICATE": ReplicateHandler(replication, places),
             "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),
         },
+        own_handlers={COLLECT: CollectHandler(context)},
         replication_server=settings.replication_server,
         logger=context.logger,
     )
