@@ -15,7 +15,8 @@ from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.first_node import AGENT_PORT
 from objstore.cluster.init import InitError
-from objstore.cluster.joining import DRAFT, JoinPlan, join
+from objstore.cluster.join_draft import DRAFT
+from objstore.cluster.joining import JoinPlan, join
 from objstore.config.errors import ConfigError
 from objstore.core.errors import DomainError
 from objstore.runtime.fs import Fs

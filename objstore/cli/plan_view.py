@@ -78,7 +78,8 @@ def _steps(plan: ChangePlan) -> str:
     if plan.next_s is None:
         return text + "one step"
     more = " or more" if plan.is_more else ""
-    return text + f"step 1 of {plan.step_count}{more}, the next possible in {waiting_text(plan.next_s)}"
+    by_hand = f"by hand possible in {waiting_text(plan.next_s)}"
+    return text + f"step 1 of {plan.step_count}{more}, the next when everything is in its place ({by_hand})"
 
 
 def waiting_text(seconds: int) -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
-from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, said
+from objstore.cli.ring_session import Rings, add_change_arguments, carry_out, is_wanted, said
 from objstore.cli.status import table
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.changes import Continue
 from objstore.cluster.client import HolderClient
 from objstore.cluster.holder import Holder
-from objstore.cluster.node_state import NodeFact, differing
+from objstore.cluster.local_steps import LocalSteps
+from objstore.cluster.node_state import ClusterFacts, NodeFact, differing
 from objstore.ring.reload import CHECK_INTERVAL_S
+from objstore.runtime import lock
 
 EXAMPLE = """\
 example:
@@ -25,6 +27,7 @@ example:
   objstore ring continue ~/cluster --yes    the next step of what drains and new drives could not move at once
   objstore ring pause ~/cluster             further steps wait until: objstore ring resume ~/cluster
   objstore ring push ~/cluster              after work with objstore-ring-builder: take it over, give it to all nodes
+                                            (instead of rings that were put on a node by hand: asks)
   objstore ring rebuild ~/cluster           the builders are lost: make new ones from the rings
 
 Exit code 0: done, every node has the same rings; 1: refused, or some node's rings differ; 2: --yes is needed.
@@ -51,13 +54,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.action in ("pause", "resume"):
         return _pause(rings, terminal, is_paused=arguments.action == "pause")
     if arguments.action == "push":
-        return _push(rings, arguments.json, terminal)
+        return _push(rings, arguments, terminal)
     return _rebuild(rings, arguments, terminal)
 
 
 def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
+        steps = _steps(rings)
     known = rings.cluster[0]
     if as_json:
         value = {
@@ -65,7 +69,7 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
             "rings": [dataclasses.asdict(fact) for fact in facts],
             "notes": notes,
             "nodes": [] if known is None else known.to_json()["nodes"],
-            "steps": "" if known is None else known.steps,
+            "steps": steps,
         }
         terminal.say(json.dumps(value, indent=2))
     else:
@@ -78,21 +82,29 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        for line in _what_goes_on(rings, facts, "" if known is None else known.steps):
-            terminal.say(line)
+        if steps:
+            terminal.say(f"steps: {steps}")
+        elif any(fact.draining for fact in facts):
+            terminal.say(_next_step(rings, facts))
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
-def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
-    """steps: what the holder's agent does by itself; '' where nobody does."""
-    if steps:
-        yield f"steps: {steps}"
-    elif any(fact.draining for fact in facts):
-        wait_s = max(fact.wait_s for fact in facts)
-        yield (
-            f"drained drives have partitions to give away; possible in {waiting_text(wait_s)}: "
-            f"objstore ring continue {rings.directory.root}"
-        )
+def _next_step(rings: Rings, facts: Sequence[RingFact]) -> str:
+    # Without builders here nobody knows how long partitions have to stay.
+    is_known = all(fact.waiting is not None for fact in facts)
+    when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
+    return f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
+
+
+def _steps(rings: Rings) -> str:
+    """What the next step of a change waits for; "" when there is none, or the holder does not answer."""
+    if rings.client is not None:
+        known, _ = rings.cluster
+        return "" if known is None else known.steps
+    text = LocalSteps(rings.directory).text()
+    if text and not lock.is_held(rings.directory.run):
+        return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
+    return text
 
 
 def _row(fact: RingFact) -> dict[str, object]:
@@ -119,13 +131,11 @@ def _node_row(node: NodeFact) -> dict[str, object]:
 
 
 def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:
-    if rings.client is None:
-        raise CommandError(
-            f"{rings.directory.root}: all nodes are on this machine, where no step follows by itself: objstore "
-            f"ring continue {rings.directory.root}"
-        )
     with said(f"objstore ring status {rings.directory.root}"):
-        rings.client.pause(is_paused=is_paused)
+        if rings.client is None:
+            Holder(rings.directory.etc).pause(is_paused)
+        else:
+            rings.client.pause(is_paused=is_paused)
     if is_paused:
         terminal.say(f"further steps of changes wait for: objstore ring resume {rings.directory.root}")
     else:
@@ -133,13 +143,13 @@ def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:
     return OK
 
 
-def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
+def _push(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Take over what was done by hand; the rings of one directory need no carrying."""
     if rings.client is not None:
-        return _push_to_nodes(rings.client, as_json, terminal)
+        return _push_to_nodes(rings.client, arguments, terminal)
     with said():
         found = Holder(rings.directory.etc).rings()
-    if as_json:
+    if arguments.json:
         digests = {name: digest for name, (digest, _) in found.files.items()}
         terminal.say(json.dumps({"version": found.version, "rings": digests}, indent=2))
     else:
@@ -150,11 +160,32 @@ def _push(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     return OK
 
 
-def _push_to_nodes(client: HolderClient, as_json: bool, terminal: Terminal) -> int:
-    """Have the holder bring its rings everywhere, also over files that came by hand. Fails when a node has others
-    then."""
+def _push_to_nodes(client: HolderClient, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Have the holder bring its rings everywhere, over files that came by hand only when that is wanted. Fails when a
+    node has others then."""
     with said():
-        facts = client.push()
+        facts = client.push(is_forced=False)
+    replaced = [f"{node.name}: {', '.join(names)}" for node in facts.nodes if (names := _by_hand(node, facts))]
+    if replaced and not arguments.json:
+        terminal.say(f"plan: rings of {facts.holder} at version {facts.version} replace what was put there by hand:")
+        for line in replaced:
+            terminal.say(f"  {line}")
+    if replaced and not arguments.plan:
+        if arguments.json and not arguments.yes:
+            raise CommandError("--json cannot ask: add --yes to do it, or --plan to see it", code=USAGE)
+        if not is_wanted(arguments, terminal):
+            return FAILED
+        with said():
+            facts = client.push(is_forced=True)
+    return _say_pushed(facts, arguments.json, terminal)
+
+
+def _by_hand(node: NodeFact, facts: ClusterFacts) -> list[str]:
+    """Rings of a node that somebody put there and that are not the holder's."""
+    return [name for name in node.rings.foreign if node.rings.digests.get(name) != facts.digests.get(name)]
+
+
+def _say_pushed(facts: ClusterFacts, as_json: bool, terminal: Terminal) -> int:
     behind = {name for name, _ in differing(facts)} | {node.name for node in facts.nodes if node.problem}
     if as_json:
         terminal.say(json.dumps(facts.to_json(), indent=2))

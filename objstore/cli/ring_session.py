@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from objstore.cli.plan_view import plan_lines, waiting_text
+from objstore.cli.plan_view import plan_lines
 from objstore.cli.terminal import FAILED, OK, USAGE, CommandError, Terminal
 from objstore.cluster.admission import address_of
 from objstore.cluster.change_plan import ChangePlan, Usage
@@ -205,7 +205,7 @@ def _carry_out(
         if arguments.json:
             terminal.say(json.dumps({"applied": False, "plan": plan.to_json()}, indent=2))
         return FAILED if plan.refusals else OK
-    if not _is_wanted(arguments, terminal):
+    if not is_wanted(arguments, terminal):
         return FAILED
     with said():
         if prepare is not None:
@@ -217,7 +217,8 @@ def _carry_out(
     return OK
 
 
-def _is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+def is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+    """Whether what was shown shall be done. Raises CommandError where nobody can be asked."""
     if arguments.yes:
         return True
     if not terminal.can_ask:
@@ -233,14 +234,11 @@ def _say_done(rings: Rings, plan: ChangePlan, version: int, as_json: bool, termi
         terminal.say(json.dumps({"applied": True, "version": version, "plan": plan.to_json()}, indent=2))
         return
     terminal.say(f"done: the rings are at version {version}; running servers use them within {CHECK_INTERVAL_S:.0f} s")
-    if plan.next_s is not None and rings.client is not None:
+    if plan.next_s is not None:
+        runs = "" if rings.client is not None else ", while objstore up runs"
         terminal.say(
-            "the next step follows by itself when everything is in its place: objstore ring status "
+            f"the next step follows by itself when everything is in its place{runs}: objstore ring status "
             f"{rings.directory.root}; to have it wait: objstore ring pause {rings.directory.root}"
-        )
-    elif plan.next_s is not None:
-        terminal.say(
-            f"next step, possible in {waiting_text(plan.next_s)}: objstore ring continue {rings.directory.root}"
         )
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from objstore.cli import agent, daemons, init, rsync_daemon
+from objstore.cli import agent, daemons, init, rsync_daemon, steps
 from objstore.cli.banner import banner
 from objstore.cli.checks import checked
 from objstore.cli.place import add_directory, directory_of
@@ -135,7 +135,9 @@ def supervise(
             background = daemons.node_programs(servers, directory.log) if has_daemons else []
             rsync = rsync_daemon.program(directory, servers)
             among_others = agent.program(directory)
-            extra = [each for each in (rsync, among_others) if each is not None]
+            # Without daemons nothing that has moved ever arrives.
+            following = steps.program(directory) if has_daemons else None
+            extra = [each for each in (rsync, among_others, following) if each is not None]
             return [*programs(servers, directory.log), *background, *extra]
         except ConfigError as error:
             raise CannotStart([str(problem) for problem in error.problems]) from None

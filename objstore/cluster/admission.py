@@ -35,6 +35,8 @@ _WRONG_MAX = 10
 """Refused tokens of one address, in _FORGOTTEN_S, after which it is not listened to."""
 _FORGOTTEN_S = 600.0
 _ADDRESSES_MAX = 4096
+_EXPECTED_S = 60.0
+"""For so long after it has bought the secrets a machine is expected to ask, with them, to be a node."""
 _log = logging.getLogger("objstore.agent")
 
 
@@ -91,6 +93,7 @@ class Admission:
         self._tokens = tokens
         self._clock = clock
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._expected: dict[str, float] = {}
 
     def secrets(self, token_id: str, secret: str, address: str) -> tuple[Shared, Members]:
         """What a right token buys, once. address: of whoever shows it. Raises TokenRefused, TooManyGuesses,
@@ -116,6 +119,17 @@ class Admission:
         _log.info("join token used address=%s token=%s", address, token_id)
         return shared, members
 
+    def expect(self, node_id: str) -> None:
+        """A machine that has bought the secrets will ask to be this node."""
+        now_s = self._clock.monotonic()
+        self._expected = {each: at_s for each, at_s in self._expected.items() if now_s - at_s < _EXPECTED_S}
+        self._expected[node_id] = now_s
+
+    @property
+    def is_expecting(self) -> bool:
+        now_s = self._clock.monotonic()
+        return any(now_s - at_s < _EXPECTED_S for at_s in list(self._expected.values()))
+
     def admit(self, applicant: Applicant) -> tuple[Members, Member]:
         """Write a node into members and rings; again without effect. Raises NotHolder, MembersError, ChangeRefused,
         and what Holder does."""
@@ -129,6 +143,7 @@ class Admission:
             members = self._membership.change(lambda now: now.joined_by(node))
             _log.info("node joined name=%s ip=%s zone=%s", node.name, node.ip, node.zone)
         self._add_drives(applicant, node)
+        self._expected.pop(node.id, None)
         return self._membership.members, node
 
     def _add_drives(self, applicant: Applicant, node: Member) -> None:

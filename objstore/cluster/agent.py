@@ -96,9 +96,9 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._steps = Steps(directory.etc, self._holder)
+        self._steps = Steps(directory.etc, self._holder, clock)
         self._keys = keys
-        self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens)
+        self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens, lambda: self._admission.is_expecting)
         self._distribution = Distribution(
             membership,
             self._holder,
@@ -139,7 +139,7 @@ class Agent:
         try:
             members = self.membership.require_holder()
             has_other_key = self._rotation.go_on(members, self._distribution.key_stamps())
-            return self._steps.go_on(facts, members) or has_other_key
+            return self._steps.go_on(facts, members.server_addresses()) or has_other_key
         finally:
             self._changing.release()
 
@@ -156,20 +156,26 @@ class Agent:
         return b""
 
     def join(self, body: bytes, address: str) -> bytes:
-        """{"id", "secret"} of a token → the cluster's secrets. address: of the caller."""
+        """{"id", "secret"} of a token, and "node": who the caller will be → the cluster's secrets. address: of the
+        caller."""
         fields = Fields.parse(body, "body")
+        # While a key is being replaced both are given: whoever comes then needs no waiting for.
+        is_with_one_key = not self._rotation.is_under_way
         shared, members = self._admission.secrets(
             fields.hexadecimal("id", 4), fields.hexadecimal("secret", 16), address
         )
+        if is_with_one_key and "node" in fields:
+            self._admission.expect(fields.hexadecimal("node", 8))
         return json.dumps({"shared": json.loads(shared.to_json()), "members": members.to_json().decode()}).encode()
 
     def admit(self, body: bytes) -> bytes:
-        """An Applicant → {"members", "name"}: it is a node, and its drives are in the rings."""
+        """An Applicant → {"members", "name", "key"}: it is a node, and its drives are in the rings."""
         applicant = applicant_of(Fields.parse(body, "body"))
         with self._as_holder():
             members, node = self._admission.admit(applicant)
         self.wake()
-        return json.dumps({"members": members.to_json().decode(), "name": node.name}).encode()
+        found = {"members": members.to_json().decode(), "name": node.name, "key": self._keys.current.text()}
+        return json.dumps(found).encode()
 
     def new_token(self, _: bytes) -> bytes:
         members = self.membership.require_holder()
@@ -194,9 +200,12 @@ class Agent:
         self.membership.require_holder()
         return json.dumps({"version": self._holder.version()}).encode()
 
-    def push(self, _: bytes) -> bytes:
+    def push(self, body: bytes) -> bytes:
+        """{"is_forced"}: whether also over files that came by hand. Commands of an older release send nothing, and mean
+        that."""
         self.membership.require_holder()
-        return facts_body(self._distribution.round(is_forced=True))
+        is_forced = Fields.parse(body, "body").truth("is_forced") if body else True
+        return facts_body(self._distribution.round(is_forced=is_forced))
 
     def pause(self, body: bytes) -> bytes:
         """{"is_paused"}: whether further steps of changes wait until this is said otherwise."""
@@ -233,8 +242,9 @@ class Agent:
         key = self._keys.current
         if self._rotation.is_under_way:
             return (
-                f"the new key (generation {key.generation}) is on its way; {', '.join(lagging) or 'a node'} has not "
-                "confirmed it yet: the old one is good until then, and the holder goes on by itself"
+                f"the new key (generation {key.generation}) is on its way; "
+                f"{', '.join(lagging) or 'a machine that joins'} has not confirmed it yet: the old one is good until "
+                "then, and the holder goes on by itself"
             )
         still = f"; {', '.join(lagging)} accepts the old one until the holder reaches it" if lagging else ""
         return (

@@ -21,7 +21,7 @@ from objstore.cluster.holder import ForeignRing, VersionConflict
 from objstore.cluster.holder_messages import refusal
 from objstore.cluster.membership import NotHolder
 from objstore.cluster.ring_pack import BYTES_MAX
-from objstore.cluster.signature import NotSigned, is_digest_of
+from objstore.cluster.signature import NotSigned, UnknownKey, is_digest_of
 from objstore.cluster.token_store import TokenRefused
 from objstore.config.errors import ConfigError
 from objstore.core.errors import BadRequest, BodyTooLarge, DomainError
@@ -141,6 +141,7 @@ def _error(error: Exception, request: Request) -> Response:
 
 _STATUS: dict[type[Exception], int] = {
     NotSigned: HTTPStatus.UNAUTHORIZED,
+    UnknownKey: HTTPStatus.FORBIDDEN,
     TokenRefused: HTTPStatus.FORBIDDEN,
     TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,
     NotHolder: HTTPStatus.CONFLICT,

@@ -149,9 +149,10 @@ class Calls:
         """Raises ChannelError, BadFields."""
         return parsed_facts(self.body_of(peer, "GET", "/v1/facts", timeout_s=timeout_s))
 
-    def push_all(self, peer: Peer) -> ClusterFacts:
-        """Have the holder bring its rings to every node now, also over files that came by hand."""
-        return parsed_facts(self.body_of(peer, "POST", "/v1/push", timeout_s=PLAN_S))
+    def push_all(self, peer: Peer, *, is_forced: bool) -> ClusterFacts:
+        """Have the holder bring its rings to every node now; is_forced: also over files that came by hand."""
+        body = json.dumps({"is_forced": is_forced}).encode()
+        return parsed_facts(self.body_of(peer, "POST", "/v1/push", body, timeout_s=PLAN_S))
 
     def new_token(self, peer: Peer) -> str:
         body = self.body_of(peer, "POST", "/v1/tokens", timeout_s=ASK_S)

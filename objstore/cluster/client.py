@@ -68,9 +68,10 @@ class HolderClient:
         """What this node's own agent knows, from the holder."""
         return self._calls.facts(peer_of(self.me), timeout_s)
 
-    def push(self) -> ClusterFacts:
-        """Bring the holder's rings to every node now, also over files that came there by hand; what is known then."""
-        return self._calls.push_all(self.holder)
+    def push(self, *, is_forced: bool) -> ClusterFacts:
+        """Bring the holder's rings to every node now; what is known then. is_forced: also over files that came there by
+        hand."""
+        return self._calls.push_all(self.holder, is_forced=is_forced)
 
     def pause(self, *, is_paused: bool) -> None:
         """Whether further steps of changes wait, or follow by themselves."""

@@ -25,6 +25,7 @@ from objstore.cluster.ring_install import InstalledRings, RingState
 from objstore.cluster.ring_manifest import RingSet
 from objstore.cluster.ring_pack import packed
 from objstore.core.errors import DomainError
+from objstore.runtime.listen import Address
 
 ROUND_EVERY_S = 8.0
 """A change by hand on any node is known to the holder after this and a little, to everybody one round later."""
@@ -87,7 +88,7 @@ class Distribution:
         at_once: AtOnce,
         monotonic: Callable[[], float] = time.monotonic,
         settled: Callable[[], int] = lambda: 0,
-        steps: Callable[[ClusterFacts, Members], str] = lambda facts, members: "",
+        steps: Callable[[ClusterFacts, frozenset[Address]], str] = lambda facts, known: "",
         key: Callable[[], ClusterKey] | None = None,
     ) -> None:
         """settled: at which version of the rings this node is (settled.py). steps: what the next one waits for.
@@ -128,7 +129,7 @@ class Distribution:
                 if heard.at_s is None:
                     heard = replace(heard, at_s=before.at_s, state=before.state, is_silent=True)
                 self._heard[node.id] = heard
-            self._steps = "" if self._own is None else self._find_steps(self.facts(), sent.members)
+            self._steps = "" if self._own is None else self._find_steps(self.facts(), sent.members.server_addresses())
             return self.facts()
 
     def problems(self) -> dict[str, str]:

@@ -30,6 +30,7 @@ from objstore.runtime.fs import Fs
 LOCK_TIMEOUT_S = 15.0
 MIN_PART_HOURS = 1
 _TICKS_PER_S = 100_000
+_HOUR_S = 3600
 
 
 class VersionConflict(DomainError):
@@ -147,17 +148,7 @@ class Holder:
     def go_on(self, expected_version: int) -> int:
         """The next step of what was asked for, because what has moved has arrived everywhere: min_part_hours waits for
         nothing else. Partition replicas that move; 0: there was no further step. Raises as apply() does."""
-        snapshot = self._snapshot()
-        _check_version(snapshot.manifest, expected_version)
-        by_hand = [name for name, builder in snapshot.builders.items() if builder.is_changed]
-        if by_hand:
-            raise ChangeRefused(f"{', '.join(by_hand)}: the builder was changed by hand and not rebalanced")
-        for builder in snapshot.builders.values():
-            if builder.waiting_count(self._now_s()):
-                builder.pretend_min_part_hours_passed()
-        decision = self._decide(Continue(), snapshot, Usage())
-        if decision.plan.refusals:
-            raise ChangeRefused(*decision.plan.refusals)
+        decision = self._next_step(expected_version)
         moves = sum(ring.steps[0].moves for ring in decision.plan.rings)
         with self._opened() as manifest:
             _check_version(manifest, expected_version)
@@ -167,6 +158,17 @@ class Holder:
             else:
                 self._mark(replace(manifest, has_more=False))
         return moves
+
+    def foresee(self, expected_version: int) -> None:
+        """Raises what go_on() would; nothing is changed."""
+        self._next_step(expected_version)
+
+    def unproven_wait_s(self) -> int:
+        """How long until min_part_hours, an hour at least, have passed since anything moved last in any ring: what a
+        step waits for where nobody can tell whether what has moved has arrived."""
+        with self._opened():
+            builders = [self._store.builder(name) for name in self._store.builder_names()]
+        return max((_hours_left_s(builder, self._now_s()) for builder in builders), default=0)
 
     def rebuild_from_rings(self, min_part_hours: int = MIN_PART_HOURS) -> RingSet:
         """Make builders from the ring files, for rings whose builder is lost or has not made them; others stay. What a
@@ -240,6 +242,21 @@ class Holder:
         )
         return _Decision(plan, {name: each.builder for name, each in placed.items()})
 
+    def _next_step(self, expected_version: int) -> _Decision:
+        """What follows by itself now. Raises VersionConflict, ChangeRefused."""
+        snapshot = self._snapshot()
+        _check_version(snapshot.manifest, expected_version)
+        by_hand = [name for name, builder in snapshot.builders.items() if builder.is_changed]
+        if by_hand:
+            raise ChangeRefused(f"{', '.join(by_hand)}: the builder was changed by hand and not rebalanced")
+        for builder in snapshot.builders.values():
+            if builder.waiting_count(self._now_s()):
+                builder.pretend_min_part_hours_passed()
+        decision = self._decide(Continue(), snapshot, Usage())
+        if decision.plan.refusals:
+            raise ChangeRefused(*decision.plan.refusals)
+        return decision
+
     def _now_s(self) -> int:
         return self._clock.now().ticks // _TICKS_PER_S
 
@@ -247,3 +264,9 @@ class Holder:
 def _check_version(manifest: Manifest, expected: int) -> None:
     if manifest.version != expected:
         raise VersionConflict(expected, manifest.version)
+
+
+def _hours_left_s(builder: RingBuilder, now_s: int) -> int:
+    if builder.last_moves is None:
+        return 0
+    return max(0, max(builder.min_part_hours, 1) * _HOUR_S - max(0, now_s - builder.last_moves_epoch_s))

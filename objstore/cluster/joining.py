@@ -8,7 +8,8 @@
     5. the rings are fetched, DIR/.join becomes DIR/etc by one rename
 
 Until 2 nothing is anywhere. From then on the token is used up, but DIR/.join goes on without it: the same command, run
-again, continues, and the holder does nothing twice.
+again, continues, and the holder does nothing twice. When the cluster's key was replaced between 2 and 4, what was
+bought is no good any more: another token, given to the same command, buys it anew for the same node.
 """
 
 from __future__ import annotations
@@ -18,32 +19,31 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from objstore.cluster import certificate, drive_weights, node_layout
 from objstore.cluster import members as members_file
 from objstore.cluster.admission import Applicant
-from objstore.cluster.calls import PLAN_S, Calls, refusing
-from objstore.cluster.certificate import Certificate
+from objstore.cluster.calls import PLAN_S, Calls, Refusing, refusing
 from objstore.cluster.channel import Peer, exchange
+from objstore.cluster.cluster_key import KEY_FILE, TEXT_MAX
 from objstore.cluster.cluster_key import parse as parse_key
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
 from objstore.cluster.drives import Drives, check_data
 from objstore.cluster.first_node import AGENT_PORT, new_id
-from objstore.cluster.init import InitError, check_directory, free_port, write_new
+from objstore.cluster.init import InitError, check_directory, free_port
+from objstore.cluster.join_draft import DRAFT, STATE, Begun, keep, resumed, shared_and_members
 from objstore.cluster.members import Member, Members
 from objstore.cluster.node_layout import Proxy, Shared
 from objstore.cluster.ring_install import InstalledRings
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.token import Token
 from objstore.config.cluster import load_cluster
-from objstore.http.status import is_success
+from objstore.http.status import HTTPStatus, is_success
 from objstore.runtime.fs import Fs
 from objstore.runtime.listen import is_free, shown
 
-DRAFT = ".join"
-_STATE = "join.json"
 _JOIN_S = 30.0
 _ANSWER_MAX = 8 << 20
 
@@ -72,16 +72,8 @@ class JoinError(InitError):
     """The machine has not become a node; what to do is part of the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """What DIR/.join keeps: who this node will be, and what the token has bought."""
-
-    node_id: str
-    ip: str
-    first_port: int
-    shared: Shared
-    members: Members
-    identity: Certificate
+class KeyReplaced(JoinError):
+    """What the token has bought is no good any more."""
 
 
 def join(
@@ -93,14 +85,22 @@ def join(
     check_directory(directory.root, fs)
     members_file.checked_zone(plan.zone)
     draft = directory.root / DRAFT
-    begun = _resumed(draft)
+    begun = resumed(draft)
     if begun is None:
         begun = _began(draft, plan, token, fs)
         say("the cluster's secrets have arrived")
     else:
         say("going on with the join that broke off before; its token is not needed again")
     write = _Writing(directory, draft, plan, begun, fs)
-    node, members = write.admitted()
+    try:
+        node, members = write.admitted()
+    except KeyReplaced:
+        if token is None or token.id == begun.token_id:
+            raise
+        begun = _renewed(draft, plan, token, begun, fs)
+        say("the cluster's key was replaced since that join began; its secrets have arrived anew")
+        write = _Writing(directory, draft, plan, begun, fs)
+        node, members = write.admitted()
     say(f"this is node {node.name} of zone {node.zone} now; its drives weigh {_shown(write.weights)}")
     write.files(node, members)
     return node
@@ -110,7 +110,7 @@ def _shown(weights: dict[str, int]) -> str:
     return ", ".join(f"{weight} ({name})" for name, weight in weights.items())
 
 
-def _began(draft: Path, plan: JoinPlan, token: Token | None, fs: Fs) -> _Begun:
+def _began(draft: Path, plan: JoinPlan, token: Token | None, fs: Fs) -> Begun:
     if token is None:
         raise JoinError("--token is missing: get one on a node of the cluster with: objstore node token DIR")
     peer = Peer(plan.host, plan.port, token.fingerprint)
@@ -118,14 +118,19 @@ def _began(draft: Path, plan: JoinPlan, token: Token | None, fs: Fs) -> _Begun:
     _require_local(ip, plan)
     first_port = node_layout.free_ports(ip, plan.base_port)
     node_id, identity = new_id(), certificate.new()
-    shared, members = _bought(peer, token)
-    begun = _Begun(node_id, ip, first_port, shared, members, identity)
+    shared, members = _bought(peer, token, node_id)
+    begun = Begun(node_id, ip, first_port, shared, members, identity, token.id)
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
-    write_new(draft / _STATE, _state_text(begun), 0o600)
-    fs.sync_directory(str(draft))
-    fs.sync_directory(str(draft.parent))
+    keep(draft, begun, fs)
     return begun
+
+
+def _renewed(draft: Path, plan: JoinPlan, token: Token, begun: Begun, fs: Fs) -> Begun:
+    """The same node, with what another token buys: the holder may know it already."""
+    shared, members = _bought(Peer(plan.host, plan.port, token.fingerprint), token, begun.node_id)
+    renewed = replace(begun, shared=shared, members=members, token_id=token.id)
+    keep(draft, renewed, fs)
+    return renewed
 
 
 def _address_towards(peer: Peer) -> str:
@@ -150,72 +155,29 @@ def _require_local(ip: str, plan: JoinPlan) -> None:
             )
 
 
-def _bought(peer: Peer, token: Token) -> tuple[Shared, Members]:
-    body = json.dumps({"id": token.id, "secret": token.secret}).encode()
+def _bought(peer: Peer, token: Token, node_id: str) -> tuple[Shared, Members]:
+    body = json.dumps({"id": token.id, "secret": token.secret, "node": node_id}).encode()
     answer = exchange(peer, "POST", "/v1/join", {}, body, timeout_s=_JOIN_S, answer_max=_ANSWER_MAX)
     if not is_success(answer.status):
         raise JoinError(str(refusing(peer, answer)))
     try:
-        return _shared_and_members(Fields.parse(answer.body, f"{peer}: answer"))
+        return shared_and_members(Fields.parse(answer.body, f"{peer}: answer"))
     except BadFields as error:
         raise JoinError(f"{error}; the token is used up: get another with: objstore node token DIR") from None
-
-
-def _shared_and_members(fields: Fields) -> tuple[Shared, Members]:
-    text = fields.long_text("members", members_file.BYTES_MAX)
-    return node_layout.shared_of(fields.object("shared")), members_file.parse(text.encode(), "members")
-
-
-def _state_text(begun: _Begun) -> str:
-    return json.dumps(
-        {
-            "node_id": begun.node_id,
-            "ip": begun.ip,
-            "first_port": begun.first_port,
-            "shared": asdict(begun.shared),
-            "members": begun.members.to_json().decode(),
-            "certificate": begun.identity.certificate.decode(),
-            "private_key": begun.identity.key.decode(),
-            "fingerprint": begun.identity.fingerprint,
-        }
-    )
-
-
-def _resumed(draft: Path) -> _Begun | None:
-    """A join that broke off after its token was used; None when there is none."""
-    try:
-        fields = Fields.parse((draft / _STATE).read_bytes(), str(draft / _STATE))
-        shared, members = _shared_and_members(fields)
-        return _Begun(
-            fields.hexadecimal("node_id", 8),
-            fields.text("ip"),
-            fields.number("first_port", 1, 65535),
-            shared,
-            members,
-            Certificate(
-                fields.long_text("certificate", 1 << 16).encode(),
-                fields.long_text("private_key", 1 << 16).encode(),
-                fields.hexadecimal("fingerprint", 32),
-            ),
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, BadFields, members_file.MembersError):
-        # It was cut short by the crash that ended it: the token it had is gone with it.
-        return None
 
 
 class _Writing:
     """Steps 3 to 5."""
 
-    def __init__(self, directory: ClusterDirectory, draft: Path, plan: JoinPlan, begun: _Begun, fs: Fs) -> None:
+    def __init__(self, directory: ClusterDirectory, draft: Path, plan: JoinPlan, begun: Begun, fs: Fs) -> None:
         self._directory = directory
         self._draft = draft
         self._plan = plan
         self._begun = begun
         self._fs = fs
-        key = parse_key(begun.shared.key, "key")
-        self._calls = Calls(lambda: key.signing, begun.node_id)
+        self._key = parse_key(begun.shared.key, "key")
+        self._signing = self._key.signing
+        self._calls = Calls(lambda: self._signing, begun.node_id)
 
     @property
     def _holder(self) -> Peer:
@@ -247,13 +209,39 @@ class _Writing:
             {kind: begun.first_port + offset for offset, kind in enumerate(STORAGE_KINDS)},
             self.weights,
         )
-        body = self._calls.body_of(self._holder, "POST", "/v1/nodes", applicant.to_json(), timeout_s=PLAN_S)
-        fields = Fields.parse(body, f"{self._holder}: answer")
+        fields = self._asked(applicant)
+        self._take_over_key(fields)
         members = members_file.parse(fields.long_text("members", members_file.BYTES_MAX).encode())
         node = members.by_id(begun.node_id)
         if node is None:
             raise JoinError(f"{self._holder}: did not write this node into the members; run the same command again")
         return node, members
+
+    def _asked(self, applicant: Applicant) -> Fields:
+        """The holder's answer, by whichever key it takes: it may be replacing one by the other. Raises KeyReplaced."""
+        for key in self._key.accepted:
+            self._signing = key
+            try:
+                body = self._calls.body_of(self._holder, "POST", "/v1/nodes", applicant.to_json(), timeout_s=PLAN_S)
+            except Refusing as error:
+                if error.status != HTTPStatus.FORBIDDEN:
+                    raise
+            else:
+                return Fields.parse(body, f"{self._holder}: answer")
+        raise KeyReplaced(
+            "the cluster's key was replaced since this join began (objstore node rotate-key), so what its token bought "
+            "is no good any more: get another with objstore node token DIR, on a node of the cluster, and run the "
+            "same command with that"
+        )
+
+    def _take_over_key(self, fields: Fields) -> None:
+        """What members sign with by now: the holder could not bring it to who knows the one before only."""
+        if "key" not in fields:  # A holder of an older release.
+            return
+        key = parse_key(fields.long_text("key", TEXT_MAX), "key")
+        if key.stamp > self._key.stamp:
+            self._fs.replace_file(str(self._draft / KEY_FILE), f"{key.text()}\n".encode(), 0o600)
+            self._key, self._signing = key, key.signing
 
     def files(self, node: Member, members: Members) -> None:
         draft, begun, plan = self._draft, self._begun, self._plan
@@ -269,12 +257,12 @@ class _Writing:
         draft.chmod(0o755)
         self._fs.rename_durable(str(draft), str(self._directory.etc))
         # Only now: without it a join that breaks off could not go on.
-        self._fs.unlink(str(self._directory.etc / _STATE))
+        self._fs.unlink(str(self._directory.etc / STATE))
 
     def _clear(self) -> None:
         """What an earlier attempt left, but for its state."""
         for entry in os.scandir(self._draft):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
-            elif entry.name != _STATE:
+            elif entry.name != STATE:
                 os.unlink(entry.path)

@@ -25,7 +25,7 @@ from objstore.cluster.directory import MEMBERS_FILE, STORAGE_KINDS
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.core.errors import DomainError
 from objstore.runtime.fs import Fs
-from objstore.runtime.listen import shown
+from objstore.runtime.listen import Address, shown
 
 FILE_NAME = MEMBERS_FILE
 NODES_MAX = 1000
@@ -94,6 +94,10 @@ class Members:
 
     def addresses(self) -> frozenset[str]:
         return frozenset(node.ip for node in self.nodes)
+
+    def server_addresses(self) -> frozenset[Address]:
+        """Of their storage servers, as rings name them."""
+        return frozenset((node.ip, node.ports[kind]) for node in self.nodes for kind in STORAGE_KINDS)
 
     # Changes: each gives the next version
 

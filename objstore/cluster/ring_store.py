@@ -13,7 +13,7 @@ is in place belongs to the builder beside it. Used by cluster/holder.py, under i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from objstore.cluster.ring_manifest import (
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import load_builder, save_builder
 from objstore.ring.fileformat import load, save
-from objstore.ring.model import Ring
+from objstore.ring.model import Device, Ring
 from objstore.runtime.fs import Fs
 
 _NEXT = ".rings.next"
@@ -89,13 +89,14 @@ class RingStore:
         ]
 
     def is_of_builder(self, name: str) -> bool:
-        """Whether a ring has the table of the builder beside it, whose devices may have changed since. Raises
-        RingFileError, BuilderFileError."""
+        """Whether a ring has the table of the builder beside it, whose devices may have changed since, but not all of
+        them: rings of other servers may have the same table. Raises RingFileError, BuilderFileError."""
         if not self.builder_path(name).exists():
             return False
         ring, builder = self.ring(name), self.builder(name)
         is_newer = ring.version is not None and ring.version > builder.version
-        return not is_newer and builder.rows is not None and list(ring.rows) == builder.rows
+        is_same_table = builder.rows is not None and list(ring.rows) == builder.rows
+        return not is_newer and is_same_table and bool(_places(ring.devices) & _places(builder.devices))
 
     def _is_known(self, name: str, known: Mapping[str, str], digests: Mapping[str, str]) -> bool:
         file = f"{name}{RING_SUFFIX}"
@@ -214,6 +215,10 @@ class RingStore:
             for name in os.listdir(directory):
                 self._fs.unlink(str(directory / name))
             self._fs.remove_directory(str(directory))
+
+
+def _places(devices: Iterable[Device | None]) -> set[tuple[int, str, int, str]]:
+    return {(device.id, device.ip, device.port, device.device) for device in devices if device is not None}
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -1,7 +1,8 @@
 """The holder replaces the cluster's key: announced to all, signed with by all, then the old one is forgotten by all.
 
 Each state is taken only when every member has confirmed the one before, durably; a node that does not answer holds it
-up and nothing else. Every round of the holder brings nodes the state they lack and goes on when it can, so that a
+up and nothing else; so does, for a minute at most, a machine that has bought the old key and is about to ask with it to
+be a node. Every round of the holder brings nodes the state they lack and goes on when it can, so that a
 rotation that broke off, or whose holder was replaced in the middle, ends by itself.
 """
 
@@ -17,13 +18,20 @@ _log = logging.getLogger("objstore.agent")
 
 
 class Rotation:
-    """Of the holder's agent. on_replaced: called before the old key is forgotten. heard: node id → the stamp of its key
-    as it said last; who never answered is missing."""
+    """Of the holder's agent. on_replaced: called before the old key is forgotten. is_joining: whether who is no member
+    yet still needs that. heard: node id → the stamp of its key as it said last; who never answered is missing."""
 
-    def __init__(self, keys: KeyRing, own_id: str, on_replaced: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        own_id: str,
+        on_replaced: Callable[[], None] = lambda: None,
+        is_joining: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._keys = keys
         self._own_id = own_id
         self._on_replaced = on_replaced
+        self._is_joining = is_joining
 
     @property
     def is_under_way(self) -> bool:
@@ -43,6 +51,8 @@ class Rotation:
             return False
         following = self._keys.current.following()
         if following.phase is Phase.SETTLED:
+            if self._is_joining():
+                return False
             self._on_replaced()
         self._keys.adopt(following)
         current = self._keys.current

@@ -44,6 +44,10 @@ class NotSigned(DomainError):
     """A request is refused. The text never has a key, a signature or what was signed in it."""
 
 
+class UnknownKey(NotSigned):
+    """Signed with a key that is not the cluster's, or not any more; or what was signed is not what has come."""
+
+
 def signed(
     key: bytes, receiver: str, sender: str, method: str, target: str, body: bytes, now_ms: int
 ) -> dict[str, str]:
@@ -68,7 +72,7 @@ class Verifier:
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
     def sender(self, method: str, target: str, headers: Mapping[str, str]) -> tuple[str, str]:
-        """(node id, digest the body must have). headers: lower-case names. Raises NotSigned.
+        """(node id, digest the body must have). headers: lower-case names. Raises NotSigned, UnknownKey.
 
         Called before the body is read: who cannot sign cannot make us read anything.
         """
@@ -82,7 +86,7 @@ class Verifier:
             hmac.compare_digest(said, _mac(key, self._receiver, method, target, found).encode()) for key in self._keys()
         ]
         if scheme != _SCHEME or not any(right):
-            raise NotSigned("the signature is not that of a member of this cluster")
+            raise UnknownKey("the signature is not that of a member of this cluster")
         self._admit(int(found[_DATE]), found[_NONCE])
         return found[_NODE], found[_DIGEST]
 

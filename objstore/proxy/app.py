@@ -10,17 +10,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.errors import ConfigError, located
 from objstore.config.inifile import read_ini
 from objstore.config.settings import reads
-from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
+from objstore.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientDisconnected,
+    ClientTooSlow,
+    InvalidName,
+    UnknownPolicy,
+)
+from objstore.core.headers import title
 from objstore.core.names import ClientPath
 from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse, WSGIApp
+from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse, WSGIApp, client_path_of
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
@@ -105,10 +114,36 @@ class ProxyApp:
         def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             environ[INFO] = infos
             environ[DELETIONS] = deletions
+            if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
+                start_response = self._for_scripts(environ, start_response)
             body: Iterable[bytes] = pipeline(environ, start_response)
             return body
 
         return enter
+
+    def _for_scripts(self, environ: Environ, start_response: StartResponse) -> StartResponse:
+        """A page may read what a filter answers by itself (a refusal, most of the time) as it may what comes from
+        here."""
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            shown = {name.lower(): value for name, value in headers}
+            path = self._path_of(environ)
+            if "access-control-allow-origin" not in shown and path is not None:
+                self._cors_rules(environ, path).decorate(environ["HTTP_ORIGIN"], shown)
+                headers = [pair for pair in headers if pair[0].lower() != "vary"]
+                headers += [(title(name), shown[name]) for name in cors.ADDED if name in shown]
+            return start_response(status, headers, *exc_info)
+
+        return start
+
+    def _path_of(self, environ: Environ) -> ClientPath | None:
+        """None for what is no account, container or object."""
+        try:
+            path = client_path_of(environ)
+        except InvalidName:
+            return None
+        known = path is not None and path.version in self._services.cluster.limits.valid_api_versions
+        return path if known else None
 
     def _guarded(self, request: Request) -> Response:
         try:

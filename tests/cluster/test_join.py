@@ -105,7 +105,7 @@ def test_a_ring_that_differs_is_a_reason_on_every_node_until_it_is_pushed(machin
     path.write_bytes((second.directory.etc / "account.ring.gz").read_bytes())
     for machine in (first, second):
         until(lambda machine=machine: any("object.ring.gz" in text for text in reasons(machine)), "it is named")
-    code, output, error = objstore("ring", "push", first.directory.root)
+    code, output, error = objstore("ring", "push", first.directory.root, "--yes")
     assert code == 0, output + error
     assert second.ring_digests() == first.ring_digests()
 

@@ -48,7 +48,7 @@ def test_status_lists_every_process_as_ps_does(cluster):
     rows = [row for row in json.loads(output)["processes"] if row["role"] != "rsync"]
     assert code in (0, 3)  # OK, or DEGRADED: the machine's disk may be nearly full.
     assert sorted((row["role"], row["node"]) for row in rows) == sorted(
-        [("supervisor", "-"), ("proxy-server", "-")]
+        [("supervisor", "-"), ("proxy-server", "-"), ("steps", "-")]
         + [(f"{kind}-server", node) for kind in ("account", "container", "object") for node in ("n1", "n2")]
         + [("daemons", node) for node in ("n1", "n2")]
     )

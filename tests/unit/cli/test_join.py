@@ -122,8 +122,16 @@ def test_ring_status_names_nodes_and_their_rings(tmp_path):
         code, output, error = agents.blocking(objstore, "ring", "status", first.directory.root)
         (line,) = [line for line in output.splitlines() if line.startswith("object ")]
         assert code == 1 and line.endswith("n2")
-        code, output, error = agents.blocking(objstore, "ring", "push", second.directory.root)
+        by_hand = second.ring()
+        for words, code_wanted in ((["--plan"], 1), ([], 2), (["--json"], 2)):
+            code, output, error = agents.blocking(objstore, "ring", "push", second.directory.root, *words)
+            assert code == code_wanted and second.ring() == by_hand, output + error
+            assert "replace what was put there by hand:\n  n2: object.ring.gz" in output or "--json" in words
+        code, output, error = agents.blocking(objstore, "ring", "push", second.directory.root, "--yes")
         assert code == 0 and "n2: has them" in output, error
+        assert second.ring() == first.ring()
+        code, output, error = agents.blocking(objstore, "ring", "push", second.directory.root)
+        assert code == 0 and "plan" not in output, error
 
 
 def test_builders_are_made_anew_on_the_holder_only(tmp_path):

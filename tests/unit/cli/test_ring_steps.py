@@ -99,7 +99,29 @@ def test_steps_are_paused_and_resumed_from_any_node(nodes):
     assert nodes.draining() == 0
 
 
-def test_where_all_nodes_are_in_one_directory_no_step_follows_by_itself(tmp_path):
-    assert objstore("init", tmp_path / "c", "--nodes", 1, "--replicas", 1, "--port", 0, "--part-power", 2)[0] == 0
-    code, _, error = objstore("ring", "pause", tmp_path / "c")
-    assert (code, "by itself: objstore ring continue" in error) == (78, True)
+@pytest.fixture
+def root(tmp_path):
+    """All nodes in one directory, at rest; n2 has got a drive, and n1 gives one away."""
+    root = tmp_path / "c"
+    for words in (
+        ("init", root, "--nodes", 4, "--port", 0, "--part-power", 4),
+        ("drive", "add", root, "n2", "d2", "--yes"),
+        ("drive", "drain", root, "n1", "d1", "--yes"),
+    ):
+        assert objstore(*words)[0] == 0
+    return root
+
+
+def test_in_one_directory_steps_are_paused_and_resumed_too_and_nothing_follows_while_it_rests(root):
+    text = json.loads(objstore("ring", "status", root, "--json")[1])["steps"]
+    assert "not yet: n1, n2, n3, n4; nothing follows before this runs: objstore up" in text
+    code, output, _ = objstore("ring", "pause", root)
+    assert (code, "wait for: objstore ring resume" in output) == (0, True)
+    assert "steps: paused" in objstore("ring", "status", root)[1]
+    assert objstore("ring", "resume", root)[0] == 0
+    assert "steps: the next step follows when" in objstore("ring", "status", root)[1]
+
+
+def test_the_plan_says_how_the_next_step_follows_in_one_directory(root):
+    output = objstore("drive", "drain", root, "n3", "d1", "--yes")[1]
+    assert "the next step follows by itself when everything is in its place, while objstore up runs" in output

@@ -320,6 +320,18 @@ def test_an_older_ring_of_another_table_is_foreign_too(etc):
     assert (etc / "object.ring.gz").read_bytes() == old
 
 
+def test_a_ring_of_other_servers_is_foreign_though_it_has_the_same_table(etc):
+    held = holder(etc)
+    assert held.foreign() == []
+    other = load_builder(etc / "object.builder")
+    for device in list(other.live_devices()):
+        other.change_device(device.id, port=device.port + 1)
+    other.version = 1
+    save(other.to_ring(), etc / "object.ring.gz")
+    (reason,) = held.foreign()
+    assert "object.ring.gz was not made from a builder here" in reason
+
+
 def test_a_builder_that_was_changed_and_not_rebalanced_is_taken_over(etc):
     held = holder(etc)
     version = held.version()

@@ -265,7 +265,9 @@ def test_rings_copied_by_hand_are_reported_and_stay_until_somebody_pushes(agents
     assert list(differing(facts)) == [("n2", "object.ring.gz")]
     assert "was put there by hand and stays" in facts.nodes[1].problem
     assert second.ring() == foreign
-    facts = agents.blocking(second.client().push)
+    facts = agents.blocking(lambda: second.client().push(is_forced=False))
+    assert list(differing(facts)) == [("n2", "object.ring.gz")] and second.ring() == foreign
+    facts = agents.blocking(lambda: second.client().push(is_forced=True))
     assert list(differing(facts)) == [] and second.ring() == first.ring()
 
 

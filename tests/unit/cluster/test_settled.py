@@ -94,3 +94,14 @@ def test_a_replicator_that_found_nothing_where_something_is_has_not_found_itself
     assert settled(directory, 16, jobs=1) > 0
     path.rmdir()
     assert settled(directory, 16) > 0
+
+
+def test_servers_that_read_rings_elsewhere_are_no_evidence(directory, tmp_path):
+    path = directory.server_conf("n1", "container")
+    before = path.read_text()
+    path.write_text(before.replace("swift_dir = %(here)s/..", f"swift_dir = {tmp_path}"))
+    try:
+        assert settled(directory, 16) == 0
+    finally:
+        path.write_text(before)
+    assert settled(directory, 16) > 0

@@ -6,6 +6,7 @@ import pytest
 
 from objstore.cli.ring_builder import main as ring_builder
 from objstore.cluster.changes import Continue, DrainNode
+from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.holder import Holder
 from objstore.cluster.node_state import ClusterFacts, NodeFact, cluster_facts_of
 from objstore.cluster.ring_install import RingState
@@ -32,7 +33,7 @@ class Cluster:
         # Two changes at once, so that the second has partitions to wait for.
         self.holder.apply(DrainNode(node(1)), self.holder.version())
         self.holder.apply(change or DrainNode(node(2)), self.holder.version())
-        self.steps = Steps(self.etc, self.holder)
+        self.steps = Steps(self.etc, self.holder, self.clock)
 
     def facts(self, **others):
         """Every node has these rings, and everything is in its place, but for `others`: name → fields of its fact."""
@@ -43,10 +44,10 @@ class Cluster:
         return ClusterFacts("n1", version, {}, tuple(nodes))
 
     def go_on(self, members=MEMBERS, **others):
-        return self.steps.go_on(self.facts(**others), members)
+        return self.steps.go_on(self.facts(**others), members.server_addresses())
 
     def text(self, members=MEMBERS, **others):
-        return self.steps.text(self.facts(**others), members)
+        return self.steps.text(self.facts(**others), members.server_addresses())
 
     def rows(self):
         return {name: [list(row) for row in load(self.etc / f"{name}.ring.gz").rows] for name in RINGS}
@@ -111,13 +112,45 @@ def test_nothing_follows_while_a_node_has_not_said_that_all_is_in_place_however_
 def test_facts_of_rings_that_are_not_these_any_more_are_no_evidence(cluster):
     old = cluster.facts()
     cluster.holder.apply(DrainNode(node(3)), cluster.holder.version())
-    assert not cluster.steps.go_on(old, MEMBERS)
+    assert not cluster.steps.go_on(old, MEMBERS.server_addresses())
 
 
-def test_a_drive_in_the_rings_that_is_no_members_stops_it_and_is_named(cluster):
-    members = make_members(5)
-    assert not cluster.go_on(members)
-    assert "10.0.0.6:6200 (no member)" in cluster.text(members)
+STRANGERS = make_members(5)
+"""Without n6, whose drives are in the rings all the same."""
+
+
+def test_drives_of_no_member_hold_a_step_up_for_min_part_hours_and_are_named(cluster):
+    before = cluster.rows()
+    for passed_s in (0, 1800, 1799):
+        cluster.clock.advance(passed_s)
+        assert not cluster.go_on(STRANGERS)
+    assert "follows in 1 min" in cluster.text(STRANGERS) and "10.0.0.6:6200" in cluster.text(STRANGERS)
+    assert cluster.rows() == before
+    cluster.clock.advance(1)
+    assert cluster.text(STRANGERS) == "the next step follows now"
+    assert cluster.go_on(STRANGERS)
+    assert not cluster.go_on(STRANGERS)
+
+
+def test_however_long_ago_it_was_members_must_have_said_that_all_is_in_place(cluster):
+    cluster.clock.advance(10 * 24 * 3600)
+    assert not cluster.go_on(STRANGERS, n3={"settled": 0})
+    assert "not yet: n3" in cluster.text(STRANGERS, n3={"settled": 0})
+    assert cluster.go_on(STRANGERS)
+
+
+@pytest.mark.parametrize(("hours", "wait_s"), [(0, 3600), (1, 3600), (5, 5 * 3600)])
+def test_without_anybodys_word_a_step_waits_for_an_hour_at_least(tmp_path, hours, wait_s):
+    etc = make_etc(tmp_path / "etc", RINGS, nodes=6, hours=hours)
+    clock = SimClock()
+    holder = Holder(etc, None, clock)
+    assert holder.unproven_wait_s() == 0
+    holder.apply(DrainNode(node(1)), holder.version())
+    assert holder.unproven_wait_s() == wait_s
+    clock.advance(wait_s - 1)
+    assert Holder(etc, None, clock).unproven_wait_s() == 1
+    clock.advance(7)
+    assert holder.unproven_wait_s() == 0
 
 
 def test_paused_steps_wait_until_resumed_whatever_else_changes(cluster):
@@ -161,6 +194,19 @@ def test_after_a_hand_over_the_new_holder_goes_on_and_a_rebuilt_one_does_not(clu
     again = Holder(cluster.etc, None, cluster.clock)
     again.rebuild_from_rings()
     assert not again.following().has_more
+
+
+def test_who_only_looks_says_that_the_step_would_be_refused_and_changes_nothing(cluster):
+    class Refusing(Holder):
+        def foresee(self, expected_version):
+            raise ChangeRefused("n4/d1 has no room")
+
+    steps = Steps(cluster.etc, Refusing(cluster.etc, None, cluster.clock), cluster.clock)
+    before, known = cluster.rows(), MEMBERS.server_addresses()
+    assert "not yet: n3" in steps.foreseen(cluster.facts(n3={"settled": 0}), known)
+    assert steps.foreseen(cluster.facts(), known).startswith("stopped: n4/d1 has no room")
+    assert cluster.steps.foreseen(cluster.facts(), known) == "the next step follows now"
+    assert cluster.rows() == before
 
 
 def test_what_it_waits_for_travels_to_all_nodes(cluster):
