@@ -6,7 +6,7 @@ Source: formats 6.3 and 6.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.core.errors import InvalidName, InvalidTimestamp
 from objstore.core.names import text_of
@@ -15,8 +15,7 @@ from objstore.core.timestamp import Timestamp, encode
 DELETED_TYPE, DELETED_ETAG = "application/deleted", "noetag"
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRow:
+class ContainerRow(NamedTuple):
     """account, container: where the row belongs (the queue's, for an expiry). timestamp: of the data, or the tombstone.
 
     content_type is a WSGI string. content_type_timestamp and meta_timestamp: set when a POST makes the row.

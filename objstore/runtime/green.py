@@ -232,7 +232,12 @@ def park() -> Any:
 
     Whoever parks has said where it waits (runtime/watch.py), or nobody will ever wake it.
     """
-    return eventlet.hubs.get_hub().switch()
+    hub = eventlet.hubs.get_hub()
+    loop = hub.greenlet
+    if getcurrent().parent is loop and not loop.dead:
+        # All that the hub's own switch() makes sure of, for a fifth of its price: a write parks some twenty times.
+        return loop.switch()
+    return hub.switch()
 
 
 def on_readable(fd: int, callback: Callable[[], None]) -> Callable[[], None]:
@@ -282,14 +287,14 @@ class Job(Generic[T]):
         return cast(T, self._value)
 
     def run(self) -> None:
-        """In the native thread."""
+        """Runs in the native thread."""
         try:
             self._value = self._function(*self._args)
         except BaseException as error:  # Carried to whoever joins, whatever it is.
             self._error = error
 
     def ended(self) -> None:
-        """In the hub."""
+        """Runs in the hub's thread."""
         self.is_done = True
         self._pool.busy -= 1
         if self._waiter is not None:

@@ -21,7 +21,7 @@ _TICK_NS = 1_000_000_000
 
 
 class Look(NamedTuple):
-    """How a database stood. newest_ns: when it last changed."""
+    """The state of a database's files at one look. newest_ns: when it last changed."""
 
     files: tuple[tuple[int, int, int], ...]
     newest_ns: int
