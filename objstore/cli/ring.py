@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
+from objstore.cli.at_once import within
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
@@ -101,7 +102,7 @@ def _steps(rings: Rings) -> str:
     if rings.client is not None:
         known, _ = rings.cluster
         return "" if known is None else known.steps
-    text = LocalSteps(rings.directory).text()
+    text = LocalSteps(rings.directory, within).text()
     if text and not lock.is_held(rings.directory.run):
         return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
     return text
@@ -162,10 +163,12 @@ def _push(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> in
 
 def _push_to_nodes(client: HolderClient, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Have the holder bring its rings everywhere, over files that came by hand only when that is wanted. Fails when a
-    node has others then."""
+    node has others then. Raises CommandError when the holder's own came by hand."""
     with said():
         facts = client.push(is_forced=False)
     replaced = [f"{node.name}: {', '.join(names)}" for node in facts.nodes if (names := _by_hand(node, facts))]
+    if facts.foreign:
+        raise CommandError(*(f"nothing was pushed: {facts.holder}: {text}" for text in facts.foreign), code=FAILED)
     if replaced and not arguments.json:
         terminal.say(f"plan: rings of {facts.holder} at version {facts.version} replace what was put there by hand:")
         for line in replaced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from objstore.config.settings import decimal, number, setting
+from objstore.config.settings import decimal, number, setting, text
 from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings, Rate
 
 
@@ -36,6 +36,12 @@ class ObjectUpdaterSettings(DaemonSettings):
     )
     async_tracker_dump_count: int = setting("5", number(1), "Of those, how many it shows.", advanced=True)
     updater_workers: int = setting("1", number(0, WORKERS_MAX), f"{WORKERS_DOC} 0: one, as 1.", advanced=True)
+    expiring_objects_account_name: str = setting(
+        "expiring_objects", text, "Account of the queue of objects to expire, without its dot.", advanced=True
+    )
+    expiring_objects_container_divisor: int = setting(
+        "86400", number(1), "Seconds of expiry per container of that queue. The same everywhere.", advanced=True
+    )
     slowdown: float = setting("0", decimal(0), "Accepted for Swift's sake: see objects_per_second.", advanced=True)
     report_interval: float = setting("300", decimal(0), "Accepted for Swift's sake.", advanced=True)
 
