@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.cpu import cpu_s
 from benchmarks.large_objects import peak_kib
+from benchmarks.report import show
 from tests.support.cluster import Cluster
 
 PATIENCE_S = 600
@@ -38,11 +39,7 @@ def main(argv: Sequence[str]) -> int:
             results = measure(cluster, options.files)
         finally:
             cluster.close()
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for name, figures in results.items():
-            print(f"{name:8}", "  ".join(f"{key} {value:.2f}" for key, value in figures.items()))
+    show(results, as_json=options.json, decimals=2)
     return 0
 
 
@@ -50,7 +47,8 @@ def measure(cluster: Cluster, files: int) -> dict[str, dict[str, float]]:
     names = [f"dir{number % 100:02}/file{number:06}" for number in range(files)]
     login = cluster.login()
     # So that what is measured is not the first use of everything.
-    upload(cluster, "/warm", archive(names[:200]), 200)
+    first = names[:200]
+    upload(cluster, "/warm", archive(first), len(first))
     assert login.path.startswith("/v1/")
     return {
         "extract": timed(cluster, files, lambda: upload(cluster, "/bulk", archive(names), files)),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import os
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.cpu import cpu_s
 from benchmarks.large_objects import MIB, receive
+from benchmarks.report import show
 from tests.support import encryption
 from tests.support.cluster import Cluster
 
@@ -41,11 +41,7 @@ def main(argv: list[str]) -> int:
                 results[name] = measure(cluster, options.mib)
     plain, encrypted = results["plain"], results["encrypted"]
     results["added"] = {key: encrypted[key] - plain[key] for key in plain}
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for name, figures in results.items():
-            print(f"{name:10}", "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+    show(results, as_json=options.json, decimals=3)
     return 0
 
 

@@ -11,7 +11,6 @@ mandatory pipeline has tempauth besides, or there would be no token, and the cac
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.cpu import by_role
 from benchmarks.load import run
+from benchmarks.report import show
 from benchmarks.speed import Bench, Site
 from tests.support.cluster import Cluster
 
@@ -44,11 +44,7 @@ def main(argv: Sequence[str]) -> int:
             results = measure(cluster, options.rounds, options.scale)
         finally:
             cluster.close()
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for name, figures in results.items():
-            print(f"{name:8}", "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+    show(results, as_json=options.json, decimals=3)
     return 0
 
 

@@ -47,7 +47,7 @@ def trivial(environ, start_response):
 
 class FileBody:
     def __init__(self, path: str) -> None:
-        self.file = open(path, "rb")  # noqa: SIM115  # Closed by close(), as WSGI has it.
+        self.file = open(path, "rb")  # Closed by close(), as WSGI has it.
 
     def transfer(self, sink) -> None:
         sink.sendfile(self.file.fileno(), 0, FILE_BYTES)

@@ -31,5 +31,5 @@ class AccountService:
 
 
 def metadata_of(request: Request, timestamp: Timestamp) -> meta.Metadata:
-    """What a request sets or removes. Raises BadRequest."""
+    """The metadata that a request sets ('' removes), with its timestamp. Raises BadRequest."""
     return meta.stamped(metadata_headers.stored(request.headers("x-account-"), KEPT_PREFIXES), timestamp)

@@ -9,4 +9,4 @@ from objstore.dbserver.settings import DatabaseServerSettings
 
 @dataclass(frozen=True)
 class AccountServerSettings(DatabaseServerSettings):
-    """[app:account-server]"""
+    """How one account server keeps and serves accounts."""

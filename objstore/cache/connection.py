@@ -18,7 +18,7 @@ _LINE_BYTES = 2048
 
 
 class CacheError(Exception):
-    """The server did not do what was asked: unreachable, too slow, closed, or an answer that is none."""
+    """The server did not do what was asked: unreachable, too slow, closed, or an answer that cannot be understood."""
 
 
 class Connection:

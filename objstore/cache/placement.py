@@ -14,7 +14,7 @@ _POINTS = 50
 
 
 def wire_key(key: str) -> str:
-    """What a key is called on the wire: MD5, 32 hex digits."""
+    """The name of a key on the wire: its MD5 as 32 hex digits."""
     return _md5(key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -65,6 +66,27 @@ def serve(directory: ClusterDirectory, is_alone: bool, worker: Worker) -> None:
     Nothing is made green here but what waits for the hub: native threads may use sockets, and log."""
     if not is_alone:
         logs.log_to_file(directory.log_file(ROLE, worker.program.node))
+    rounds, served, tls = _prepared(directory)
+    (sock,) = worker.sockets.values()
+    http = Server(sock, AgentApp(served, rounds.in_thread), limits=_LIMITS, logger=_log, tls=tls)
+    task = green.spawn(http.serve)
+    pet = spawn_watchdog()
+    loop = green.spawn(rounds.run, served)
+    green.sleep(0)
+    _log.info("serving role=%s node=%s address=%s:%d", ROLE, worker.program.node, *worker.program.addresses[0])
+    worker.ready()
+    worker.wait_for_stop()
+    # At a reload another agent makes the rounds by now, and may know newer members.
+    loop.kill()
+    http.drain(worker.grace_s)
+    task.join()
+    if pet is not None:
+        pet.kill()
+    _log.info("stopped role=%s node=%s", ROLE, worker.program.node)
+
+
+def _prepared(directory: ClusterDirectory) -> tuple[_Rounds, agent.Agent, ssl.SSLContext]:
+    """(what makes the rounds, the agent, the TLS of its server). Raises CannotStart."""
     try:
         gate = rsync_gate(directory.etc, glance(directory))
         rounds = _Rounds(green.ThreadPool(_THREADS), gate.addresses, partial(_admit_to_rsync, directory))
@@ -82,22 +104,7 @@ def serve(directory: ClusterDirectory, is_alone: bool, worker: Worker) -> None:
         raise CannotStart([str(problem) for problem in error.problems]) from None
     except OSError as error:
         raise CannotStart([f"{directory.etc / CERTIFICATE_FILE}: cannot be used ({error})"]) from None
-    (sock,) = worker.sockets.values()
-    http = Server(sock, AgentApp(served, rounds.in_thread), limits=_LIMITS, logger=_log, tls=tls)
-    task = green.spawn(http.serve)
-    pet = spawn_watchdog()
-    loop = green.spawn(rounds.run, served)
-    green.sleep(0)
-    _log.info("serving role=%s node=%s address=%s:%d", ROLE, worker.program.node, *worker.program.addresses[0])
-    worker.ready()
-    worker.wait_for_stop()
-    # At a reload another agent makes the rounds by now, and may know newer members.
-    loop.kill()
-    http.drain(worker.grace_s)
-    task.join()
-    if pet is not None:
-        pet.kill()
-    _log.info("stopped role=%s node=%s", ROLE, worker.program.node)
+    return rounds, served, tls
 
 
 def _admit_to_rsync(directory: ClusterDirectory, addresses: Sequence[str]) -> None:
@@ -130,7 +137,7 @@ class _Rounds:
         self._is_wanted = True
 
     def in_thread(self, call: Callable[[], bytes]) -> bytes:
-        """For AgentApp. Raises what call does."""
+        """Run a call of AgentApp in a native thread. Raises what the call raises."""
         try:
             return self._pool.run(call)
         finally:

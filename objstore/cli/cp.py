@@ -86,7 +86,7 @@ def _copy(account: Account, arguments: argparse.Namespace, terminal: Terminal) -
 
 
 class Report:
-    """What became of all. Errors are kept for the end, but not without a bound."""
+    """Counts of what was copied, skipped and failed. Errors are kept for the end, a bounded number of them."""
 
     def __init__(self) -> None:
         self.copied = self.skipped = self.left_out = self.failed = self.unverified = 0

@@ -129,7 +129,7 @@ def _pass(plan: DaemonPlan, scope: Scope, share: WorkerShare | None) -> PassRepo
 
 
 def _told_pass(plan: DaemonPlan, scope: Scope, share: WorkerShare | None) -> dict[str, Any]:
-    """In a process of its own: what it says to who waits for it."""
+    """One process of several: run its share of a pass; the report for the parent, as JSON values."""
     try:
         return asdict(_pass(plan, scope, share))
     except CannotStart as error:

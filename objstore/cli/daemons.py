@@ -162,7 +162,7 @@ def runner(plan: DaemonPlan, share: WorkerShare | None = None) -> Runner[Any]:
 
 
 def _schedule(settings: DaemonSettings, workers: int) -> Schedule:
-    """Of one process of several: together they go no faster than one would."""
+    """The schedule of one process of several: together they go no faster than one would."""
     rate = replace(settings.rate, per_second=settings.rate.per_second / workers)
     return Schedule(settings.interval, settings.concurrency_among(workers), rate, settings.recon_directory)
 

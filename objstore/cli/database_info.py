@@ -73,7 +73,7 @@ class Found:
 
     @property
     def state(self) -> str:
-        """Of a container: unsharded, sharding, sharded, collapsed (formats 5.8)."""
+        """The state of a container: unsharded, sharding, sharded or collapsed (formats 5.8)."""
         epoch, own = epoch_of(str(self.path)), "/".join(self.snapshot.names)
         if epoch is not None:
             return "sharded" if any(row["name"] != own for row in self.live_ranges) else "collapsed"
@@ -152,7 +152,7 @@ def _placed(path: Path, snapshot: Snapshot, swift_dir: Path | None, is_stat_only
 
 
 def _metadata(snapshot: Snapshot, drops_prefixes: bool) -> dict[str, dict[str, str]]:
-    """What is set, by kind; the names as stored, or without their prefixes."""
+    """The metadata that is set, by kind; the names as stored, or without their prefixes."""
     title = snapshot.kind.title()
     kinds = {"System Metadata": f"X-{title}-Sysmeta-", "User Metadata": f"X-{title}-Meta-"}
     sorted_out: dict[str, dict[str, str]] = {**{kind: {} for kind in kinds}, "Other Metadata": {}}

@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _populate(setup: Setup, arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """How many could not be made. Raises ClientError."""
+    """Make all samples; how many could not be made. Raises ClientError."""
     account, failures = setup.account.name, 0
     if setup.containers:
         place = _Place(setup, setup.ring("container"), (account,))
@@ -95,7 +95,7 @@ def _names(setup: Setup, place: _Place, there: Sequence[str], arguments: argpars
 
 
 def _put(what: str, items: Sequence[tuple[str, bytes]], setup: Setup, terminal: Terminal) -> int:
-    """How many could not be put."""
+    """PUT all items; how many of them failed."""
     began, done, failures, told = time.monotonic(), 0, 0, 0.0
     before = setup.account.session.retried
     with ThreadPoolExecutor(setup.settings.concurrency) as pool:

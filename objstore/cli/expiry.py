@@ -12,7 +12,7 @@ EXPECTED = "expected 30m, 12h, 7d, 2w, a date as 2027-01-31 or 2027-01-31T12:00:
 
 
 def expiry(text: str, now_s: float) -> int:
-    """Unix seconds. Raises ValueError for what is none, or past."""
+    """The moment in Unix seconds. Raises ValueError for text that is not one, and for the past."""
     duration = _DURATION.fullmatch(text)
     found = int(now_s) + int(duration[1]) * _SECONDS[duration[2]] if duration else parse_expiry(text)
     if found is None:

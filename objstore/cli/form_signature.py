@@ -79,7 +79,7 @@ def _form(action: str, fields: dict[str, str]) -> str:
 
 
 def _expires(text: str) -> int:
-    """Of bare digits this command has always meant seconds from now."""
+    """A type for argparse. Bare digits mean seconds from now here, as they do for Swift's command."""
     now_s = time.time()
     try:
         return expiry(f"{int(text)}s" if text.isascii() and text.isdigit() and len(text) <= 7 else text, now_s)

@@ -165,7 +165,7 @@ def _kind_of(path: Path) -> tuple[str, int]:
 
 
 def as_json(placed: Placed) -> dict[str, object]:
-    """What --json prints."""
+    """The value that --json prints."""
 
     def of(node: Node, is_handoff: bool) -> dict[str, object]:
         ip, port = node.address
@@ -181,7 +181,7 @@ def as_json(placed: Placed) -> dict[str, object]:
 
 
 def lines(placed: Placed) -> list[str]:
-    """What the command prints, for a human."""
+    """The lines that the command prints for people."""
     said = [f"{title:<12}{name}" for title, name in zip(("Account", "Container", "Object"), placed.names, strict=False)]
     said += ["", f"{'Partition':<12}{placed.partition}", f"{'Hash':<12}{placed.hash_hex or '-'}", ""]
     nodes = [(node, "") for node in placed.primaries] + [(node, "  [Handoff]") for node in placed.handoffs]

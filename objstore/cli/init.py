@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a new cluster is like; without effect on one that is there."""
+    """Options that describe a new cluster; on one that exists already they have no effect."""
     plan = parser.add_argument_group("a new cluster")
     plan.add_argument("--nodes", type=int, default=_DEFAULT.nodes, help="storage nodes (%(default)s)")
     plan.add_argument("--replicas", type=float, default=_DEFAULT.replicas, help="copies of everything (%(default)g)")
@@ -73,7 +73,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def drive_weight(text: str) -> int:
-    """For argparse."""
+    """A type for argparse: a weight from 1 to WEIGHT_MAX."""
     weight = int(text)
     if not 0 < weight <= WEIGHT_MAX:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 to {WEIGHT_MAX}")

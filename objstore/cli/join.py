@@ -112,7 +112,7 @@ def _token(arguments: argparse.Namespace, directory: ClusterDirectory, terminal:
 
 
 def _start(directory: ClusterDirectory, is_detached: bool, terminal: Terminal) -> int:
-    """Become `objstore up`: a process that has asked the network in threads is none to fork servers from."""
+    """Become `objstore up` by exec: servers must not be forked from a process that has used threads."""
     command = [sys.executable, "-P", "-m", "objstore.cli.main", "up", str(directory.root)]
     terminal.stdout.flush()
     os.execv(sys.executable, command + (["--detach"] if is_detached else []))

@@ -55,7 +55,7 @@ def account_of(arguments: argparse.Namespace, terminal: Terminal) -> Account:
 
 
 def _login(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Login, str]:
-    """And the certificates it comes with."""
+    """How to log in, and the certificates to trust."""
     auth = arguments.auth
     directory = arguments.cluster or (Path(environ["OBJSTORE_CLUSTER"]) if environ.get("OBJSTORE_CLUSTER") else None)
     if auth is None and directory is not None:

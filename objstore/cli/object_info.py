@@ -92,7 +92,7 @@ def _digest(path: Path) -> str:
 
 
 def _damage(path: Path, size: int, metadata: Metadata, digest: str) -> list[str]:
-    """What of the file itself is not as it was written."""
+    """Problems of the file itself: where it is not as it was written."""
     if path.suffix != DATA:
         return []
     problems = []

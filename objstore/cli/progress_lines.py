@@ -37,7 +37,7 @@ class ProgressLines:
         self._last_s = -_EVERY_S
 
     def draw(self) -> None:
-        """As often as one likes: it is redrawn a few times a second."""
+        """Show the current state; may be called at any rate, and redraws a few times a second."""
         now = self._now()
         if not self._is_shown or now - self._last_s < _EVERY_S:
             return

@@ -134,7 +134,7 @@ def _checks(arguments: argparse.Namespace) -> list[Check]:
 
 
 def _rings(arguments: argparse.Namespace) -> list[Path]:
-    """Of all object policies unless one is asked for."""
+    """The rings to ask: with objects those of all policies, unless one is asked for."""
     swift_dir: Path = arguments.swiftdir.expanduser()
     if arguments.policy is not None:
         if arguments.kind != "object":

@@ -70,6 +70,10 @@ def _of(*keys: str) -> Callable[[object], float | None]:
     return lambda value: number_at(value, *keys)
 
 
+def _total_of(entry: str, name: str) -> Callable[[object], float | None]:
+    return lambda value: added_up(value.get(entry) if isinstance(value, Mapping) else None, name)
+
+
 def async_pending(given: Given, wish: Wish) -> Result:
     return _numbers(given, wish, {"async_pending": _of("async_pending")})
 
@@ -112,9 +116,7 @@ def auditor(given: Given, wish: Wish) -> Result:
     wanted: dict[str, Callable[[object], float | None]] = {}
     for mode in ("ALL", "ZBF"):
         for name in ("audit_time", "bytes_processed", "passes", "errors", "quarantined"):
-            wanted[f"{mode}_{name}"] = lambda value, mode=mode, name=name: added_up(  # type: ignore[misc]
-                value.get(f"object_auditor_stats_{mode}") if isinstance(value, Mapping) else None, name
-            )
+            wanted[f"{mode}_{name}"] = _total_of(f"object_auditor_stats_{mode}", name)
     return _numbers(given, wish, wanted)
 
 

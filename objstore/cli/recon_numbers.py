@@ -47,7 +47,7 @@ def summary(values: Sequence[float | None]) -> Summary:
 
 
 def number_at(value: object, *keys: str) -> float | None:
-    """A number inside a host's answer; None when it is not there, or is none."""
+    """A number inside a host's answer; None when it is missing or not a number."""
     for key in keys:
         if not isinstance(value, Mapping):
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
@@ -21,7 +22,7 @@ from objstore.container.passes.reconcile_plan import (
 )
 from objstore.core.timestamp import Timestamp
 from objstore.db.misplaced import QUEUE_ACCOUNT
-from objstore.peers.failure import name_of
+from objstore.peers.failure import NodeFailure, name_of
 from objstore.peers.node_client import Reply
 from objstore.peers.queue_rows import QueueRows, direct_client
 from objstore.ring.fileformat import RingFileError, load
@@ -75,6 +76,15 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         DELETE_TYPE if arguments.op == "DELETE" else PUT_TYPE,
         at.internal,
     )
+    if 2 * _taken(replies, terminal) <= len(replies):
+        terminal.complain(f"{name}: not queued by a majority of its servers")
+        return FAILED
+    terminal.say(f"{QUEUE_ACCOUNT}/{queue}/{name}: queued")
+    return OK
+
+
+def _taken(replies: Iterable[Reply | NodeFailure], terminal: Terminal) -> int:
+    """How many servers have stored the entry; complains of the others."""
     taken = 0
     for reply in replies:
         if not isinstance(reply, Reply):
@@ -83,11 +93,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             terminal.complain(f"{name_of(reply.node)}: {reply.status}")
         else:
             taken += 1
-    if 2 * taken <= len(replies):
-        terminal.complain(f"{name}: not queued by a majority of its servers")
-        return FAILED
-    terminal.say(f"{QUEUE_ACCOUNT}/{queue}/{name}: queued")
-    return OK
+    return taken
 
 
 def _index(text: str) -> int:

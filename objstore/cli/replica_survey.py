@@ -185,7 +185,7 @@ class _Listing:
 
 
 def tool_client(agent: str, answer_timeout_s: float) -> NodeClient:
-    """Who asks as itself, for no client. One per process."""
+    """The client by which tools ask storage servers directly. One per process."""
     return NodeClient(agent, Timeouts(CONNECT_TIMEOUT_S, answer_timeout_s), headers=AS_DIRECT_CLIENT)
 
 
@@ -201,7 +201,7 @@ def where(node: Node) -> str:
 
 
 def _rows(body: bytes) -> list[Row] | None:
-    """None for what is no listing: it is a peer's text."""
+    """None for what is not a listing: it is a peer's text."""
     try:
         items = json.loads(body)
         return [Row(str(item["name"]), str(item.get("hash", ""))) for item in items]

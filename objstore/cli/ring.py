@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 
+from objstore.cli.at_once import within
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
@@ -61,35 +63,40 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
     with said():
         version, notes, facts = ring_facts(rings)
         steps = _steps(rings)
+    known = rings.cluster[0]
     if as_json:
-        value: dict[str, object] = {
+        value = {
             "version": version,
             "rings": [dataclasses.asdict(fact) for fact in facts],
             "notes": notes,
+            "nodes": [] if known is None else known.to_json()["nodes"],
+            "steps": steps,
         }
-        known = rings.cluster[0]
-        value |= {"nodes": [] if known is None else known.to_json()["nodes"], "steps": steps}
         terminal.say(json.dumps(value, indent=2))
     else:
         terminal.say(f"{rings.directory.root}: rings at version {'-' if version is None else version}")
         for line in table([_row(fact) for fact in facts], _COLUMNS):
             terminal.say(line)
-        if rings.cluster[0] is not None:
+        if known is not None:
             terminal.say()
-            for line in table([_node_row(node) for node in rings.cluster[0].nodes], _NODE_COLUMNS):
+            for line in table([_node_row(node) for node in known.nodes], _NODE_COLUMNS):
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        if steps:
-            terminal.say(f"steps: {steps}")
-        elif any(fact.draining for fact in facts):
-            # Without builders here nobody knows how long partitions have to stay.
-            is_known = all(fact.waiting is not None for fact in facts)
-            when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
-            terminal.say(
-                f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
-            )
+        for line in _what_goes_on(rings, facts, steps):
+            terminal.say(line)
     return FAILED if notes or any(fact.differs for fact in facts) else OK
+
+
+def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
+    """steps: of a change, "" when none is to follow by itself."""
+    if steps:
+        yield f"steps: {steps}"
+    elif any(fact.draining for fact in facts):
+        # Without builders here nobody knows how long partitions have to stay.
+        is_known = all(fact.waiting is not None for fact in facts)
+        when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
+        yield f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
 
 
 def _steps(rings: Rings) -> str:
@@ -97,7 +104,7 @@ def _steps(rings: Rings) -> str:
     if rings.client is not None:
         known, _ = rings.cluster
         return "" if known is None else known.steps
-    text = LocalSteps(rings.directory).text()
+    text = LocalSteps(rings.directory, within).text()
     if text and not lock.is_held(rings.directory.run):
         return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
     return text
@@ -158,10 +165,12 @@ def _push(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> in
 
 def _push_to_nodes(client: HolderClient, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Have the holder bring its rings everywhere, over files that came by hand only when that is wanted. Fails when a
-    node has others then."""
+    node has others then. Raises CommandError when the holder's own came by hand."""
     with said():
         facts = client.push(is_forced=False)
     replaced = [f"{node.name}: {', '.join(names)}" for node in facts.nodes if (names := _by_hand(node, facts))]
+    if facts.foreign:
+        raise CommandError(*(f"nothing was pushed: {facts.holder}: {text}" for text in facts.foreign), code=FAILED)
     if replaced and not arguments.json:
         terminal.say(f"plan: rings of {facts.holder} at version {facts.version} replace what was put there by hand:")
         for line in replaced:

@@ -90,9 +90,9 @@ def _create(session: Session) -> int:
 def _rebalance(session: Session) -> int:
     arguments, files = session.arguments, session.files
     builder = files.load()
-    version, version_at_rebalance = builder.version, builder.version
+    version = builder.version
     report = builder.rebalance(now_s=files.now_s(), seed=arguments.seed)
-    is_changed = builder.version != version_at_rebalance
+    is_changed = builder.version != version
     is_worth_it = _is_worth_it(report, builder)
     if arguments.json:
         session.say_json(_report_dict(report, builder, is_saved=is_changed and (is_worth_it or arguments.force)))
@@ -113,20 +113,23 @@ def _rebalance(session: Session) -> int:
         f"partitions. Balance is now {report.balance:.2f}. Dispersion is now {report.dispersion:.2f}",
     )
     if arguments.debug:
-        _say(
-            session,
-            f"version {version} -> {builder.version}; {report.placed_count} replicas placed, {report.moved_count} "
-            f"moved; removed devices: {', '.join(map(str, report.removed_devices)) or 'none'}; left for later: "
-            f"{report.misplaced_count} partitions, {report.surplus_count} replicas",
-        )
+        _say(session, f"version {version} -> {builder.version}; {_details(report)}")
     notes = _notes(builder, report)
     for note in notes:
         _say(session, f"NOTE: {note}")
     return EXIT_WARNING if notes else EXIT_OK
 
 
+def _details(report: RebalanceReport) -> str:
+    return (
+        f"{report.placed_count} replicas placed, {report.moved_count} moved; "
+        f"removed devices: {', '.join(map(str, report.removed_devices)) or 'none'}; "
+        f"left for later: {report.misplaced_count} partitions, {report.surplus_count} replicas"
+    )
+
+
 def _say(session: Session, text: str) -> None:
-    """For people; with --json the report says it."""
+    """Say it to people; with --json the report has it."""
     if not session.arguments.json:
         session.say(text)
 
@@ -154,7 +157,7 @@ def _reason_for_nothing(session: Session, builder: RingBuilder, report: Rebalanc
 
 
 def _notes(builder: RingBuilder, report: RebalanceReport) -> list[str]:
-    """What the operator should do next."""
+    """Hints on what the operator should do next."""
     notes = []
     if report.misplaced_count or report.surplus_count:
         notes.append(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.cli.ring_builder_session import EXIT_ERROR, EXIT_OK, EXIT_WARNING, CommandError, Session, table
@@ -158,30 +159,49 @@ def dispersion(session: Session) -> int:
     plan = builder.plan()
     tiers = [tier for tier in tier_dispersions(builder.graph, plan) if pattern.search(tier_text(tier.tier))]
     shown = [tier for tier in tiers if arguments.verbose or arguments.tier or tier.at_risk_percent > 0]
-    percent = dispersion_percent(builder.graph, plan)
-    worst = max(tiers, key=lambda tier: tier.at_risk_percent, default=None)
+    found = _Dispersion(
+        dispersion_percent(builder.graph, plan),
+        builder.balance(),
+        builder.overload,
+        plan.required_overload,
+        max(tiers, key=lambda tier: tier.at_risk_percent, default=None),
+    )
     if arguments.json:
-        session.say_json(
-            {
-                "dispersion": percent,
-                "balance": builder.balance(),
-                "overload": builder.overload,
-                "required_overload": plan.required_overload,
-                "worst_tier": None if worst is None else tier_text(worst.tier),
-                "tiers": [_tier_dict(tier) for tier in shown],
-            }
-        )
+        session.say_json({**found.to_json(), "tiers": [_tier_dict(tier) for tier in shown]})
     else:
-        session.say(
-            f"Dispersion is {percent:.6f}, balance is {builder.balance():.6f}, "
-            f"overload is {100 * builder.overload:.2f}%"
-        )
-        session.say(f"Required overload is {100 * plan.required_overload:.6f}%")
-        if worst is not None and worst.at_risk_percent > 0:
-            session.say(f"Worst tier is {worst.at_risk_percent:.6f} ({tier_text(worst.tier)})")
+        for line in found.lines():
+            session.say(line)
         if shown:
             session.say(_tier_table(shown))
-    return EXIT_WARNING if percent > 0 else EXIT_OK
+    return EXIT_WARNING if found.percent > 0 else EXIT_OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Dispersion:
+    """percent: of the partitions that have too many replicas in one tier. worst: the tier with most of them."""
+
+    percent: float
+    balance: float
+    overload: float
+    required_overload: float
+    worst: TierDispersion | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "dispersion": self.percent,
+            "balance": self.balance,
+            "overload": self.overload,
+            "required_overload": self.required_overload,
+            "worst_tier": None if self.worst is None else tier_text(self.worst.tier),
+        }
+
+    def lines(self) -> Iterator[str]:
+        yield (
+            f"Dispersion is {self.percent:.6f}, balance is {self.balance:.6f}, overload is {100 * self.overload:.2f}%"
+        )
+        yield f"Required overload is {100 * self.required_overload:.6f}%"
+        if self.worst is not None and self.worst.at_risk_percent > 0:
+            yield f"Worst tier is {self.worst.at_risk_percent:.6f} ({tier_text(self.worst.tier)})"
 
 
 def _tier_dict(tier: TierDispersion) -> dict[str, Any]:
@@ -231,7 +251,7 @@ def address_text(ip: str, port: int) -> str:
 
 
 def device_text(device: Device) -> str:
-    """As operators write devices, with the id in front."""
+    """A device in the notation that operators use, with its id in front."""
     text = f"d{device.id}r{device.region}z{device.zone}-{address_text(device.ip, device.port)}"
     text += f"R{address_text(device.replication_ip, device.replication_port)}/{device.device}"
     return f"{text}_{_printable(device.meta)}" if device.meta else text

@@ -80,12 +80,12 @@ class Rings:
 
     @cached_property
     def rings(self) -> Mapping[str, Ring]:
-        """By name, as this machine has them. Raises RingFileError."""
+        """The rings of this machine by name. Raises RingFileError."""
         paths = sorted(self.directory.etc.glob(f"*{RING_SUFFIX}"))
         return {path.name.removesuffix(RING_SUFFIX): load(path) for path in paths}
 
     def planner(self) -> Planner:
-        """Who plans and does changes of this cluster's rings."""
+        """The holder of this cluster's rings: it plans changes and carries them out."""
         return self.client or Holder(self.directory.etc)
 
     def node(self, name: str) -> NodeAddress:
@@ -222,7 +222,7 @@ def is_wanted(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     if arguments.yes:
         return True
     if not terminal.can_ask:
-        raise CommandError("nothing was changed: this is no terminal to ask on; add --yes to do it", code=USAGE)
+        raise CommandError("nothing was changed: this is not a terminal to ask on; add --yes to do it", code=USAGE)
     if terminal.confirm("Do it?"):
         return True
     terminal.say("nothing was changed")

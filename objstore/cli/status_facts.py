@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,55 +58,59 @@ def gather(
     *,
     deadline_s: float = DEADLINE_S,
 ) -> Facts:
-    """processes: rows of the supervisor's answer; daemons: entries of daemons.recon with their "daemon" and "node".
-    Blocks for deadline_s at most. A fault of a disk or a file is a fact, and nothing is raised for it."""
+    """What is known of a cluster now; blocks for deadline_s at most.
+
+    processes: rows of the supervisor's answer. daemons: entries of daemons.recon with their "daemon" and "node". A disk
+    or a file that cannot be read is a fact too: nothing is raised for it.
+    """
     rows = list(processes)
     alive = {row.get("pid") for row in rows}
     process_facts = tuple(
         ProcessFact(str(row.get("role")), str(row.get("node")), str(row.get("state"))) for row in rows
     )
+    daemon_facts = tuple(daemon_fact(row, alive) for row in daemons)
     try:
         servers = [server for server in glance(directory) if server.node != "-"]
     except ConfigError as error:
-        return Facts(
-            process_facts,
-            tuple(daemon_fact(row, alive) for row in daemons),
-            unknown=(("", f"{directory.etc}: {error.problems[0]}"),),
-        )
-    by_node: dict[str, list[ServerFile]] = {}
-    for server in servers:
-        by_node.setdefault(server.node, []).append(server)
-    caches = recon_directories(directory)
+        return Facts(process_facts, daemon_facts, unknown=(("", f"{directory.etc}: {error.problems[0]}"),))
     rings = load_rings(servers)
-    asked: dict[str, Callable[[], _OfNode]] = {
-        node: _asking(files, caches.get(node, directory.cache(node)), rings) for node, files in by_node.items()
-    }
+    asked = _questions(directory, servers, rings)
     found = within(asked, deadline_s)
-    elsewhere = _of_other_nodes(directory, set(by_node))
+    elsewhere = _of_other_nodes(directory, set(asked))
     disks = tuple(disk for each in found.values() for disk in each.disks)
-    lost = _lost(process_facts, servers, disks)
+    # The copies of a node that is silent are not counted as lost: a busy machine is no proof.
+    silent = [node for node in asked if node not in found]
     return Facts(
         process_facts,
-        tuple(daemon_fact(row, alive) for row in daemons),
+        daemon_facts,
         disks,
         tuple(fact for each in found.values() for fact in each.replication),
-        tuple(_copies(next(iter(rings.values()), {}), lost)),
+        tuple(_copies(next(iter(rings.values()), {}), _lost(process_facts, servers, disks))),
         _digests_by_ring({**{node: each.digests for node, each in found.items()}, **elsewhere.digests}),
         (
             *((node, text) for node, each in found.items() for text in each.unknown),
             *elsewhere.unknown,
-            # Its copies are not counted as lost: a busy machine is no proof.
-            *(
-                (node, f"{node}: its disks did not answer within {deadline_s:g} s")
-                for node in asked
-                if node not in found
-            ),
+            *((node, f"{node}: its disks did not answer within {deadline_s:g} s") for node in silent),
         ),
     )
 
 
+def _questions(
+    directory: ClusterDirectory, servers: Iterable[ServerFile], rings: Rings
+) -> dict[str, Callable[[], _OfNode]]:
+    """By node of this machine: what finds out about its disks."""
+    by_node: dict[str, list[ServerFile]] = {}
+    for server in servers:
+        by_node.setdefault(server.node, []).append(server)
+    caches = recon_directories(directory)
+    return {
+        node: partial(_of_node, files, caches.get(node, directory.cache(node)), rings)
+        for node, files in by_node.items()
+    }
+
+
 def _of_other_nodes(directory: ClusterDirectory, local: Collection[str]) -> OtherNodes:
-    """What is known of nodes on other machines, if there can be any."""
+    """What is known of the nodes on other machines; nothing where the cluster has only this one."""
     if not directory.members_file.exists():
         return OtherNodes()
     # Here, because it brings the whole conversation of agents along: half of the time of status on one machine.
@@ -130,10 +135,6 @@ def daemon_fact(row: Mapping[str, Any], alive: Iterable[object]) -> DaemonFact:
         row.get("pid") in set(alive),
         int(max(0.0, (_number(counts.get("handoffs")) or 0) - (_number(counts.get("partitions_removed")) or 0))),
     )
-
-
-def _asking(files: Sequence[ServerFile], cache: Path, rings: Rings) -> Callable[[], _OfNode]:
-    return lambda: _of_node(files, cache, rings)
 
 
 def _of_node(files: Sequence[ServerFile], cache: Path, rings: Rings) -> _OfNode:
@@ -215,7 +216,7 @@ def _digest(path: Path) -> str:
 
 
 def _number(value: object) -> float | None:
-    """None for what is no finite number: JSON as Python reads it has NaN and Infinity."""
+    """None for what is not a finite number: JSON as Python reads it has NaN and Infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e18:
         return None
     return float(value)

@@ -34,7 +34,7 @@ _KEY_BYTES = 32
 
 
 def change_here(directory: ClusterDirectory, key: TokenKey) -> None:
-    """What another node says, into this node's file. Raises BadRequest."""
+    """Write a change that another node asks for into this node's file. Raises BadRequest."""
     try:
         UserFile.open(directory.proxy_conf, Fs()).put_token_key(key.key, is_first=key.is_first, keep=key.keep)
     except UserError as error:

@@ -53,7 +53,7 @@ def tool_main(
 
 
 def timestamp_argument(text: str) -> Timestamp:
-    """For add_argument(type=...)."""
+    """A type for argparse: a timestamp in any of its forms."""
     try:
         return Timestamp.parse(text)
     except InvalidTimestamp as error:

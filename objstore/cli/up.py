@@ -40,7 +40,7 @@ _log = logging.getLogger("objstore.up")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     parser.add_argument("--detach", action="store_true", help="go to the background as soon as everything serves")
-    parser.add_argument("--show-key", action="store_true", help="print the user's key even if this is no terminal")
+    parser.add_argument("--show-key", action="store_true", help="print the user's key even if this is not a terminal")
     parser.add_argument("--no-daemons", action="store_true", help="servers only: nothing is repaired meanwhile")
     init.add_plan_arguments(parser)
 

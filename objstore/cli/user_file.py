@@ -22,12 +22,12 @@ _TOKEN_KEYS = "fernet_keys"
 
 
 class UserError(Exception):
-    """What was asked cannot be done; one line for a human."""
+    """The change cannot be made; the text is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """What a line will say."""
+    """A user as a new line of the file will have it."""
 
     account: str
     name: str
@@ -103,7 +103,7 @@ class UserFile:
         self._edit(entry.file, replace)
 
     def discard(self, account: str, name: str) -> None:
-        """As remove(), of one that need not be there."""
+        """As remove(), but the user need not exist."""
         if any(known.identity == f"{account}:{name}" for known in self.users()):
             self.remove(account, name)
 

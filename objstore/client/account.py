@@ -67,7 +67,7 @@ class Account:
         return answer.headers if answer.status != HTTPStatus.NOT_FOUND else None
 
     def get(self, path: str, query: Mapping[str, str] | None = None, headers: Headers | None = None) -> Answer:
-        """For what is short: it is held whole."""
+        """GET a short body: it is held in memory as a whole."""
         return self.session.request("GET", path, query=query, headers=headers)
 
     def put(
@@ -98,7 +98,7 @@ class Account:
         return answer.status != HTTPStatus.NOT_FOUND or answer.attempts > 1
 
     def delete_many(self, paths: Iterable[str]) -> BulkResult:
-        """In one request; at most bulk_lines of them."""
+        """Delete these objects by one request; at most bulk_lines of them."""
         lines = "".join(f"{quote(path.encode('utf-8', 'surrogateescape'))}\n" for path in paths)
         headers = {"Content-Type": "text/plain", **_REPORT}
         answer = self.session.request(
@@ -133,7 +133,7 @@ class Account:
             also = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN) if is_unseen_empty else ()
             answer = self.session.request("GET", path, query=query, also=also)
             rows = _rows(answer.body) if is_success(answer.status) else []
-            # Whoever pages in circles is no listing.
+            # Whoever pages in circles is not a listing.
             if not rows or rows[-1].name <= marker:
                 return
             yield from rows
@@ -163,7 +163,7 @@ class Account:
 
     @property
     def bulk_lines(self) -> int:
-        """Of one bulk delete; 0: the cluster has none."""
+        """How many names one bulk delete may have; 0: the cluster has no bulk delete."""
         if "bulk_delete" not in self.info:
             return 0
         return min(_BULK_LINES, self.limit("bulk_delete", "max_deletes_per_request", _BULK_LINES))

@@ -83,7 +83,7 @@ class Connections:
         return _TlsConnection(address, self._timeout_s, self._context)
 
     def abort(self) -> None:
-        """From any thread."""
+        """Cut all connections off. May be called from any thread."""
         with self._lock:
             self._is_aborted = True
             for connection in self._lent:

@@ -20,7 +20,7 @@ _REASON_CHARACTERS = 200
 
 
 class Body(Protocol):
-    """What is sent; it can be begun anew."""
+    """A request body, which can be read again from the start."""
 
     @property
     def size(self) -> int: ...
@@ -141,7 +141,7 @@ class _Text(HTMLParser):
 
 
 def reason(reading: Reading) -> str:
-    """What a refusal says of itself, on one line, '' for nothing."""
+    """The explanation in the body of a refusal as one line; '' where there is none."""
     text = reading.body[: 4 * _REASON_CHARACTERS].decode("utf-8", "replace")
     if reading.headers.get("content-type", "").startswith("text/html"):
         parser = _Text()

@@ -35,7 +35,7 @@ class Facts:
 
     @property
     def md5(self) -> str:
-        """Of the content; '' where that cannot be told."""
+        """The MD5 of the content; '' where it is not known."""
         is_plain = not self.is_manifest and not self.is_joined
         return self.etag if is_plain and _MD5.fullmatch(self.etag) else ""
 
@@ -45,7 +45,7 @@ def facts_of_row(row: Row) -> Facts:
 
 
 def facts_of_answer(headers: Mapping[str, str], size_bytes: int | None = None) -> Facts:
-    """Of a HEAD or GET."""
+    """The facts in the headers of an answer to HEAD or GET."""
     length = headers.get("content-length", "")
     return Facts(
         size_bytes if size_bytes is not None else int(length) if length.isdigit() else 0,
@@ -64,7 +64,7 @@ def look(account: Account, place: Place) -> Facts | None:
 
 
 def pieces_of(account: Account, place: Place) -> list[Piece]:
-    """What a static large object is made of. Raises ClientError."""
+    """The segments of a static large object. Raises ClientError."""
     return read_manifest(account.get(place.path, _MANIFEST).body)
 
 

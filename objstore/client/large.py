@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a file is cut. prefix: of the segments' names."""
+    """How a file is cut into segments. prefix: of the segments' names."""
 
     prefix: str
     size_bytes: int
@@ -77,7 +77,7 @@ def segments_prefix(name: str) -> str:
 
 
 def manifest_body(pieces: Sequence[Piece]) -> bytes:
-    """What a PUT with ?multipart-manifest=put takes."""
+    """The body of a PUT with ?multipart-manifest=put."""
     return json.dumps(
         [{"path": piece.path, "etag": piece.etag, "size_bytes": piece.size_bytes} for piece in pieces]
     ).encode()
@@ -122,7 +122,7 @@ def _piece(stored: Any, start: int) -> Piece:
 
 
 def _range_size(text: str, size: int) -> int:
-    """Of first-last, first- or -count."""
+    """The size of the range first-last, first- or -count of something of `size` bytes."""
     first, dash, last = text.partition("-")
     if not dash:
         raise ValueError(text)

@@ -45,7 +45,7 @@ class Storage:
 class Login(Protocol):
     @property
     def question(self) -> Question | None:
-        """What to ask; None: nothing."""
+        """The request that logs in; None where nothing has to be asked."""
         ...
 
     def storage(self, answer: Answer) -> Storage:

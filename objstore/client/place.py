@@ -58,7 +58,7 @@ def is_remote(text: str) -> bool:
 
 
 def parse(text: str) -> Place:
-    """With or without `objstore:`. Raises ValueError."""
+    """The place that a text names, with or without `objstore:`. Raises ValueError."""
     path = text.removeprefix(SCHEME)
     container, slash, name = path.partition("/")
     if slash and not container:

@@ -55,7 +55,7 @@ class Session:
 
     @property
     def storage_url(self) -> str:
-        """Of the account. Raises ClientError."""
+        """The URL of the account. Raises ClientError."""
         return self._authorized().url
 
     def request(
@@ -106,7 +106,7 @@ class Session:
             raise Stopped
 
     def stop(self) -> None:
-        """From any thread: cut off what is under way, begin nothing more."""
+        """Cut off what is under way, and begin nothing more. May be called from any thread."""
         self._stopping.set()
         self._connections.abort()
 
@@ -208,7 +208,7 @@ class _Asked:
 
 
 def _query(query: Mapping[str, str] | None) -> str:
-    """With its question mark."""
+    """The query string with its question mark; '' for no parameters."""
     return f"?{urlencode(query, errors='surrogateescape')}" if query else ""
 
 

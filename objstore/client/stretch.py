@@ -19,7 +19,7 @@ AT_ONCE_MAX = 64 << 20
 
 
 class Damaged(ClientError):
-    """What came is not what its checksum says."""
+    """The bytes that came do not have the checksum that was announced."""
 
 
 def grouped(parts: Iterable[Piece]) -> list[list[Piece]]:

@@ -105,7 +105,7 @@ class Progress:
                 transfer.size_bytes = size_bytes
 
     def counter(self) -> Callable[[int], None]:
-        """For the job of this thread, and those that work for it."""
+        """The counter of this thread's job, which the threads that work for the job share."""
         transfer: Transfer | None = getattr(_here, "transfer", None)
 
         def count(more_bytes: int) -> None:

@@ -34,7 +34,7 @@ def settings_for(settings_class: type[S], global_conf: Mapping[str, str], local_
 
 
 def swift_dir_of(global_conf: Mapping[str, str]) -> Path:
-    """Where swift.conf and the rings are."""
+    """The directory of swift.conf and the rings, from [DEFAULT] swift_dir."""
     return Path(global_conf.get("swift_dir") or DEFAULT_SWIFT_DIR)
 
 

@@ -25,9 +25,9 @@ _auth_version = Kind(_version, "1.0")
 class DispersionSettings(Settings):
     """The account should be one of its own, whose user may create containers with any policy."""
 
-    auth_version: str = setting("1.0", _auth_version, "Of the authentication.")
+    auth_version: str = setting("1.0", _auth_version, "Version of the authentication.")
     auth_url: str = setting("http://localhost:8080/auth/v1.0", text, "Where tokens are given out.")
-    auth_user: str = setting("dpstats:dpstats", text, "ACCOUNT:USER.")
+    auth_user: str = setting("dpstats:dpstats", text, "The user, as ACCOUNT:USER.")
     auth_key: str = setting("", text, "Its key.")
     swift_dir: str = setting("/etc/swift", text, "Where swift.conf and the rings are.")
     dispersion_coverage: float = setting("1.0", decimal(0, 100), "Percent of the partitions that get a sample.")

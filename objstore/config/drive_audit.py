@@ -29,9 +29,9 @@ class DriveAuditSettings(Settings):
 
     device_dir: str = setting("/srv/node", text, "Where the disks are mounted: one directory per device.")
     minutes: int = setting("60", number(1), "How far back in the log to look.")
-    error_limit: int = setting("1", number(1), "So many errors in that time make a disk a bad one.")
+    error_limit: int = setting("1", number(1), "Errors in that time that make a disk a failed one.")
     recon_cache_path: str = setting("/var/cache/swift", text, "Where the number of errors is left for objstore-recon.")
-    unmount_failed_device: bool = setting("yes", boolean, "Unmount a bad disk; no: only say so.")
+    unmount_failed_device: bool = setting("yes", boolean, "Unmount a failed disk; no: only report it.")
     log_file_pattern: str = setting("/var/log/kern.*[!.][!g][!z]", text, "The kernel's logs.")
     log_to_console: bool = setting("no", boolean, "Accepted for Swift's sake: it says what it finds.", advanced=True)
     log_max_line_length: int = setting("0", number(0), "Accepted for Swift's sake.", advanced=True)

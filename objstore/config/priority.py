@@ -53,5 +53,8 @@ class PrioritySettings(Settings):
         advanced=True,
     )
     ionice_priority: int | None = setting(
-        "", _maybe(0, 7), "Within that class, 0 first; not with IOPRIO_CLASS_IDLE. Daemons: 6.", advanced=True
+        "",
+        _maybe(0, 7),
+        "Priority within ionice_class, 0 the highest; not with IOPRIO_CLASS_IDLE. Daemons: 6.",
+        advanced=True,
     )

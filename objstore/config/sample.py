@@ -160,7 +160,7 @@ def _keys(fields: Iterator[dataclasses.Field[object]]) -> Iterator[str]:
 
 
 def _own_doc(settings: type[Settings]) -> str:
-    """What a class says of itself; '' for what dataclass wrote in its place."""
+    """The docstring of a class; '' for the one that dataclass generates."""
     doc = settings.__doc__ or ""
     if settings is Settings or doc.startswith(f"{settings.__name__}("):
         return ""

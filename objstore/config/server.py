@@ -68,10 +68,14 @@ class ServerSettings(PrioritySettings, StatsdSettings):
     workers: int = setting("auto", workers, "Processes that share the port; auto: one per CPU core.")
     swift_dir: str = setting("/etc/swift", text, "Where swift.conf and the rings are.")
     user: str = setting("", text, "The user to become after listening, when started as root.")
-    devices: str = setting("/srv/node", text, "Storage servers: the directory that has a directory per device.")
+    devices: str = setting(
+        "/srv/node", text, "Storage servers: the directory in which each device has its directory or mount point."
+    )
     mount_check: bool = setting("yes", boolean, "Storage servers: refuse a device that is not a mount point.")
     recon_cache_path: str = setting(
-        "/var/cache/swift", text, "Storage servers: where daemons leave, and recon finds, what they did."
+        "/var/cache/swift",
+        text,
+        "Storage servers: the directory in which daemons leave their results for recon and `objstore status`.",
     )
     admit: str = setting(
         ADMIT_ALL,
@@ -85,15 +89,15 @@ class ServerSettings(PrioritySettings, StatsdSettings):
     cert_file: str = setting("", text, "TLS certificate (chain) in PEM; needs key_file.")
     key_file: str = setting("", text, "The private key of cert_file.")
     log_level: str = setting(
-        "INFO", choice("debug", "info", "warning", "error", "critical"), "What is worth a line in the log."
+        "INFO", choice("debug", "info", "warning", "error", "critical"), "The least severe level that is logged."
     )
     log_file: str = setting("", text, "The log file, rotated by size; empty: standard error.")
     client_timeout: float = setting("60", decimal(0.001), "Seconds to wait for a client's next bytes.")
     client_min_rate: float = setting(
         "0",
         decimal(0),
-        "Bytes per second of a request body below which a client is given up with 408, once it has used up "
-        "client_timeout of waiting; 0: no such limit.",
+        "The slowest upload, in bytes a second: a slower client gets 408 once the server has waited for it for "
+        "client_timeout in all; 0: no such limit.",
         advanced=True,
     )
     require_proxy_protocol: bool = setting(

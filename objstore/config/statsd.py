@@ -23,13 +23,16 @@ metric_prefix = Kind(_prefix, "a name for the beginning of every metric")
 @dataclass(frozen=True)
 class StatsdSettings(Settings):
     log_statsd_host: str = setting("", text, "A StatsD server, by UDP; empty: nothing is sent.", advanced=True)
-    log_statsd_port: int = setting("8125", number(1, 65535), "Its port.", advanced=True)
+    log_statsd_port: int = setting("8125", number(1, 65535), "The StatsD server's UDP port.", advanced=True)
     log_statsd_default_sample_rate: float = setting(
-        "1.0", decimal(0, 1), "The share of events that are sent; StatsD is told.", advanced=True
+        "1.0",
+        decimal(0, 1),
+        "Share of events that are sent; StatsD is told it, and scales them up again.",
+        advanced=True,
     )
     log_statsd_sample_rate_factor: float = setting(
-        "1.0", decimal(0, 1), "Multiplies that rate: for this file alone.", advanced=True
+        "1.0", decimal(0, 1), "Factor on the sample rate, for the processes of this file alone.", advanced=True
     )
     log_statsd_metric_prefix: str = setting(
-        "", metric_prefix, "Stands before every name, e.g. this machine's.", advanced=True
+        "", metric_prefix, "Prefix of every metric's name, such as the name of this machine.", advanced=True
     )

@@ -142,7 +142,7 @@ def _list(request: Request, name: str) -> list[str]:
 
 
 def info_headers(info: ContainerInfo) -> list[tuple[str, str]]:
-    """What an account is told of a container."""
+    """The headers by which a container is reported to its account."""
     # A shard reports nothing: its root counts for it.
     counts = (info.object_count, info.bytes_used) if is_root(info) else (0, 0)
     return [

@@ -15,7 +15,7 @@ from objstore.db.container import ContainerInfo
 
 
 class Facts(NamedTuple):
-    """In the order in which ContainerBroker.reported() takes them."""
+    """(put, delete, object count, bytes used), the arguments of ContainerBroker.reported()."""
 
     put_timestamp: str
     delete_timestamp: str

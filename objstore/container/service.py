@@ -73,7 +73,7 @@ class ContainerService:
         return LEGACY_INDEX if index is None else index
 
     def metadata_of(self, request: Request, timestamp: Timestamp) -> meta.Metadata:
-        """What a request sets or removes. Raises BadRequest."""
+        """The metadata that a request sets ('' removes), with its timestamp. Raises BadRequest."""
         prefixes = (META_PREFIX, SYSMETA_PREFIX)
         items = dict(metadata_headers.stored(request.headers("x-container-"), prefixes))
         names = (*_KEPT_NAMES, "x-versions-location") if self.settings.allow_versions else _KEPT_NAMES

@@ -10,7 +10,7 @@ from objstore.dbserver.settings import DatabaseServerSettings
 
 @dataclass(frozen=True)
 class ContainerServerSettings(DatabaseServerSettings):
-    """[app:container-server]"""
+    """How one container server keeps and serves containers."""
 
     conn_timeout: float = setting("0.5", decimal(0.001), "Seconds to connect to an account server.")
     node_timeout: float = setting("3", decimal(0.001), "Seconds to wait for an account server.", advanced=True)

@@ -56,7 +56,7 @@ def listing_type(format_parameter: str | None, accept: str | None) -> str | None
     """The media type of a listing, or None when none of ours is acceptable (406).
 
     A known format parameter beats Accept; an unknown one counts as absent. Text wins where several are equally liked.
-    Raises BadRequest for an Accept header that is none (RFC 9110, section 12.5.1).
+    Raises BadRequest for an invalid Accept header (RFC 9110, section 12.5.1).
     """
     if format_parameter:
         known = _BY_FORMAT.get(format_parameter.lower())

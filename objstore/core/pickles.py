@@ -137,7 +137,7 @@ _BEGIN = b"\x80\x02}q\x00(c_codecs\nencode\nq\x01X"
 
 
 def _remembered(index: int) -> bytes:
-    """What stands between the string of an index and the next."""
+    """The opcodes between the string of an index and the next."""
     if index == 0:
         return b"q\x02X\x06\x00\x00\x00latin1q\x03\x86q\x04Rq\x05h\x01X"
     number = 3 + 3 * index

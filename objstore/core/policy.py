@@ -58,7 +58,7 @@ class Policies:
 
     @classmethod
     def single(cls) -> Policies:
-        """What a cluster without [storage-policy:N] sections has."""
+        """The policies of a cluster without [storage-policy:N] sections."""
         return cls([Policy(LEGACY_INDEX, LEGACY_NAME, is_default=True)])
 
     def __iter__(self) -> Iterator[Policy]:

@@ -14,7 +14,7 @@ def is_settable(text: str) -> bool:
 
 
 def limit_of(metadata: Mapping[str, str], name: str) -> int | None:
-    """The quota under this name; None when there is none, or somebody stored what is no number."""
+    """The quota under this name; None when there is none, or the stored text is not a number."""
     text = metadata.get(name, "").strip()
     return int(text) if _is_number(text) else None
 

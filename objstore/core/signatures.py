@@ -31,7 +31,7 @@ class Signature:
 
     @classmethod
     def parse(cls, text: str) -> Signature | None:
-        """The signature that text is; None for what is none."""
+        """The signature in a text; None when the text is not one."""
         if len(text) > _TEXT_AT_MOST or not text.isascii():
             return None
         algorithm, colon, encoded = text.partition(":")
@@ -73,7 +73,7 @@ def signing_keys(metadata: Mapping[str, str]) -> Sequence[bytes]:
 
 
 def allowed_digests(wanted: Collection[str]) -> dict[str, list[str]]:
-    """What /info says of a filter's allowed_digests."""
+    """The value of a filter's allowed_digests in /info."""
     return {
         "allowed_digests": sorted(wanted),
         "deprecated_digests": sorted(DEPRECATED & set(wanted)),

@@ -32,7 +32,7 @@ class Realm:
     clusters: Mapping[str, str]
 
     def is_signed(self, auth: SyncAuth, message: SignedMessage, user_key: str) -> bool:
-        """In constant time."""
+        """Whether one of the realm's keys made this signature. Takes the same time for any answer."""
         found = [
             hmac.compare_digest(auth.signature, signature(key, message, auth.nonce, user_key)) for key in self.keys
         ]
@@ -84,7 +84,7 @@ class Realms:
             parts = urlsplit(value)
             host = parts.hostname
         except ValueError:
-            raise BadRequest(f"X-Container-Sync-To: {value!r} is no URL") from None
+            raise BadRequest(f"X-Container-Sync-To: {value!r} is not a URL") from None
         if parts.scheme not in _SCHEMES:
             raise BadRequest(f"X-Container-Sync-To: expected //realm/cluster/account/container or a URL, got {value!r}")
         version, _, rest = parts.path.strip("/").partition("/")

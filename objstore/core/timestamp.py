@@ -29,7 +29,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class InvalidTimestamp(ValueError):
-    """A text or number that is no timestamp. `value` is what was given."""
+    """A text or number that is not a timestamp. `value` is what was given."""
 
     def __init__(self, value: object) -> None:
         super().__init__(f"{value!r} is not a timestamp: expected seconds since 1970 from 0 to 9999999999.99999")
@@ -54,7 +54,7 @@ class Timestamp:
 
     @classmethod
     def from_seconds(cls, seconds: float, offset: int = 0) -> Timestamp:
-        """Of a clock reading, rounded to the nearest tick."""
+        """The timestamp of a clock reading, rounded to the nearest tick."""
         try:
             return cls(round(seconds * TICKS_PER_SECOND), offset)
         except (ValueError, OverflowError):
@@ -62,7 +62,7 @@ class Timestamp:
 
     @classmethod
     def parse(cls, text: str) -> Timestamp:
-        """Of normal, internal or short text. Raises InvalidTimestamp."""
+        """The timestamp of a normal, internal or short text. Raises InvalidTimestamp."""
         seconds, underscore, offset_text = text.partition("_")
         offset = 0
         if underscore:
@@ -95,13 +95,13 @@ class Timestamp:
 
     @property
     def short(self) -> str:
-        """As internal, the offset without padding."""
+        """As internal, but with the offset unpadded."""
         normal = self._normal or self.normal
         return f"{normal}_{self.offset:x}" if self.offset else normal
 
     @property
     def seconds(self) -> float:
-        """For arithmetic with clock readings only; never for comparing or storing."""
+        """The time as a float, for arithmetic with clock readings only; never for comparing or storing."""
         return self.ticks / TICKS_PER_SECOND
 
     @property

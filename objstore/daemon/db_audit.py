@@ -115,7 +115,7 @@ class DatabaseAuditor:
 
 @dataclass(frozen=True)
 class AccountAuditorSettings(DaemonSettings):
-    """Reads account databases over, and takes broken ones out of service."""
+    """Checks account databases, and takes broken ones out of service."""
 
     interval: float = setting("1800", decimal(0), "Seconds from the start of one pass to the start of the next.")
     accounts_per_second: float = setting("200", decimal(0), "Databases read a second, at most; 0: no limit.")
@@ -127,7 +127,7 @@ class AccountAuditorSettings(DaemonSettings):
 
 @dataclass(frozen=True)
 class ContainerAuditorSettings(DaemonSettings):
-    """Reads container databases over, and takes broken ones out of service."""
+    """Checks container databases, and takes broken ones out of service."""
 
     interval: float = setting("1800", decimal(0), "Seconds from the start of one pass to the start of the next.")
     containers_per_second: float = setting("200", decimal(0), "Databases read a second, at most; 0: no limit.")

@@ -56,7 +56,7 @@ _COUNTED_JOBS = ("account-replicator", "container-replicator")
 
 
 def job_metrics(daemon: str, device: str, counts: Counts, elapsed_s: float) -> list[Metric]:
-    """Of a job that has ended."""
+    """The metrics of a job that has ended."""
     found = [counted(f"{daemon}.{name}", amount) for name, amount in _named(daemon, device, counts)]
     if daemon == "object-replicator":
         return found + _partition(daemon, device, counts, elapsed_s)

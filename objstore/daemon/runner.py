@@ -249,7 +249,7 @@ class Runner(Generic[J]):
         self._tell_progress("waiting", None)
 
     def _reported(self, known: Mapping[str, Any], scope: Scope, entries: Mapping[str, object]) -> Mapping[str, object]:
-        """What goes into the recon file of our kind, which says `known`."""
+        """The entries to put into the recon file of our kind, which now holds `known`."""
         if self._share is None:
             return {**entries, **forgotten(self.name)}
         return merged_report(known, self.name, self._share, scope.devices or (), entries)

@@ -24,7 +24,7 @@ Address = tuple[str, int]
 
 
 def those_before(key: str, me: str, members: Collection[str]) -> list[str]:
-    """Who comes before `me` for a piece of work, the first one first. Nobody for who is no member: he was started
+    """Who comes before `me` for a piece of work, the first one first. Nobody for who is not a member: he was started
     beside the cluster on purpose, and does everything."""
     if me not in members:
         return []

@@ -40,7 +40,7 @@ def devices_of(scope: Scope, names: Collection[str]) -> list[str]:
 
 def combined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Recon entries of all processes of a daemon as those of one: moments are the oldest, durations the longest, other
-    numbers sums; what is no number is that of the first that has it. Pure.
+    numbers sums; what is not a number is that of the first that has it. Pure.
 
     A daemon is as late as its latest process: replication_last is that of the disk that was done longest ago.
     """

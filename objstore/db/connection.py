@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 25.0
 IDLE_CONNECTIONS = 128
-"""Open handles a worker keeps. Each is a descriptor or two, and at most CACHE_KIB of pages."""
+"""Idle handles a server's worker keeps open. Each is a descriptor or two, and at most CACHE_KIB of pages."""
+
+IDLE_CONNECTIONS_OF_A_WALK = 8
+"""The same for a pass over all databases: it comes back to none before the next pass, and open handles cost memory."""
 
 CACHE_KIB = 256
 """Pages SQLite keeps per handle. The kernel keeps the file; SQLite's default of 2 MiB would add up to 256 MiB."""

@@ -162,7 +162,7 @@ class ContainerBroker:
         return self.state(fresh=fresh).info
 
     def state(self, *, fresh: bool = True) -> ContainerState:
-        """What a HEAD says. Raises NotFound when there is no database."""
+        """The facts for the answer to a HEAD. Raises NotFound when there is no database."""
         files = self.database.location.files()
         if not files:
             raise NotFound(self.database.location.hash)
@@ -277,7 +277,7 @@ class ContainerBroker:
         self.database.append([pending.object_record(row, content_type_time, meta_time)])
 
     def add_many(self, rows: Sequence[ObjectRow]) -> None:
-        """As add, one sync for all."""
+        """As add(), with one sync for all rows."""
         if rows:
             self.database.append([pending.object_record(row) for row in rows])
         elif not self.exists:
@@ -342,7 +342,7 @@ def read_info(connection: sqlite3.Connection) -> ContainerInfo:
 
 
 def _read_state(connection: sqlite3.Connection, epoch: str | None) -> ContainerState:
-    """Of a database whose file name has this epoch."""
+    """The state of a database whose file name has this epoch."""
     info = read_info(connection)
     if epoch is None:
         return ContainerState(info, UNSHARDED)

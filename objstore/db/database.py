@@ -25,6 +25,7 @@ from objstore.db import pending
 from objstore.db.appends import AppendGroups
 from objstore.db.connection import (
     BUSY_TIMEOUT_S,
+    IDLE_CONNECTIONS,
     Busy,
     Handle,
     Handles,
@@ -64,12 +65,14 @@ class MissingStat(Exception):
 class Databases:
     """What the databases of one kind share in a process: threads, idle handles, groups of rows. Made after the fork."""
 
-    def __init__(self, kind: Kind, logger: logging.Logger, fs: Fs | None = None) -> None:
+    def __init__(
+        self, kind: Kind, logger: logging.Logger, fs: Fs | None = None, *, idle_connections: int = IDLE_CONNECTIONS
+    ) -> None:
         """fs: how files change, from the hub and from native threads (tests pass one that fails)."""
         self.kind = kind
         self.logger = logger
         self.fs = fs or GreenFs()
-        self.handles = Handles()
+        self.handles = Handles(idle_connections)
         self.tails = Tails()
         self.appends: AppendGroups[Database] = AppendGroups(_append)
         self.threads = DeviceThreads(THREADS_PER_DEVICE)
@@ -164,7 +167,7 @@ class Database:
             self.write(lambda connection: None, timeout_s=timeout_s)
 
     def create(self, initialize: Callable[[sqlite3.Connection], None]) -> bool:
-        """Make the database, whole or not at all; False when somebody else just did. Raises InsufficientStorage,
+        """Make the database, whole or not at all; False when it exists already. Raises InsufficientStorage,
         OSError and its kin."""
         with self.shared.gates.held(self.location.directory, LOCK_TIMEOUT_S), disk_errors(self.location.device):
             try:

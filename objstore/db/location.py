@@ -44,7 +44,7 @@ class Location:
 
     @property
     def new_path(self) -> str:
-        """What a database is called when it is made."""
+        """The path of a database that is made."""
         return f"{self.directory}/{self.hash}.db"
 
     def files(self) -> list[str]:

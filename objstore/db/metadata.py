@@ -27,7 +27,7 @@ def parse(text: str | None) -> Metadata:
         return {}
     found = json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("metadata is no JSON object")
+        raise ValueError("metadata is not a JSON object")
     return {name: _entry(entry) for name, entry in found.items()}
 
 

@@ -47,7 +47,8 @@ def container_record(row: ContainerRow) -> bytes:
 
 
 def object_row(items: tuple[Any, ...]) -> ObjectRow:
-    """Of a record's tuple. Raises ValueError, InvalidTimestamp (a ValueError) or TypeError when it is none."""
+    """The row in a record's tuple. Raises ValueError, InvalidTimestamp (a ValueError) or TypeError for any other
+    tuple."""
     if not 6 <= len(items) <= 9:
         raise ValueError(f"{len(items)} items")
     name, created_at, size, content_type, etag, deleted = items[:6]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one replica says. Timestamps as stored."""
+    """One replica's facts about its policy. Timestamps as stored."""
 
     policy_index: int
     put_timestamp: str

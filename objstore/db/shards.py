@@ -117,7 +117,7 @@ def merge_shard(stored: ShardRange | None, incoming: ShardRange) -> ShardRange:
 def states_of(parameter: str) -> tuple[frozenset[int], bool, bool]:
     """(states, whether the own range belongs to them, whether gaps are filled with it) of a `states` parameter.
 
-    An empty one means any state. Raises BadRequest for a name that is none.
+    An empty one means any state. Raises BadRequest for a name that is not a state.
     """
     chosen: set[int] = set()
     with_own = fill = False

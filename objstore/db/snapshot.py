@@ -65,7 +65,7 @@ def read_snapshot(path: Path) -> Snapshot:
 
 
 def _read(connection: sqlite3.Connection, path: Path) -> Snapshot:
-    """Raises NotADatabase, sqlite3.Error, ValueError for metadata that is none."""
+    """Raises NotADatabase, sqlite3.Error, and ValueError for metadata that cannot be parsed."""
     connection.execute("BEGIN")  # One moment for all tables.
     tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
     kind = next((kind for kind, table in _STAT.items() if table in tables), None)

@@ -33,7 +33,7 @@ def is_synced(metadata_text: str | None) -> bool:
 
 
 def link_path(location: Location) -> str:
-    """Where the link of a container's database is."""
+    """The path of the link of a container's database."""
     suffix = suffix_of(location.hash)
     folder = f"{location.device_path}/{SYNC_CONTAINERS}/{location.partition}/{suffix}/{location.hash}"
     return f"{folder}/{location.hash}.db"
@@ -78,7 +78,7 @@ def _read(link: str) -> str | None:
 
 
 def _change(fs: Fs, link: str, target: str | None) -> None:
-    """In a native thread."""
+    """Make or remove the link (target None removes it). Runs in a native thread."""
     folder = os.path.dirname(link)
     if target is None:
         fs.unlink(link)

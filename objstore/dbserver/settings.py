@@ -25,7 +25,9 @@ class DatabaseServerSettings(Settings):
 
     devices: str = setting("/srv/node", text, "Directory that holds one directory, or mount point, for each device.")
     mount_check: bool = setting("true", boolean, "Refuse a device that is not a mount point (507).")
-    fallocate_reserve: Reserve = setting("1%", _reserve, "Space that writes may not take. Deletes may.")
+    fallocate_reserve: Reserve = setting(
+        "1%", _reserve, "Free space that writes must leave: bytes, or percent of the disk. Deletes still work below it."
+    )
     replication_server: bool | None = setting(
         "", _serving, "yes: serve only REPLICATE; no: everything else; empty: both.", advanced=True
     )

@@ -396,6 +396,17 @@ class Connection:
             raise BadResponse(f"{self._peer}: the body is over {limit_bytes} bytes")
         return data
 
+    def read_whole(self, length: int, timeout_s: float) -> memoryview:
+        """A body whose length the head has said, received into memory of its own. timeout_s: as for read()."""
+        view = memoryview(bytearray(length))
+        got = 0
+        while got < length:
+            count = self.readinto(view[got:], timeout_s)
+            if not count:
+                raise PeerBroken(f"{self._peer}: the body ends {length - got} bytes early")
+            got += count
+        return view
+
     def transfer(self, sink: Sink, count: int, timeout_s: float) -> None:
         """Send the next count bytes of body on, through a pipe and never through Python where the framing allows.
 

@@ -43,6 +43,7 @@ class ServerConnection:
         "_held",
         "_unwanted",
         "_is_ending",
+        "_ends_at",
         "_client",
         "_proxied",
         "_head_deadline",
@@ -64,6 +65,7 @@ class ServerConnection:
         self._held = b""
         self._unwanted = 0
         self._is_ending = False
+        self._ends_at = 0.0
         self._client = client
         self._proxied = proxied
         self._head_deadline = monotonic() + server.limits.head_timeout_s
@@ -95,7 +97,7 @@ class ServerConnection:
     @property
     def is_between_requests(self) -> bool:
         """Its client has an answer and has sent nothing since. A new connection is not: its request is on the way."""
-        if not self._has_answered or not self._scanner.is_empty or self._unwanted:
+        if not self._has_answered or not self._scanner.is_empty or self._unwanted or self._is_ending:
             return False
         try:
             return not (isinstance(self._stream, PlainStream) and self._stream.peek())
@@ -172,11 +174,15 @@ class ServerConnection:
                 if not data:
                     self.close()
                     return None
-            if self._unwanted:
-                self._pass_over(data)
-                if self._is_ending and not self._unwanted:
+            if self._is_ending:
+                if not self._read_away():
                     self.close()
                     return None
+                # Who sends faster than we read does not keep the others waiting.
+                green.sleep(0)
+                continue
+            if self._unwanted:
+                self._pass_over(data)
                 continue
             if self._scanner.is_empty:
                 self._head_deadline = monotonic() + self._server.limits.head_timeout_s
@@ -305,10 +311,20 @@ class ServerConnection:
             pass
 
     def _linger(self) -> None:
-        """Say no more, then read a little: closing on unread bytes would reset the connection under the answer."""
+        """Say no more, then read on: closing on unread bytes would reset the connection under the answer.
+
+        Until the client closes, which it does when it has read the answer: many send all they have first. One that is
+        silent for linger_s has nothing on its way; after linger_most_s whoever still sends is not going to read."""
         limits = self._server.limits
         self._stream.shut_down_writing()
         self._held, self._proxied = b"", None
-        self._is_ending, self._unwanted = True, max(1, limits.linger_bytes)
-        self._is_late, self._head_deadline = False, monotonic() + limits.linger_s
+        self._is_ending, self._is_late = True, False
+        self._ends_at = monotonic() + limits.linger_most_s
+        self._read_away()
         self._next_head()
+
+    def _read_away(self) -> bool:
+        """The client has sent something after its last answer: it may go on. False when it did so for too long."""
+        now_s = monotonic()
+        self._head_deadline = min(now_s + self._server.limits.linger_s, self._ends_at)
+        return now_s < self._ends_at

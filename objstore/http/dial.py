@@ -86,7 +86,7 @@ def _tunnel(plain: PlainStream, peer: str, proxy: str, deadline: float) -> None:
             found = scanner.feed(data)
         head = parse_response(found[0], "CONNECT")
     except HeadError as error:
-        raise ConnectFailed(f"{proxy}: the forward proxy's answer is no HTTP: {error.reason}") from None
+        raise ConnectFailed(f"{proxy}: the forward proxy's answer is not HTTP: {error.reason}") from None
     if not HTTPStatus.OK <= head.status < HTTPStatus.MULTIPLE_CHOICES:
         raise ConnectFailed(f"{proxy}: the forward proxy refuses a tunnel to {peer}: {head.status} {head.reason}")
     if found[1]:

@@ -86,7 +86,7 @@ class RequestInput:
 
     @property
     def rest(self) -> bytes:
-        """Once done: the bytes after the body, the beginning of the next request."""
+        """Once the body is done: the bytes after it, which begin the next request."""
         return self._reader.rest
 
     # RequestBody

@@ -29,7 +29,7 @@ _UNSHARDED = ("", "unsharded")
 
 
 class ListingFailed(Exception):
-    """A listing could not be had, or is none. path: of the account or container."""
+    """A listing could not be had, or the answer was not one. path: of the account or container."""
 
     def __init__(self, path: str, status: int) -> None:
         super().__init__(f"GET {path!r} was answered with {status}")
@@ -90,7 +90,7 @@ class InternalClient:
             yield Page(rows, response.headers.get("x-backend-sharding-state", "") not in _UNSHARDED)
             last = str(rows[-1].get("name", ""))
             if last <= marker:
-                # Whoever pages in circles is no listing.
+                # Whoever pages in circles is not a listing.
                 raise ListingFailed(path, response.status)
             marker = last
 

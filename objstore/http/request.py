@@ -59,7 +59,7 @@ class Request:
 
     @property
     def content_length(self) -> int | None:
-        """Bytes of body, None when chunked or not said. Raises BadRequest when it is no number."""
+        """Bytes of body, None when chunked or not said. Raises BadRequest when it is not a number."""
         text: str | None = self.environ.get("CONTENT_LENGTH")
         if not text:
             return None

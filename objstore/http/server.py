@@ -44,7 +44,8 @@ class ServerLimits:
     head_timeout_s: from the first byte of a head (or the connection) to its last. keepalive_timeout_s: idle between
     requests. client_timeout_s: every wait for a byte of body, either way. body_bytes_per_s:
     the least rate of a request body (http/pace.py); 0: none. discard_bytes: how much of an unread request
-    body is read away to keep the connection. linger_*: reading after the last answer so that it arrives.
+    body is read away to keep the connection. linger_s: reading after the last answer so that it arrives,
+    until the client is silent for so long; linger_most_s: in all.
     """
 
     head: HeadLimits = field(default_factory=HeadLimits)
@@ -55,7 +56,7 @@ class ServerLimits:
     body_bytes_per_s: float = 0.0
     discard_bytes: int = 65536
     linger_s: float = 2.0
-    linger_bytes: int = 1 << 20
+    linger_most_s: float = 30.0
     max_connections: int = 16384
 
 

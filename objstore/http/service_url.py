@@ -28,7 +28,7 @@ class ServiceUrl:
 
     @property
     def authority(self) -> str:
-        """For the Host header: the port only where it is not the scheme's own."""
+        """The value of the Host header: with a port where it is not the scheme's default."""
         if self.port != _PORTS[self.scheme]:
             return shown((self.host, self.port))
         return f"[{self.host}]" if ":" in self.host else self.host
@@ -59,10 +59,10 @@ def parse_url(url: str) -> ServiceUrl:
     try:
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("its port is no number from 1 to 65535") from None
+        raise ValueError("its port is not a number from 1 to 65535") from None
     if (_IPV6 if "[" in parts.netloc else _NAME).fullmatch(host) is None:
         raise ValueError("no host name or IP address in it")
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValueError("its port is no number from 1 to 65535")
+        raise ValueError("its port is not a number from 1 to 65535")
     query = f"?{parts.query}" if parts.query else ""
     return ServiceUrl(parts.scheme, host, port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}")

@@ -153,7 +153,7 @@ def _field(name: str) -> tuple[Field, bool]:
     plain = _RAW_FIELDS.get(base) or _OWN_FIELDS.get(base)
     if plain is None:
         known = sorted([*_RAW_FIELDS, *_OWN_FIELDS, *_TIMES])
-        raise ValueError(f"{{{name}}} is no field; known: {', '.join(known)}")
+        raise ValueError(f"{{{name}}} is not a field; known: {', '.join(known)}")
     if not form:
         return plain, base in _RAW_FIELDS
     if form == "anonymized":

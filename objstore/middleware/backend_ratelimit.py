@@ -54,7 +54,7 @@ class BackendRatelimitSettings(Settings):
     config_file_reload_interval: float = setting("60", decimal(0), "Seconds between two looks at that file.")
 
     def rates(self) -> dict[str, float]:
-        """By method, '' for all of them; only those with a limit."""
+        """Requests a second by method, '' for all methods together; only those that have a limit."""
         named = {method: getattr(self, f"{method.lower()}_{_SUFFIX}") for method in _METHODS}
         return {method: rate for method, rate in {"": getattr(self, _SUFFIX), **named}.items() if rate}
 
@@ -123,7 +123,7 @@ class BackendRatelimit:
         self._clocks = Clocks(rates, settings.requests_per_device_rate_buffer)
 
     def _reload(self) -> None:
-        """What cannot be read changes nothing."""
+        """Read the rates again; where that fails, those in force stay."""
         seen = self._signature()
         if seen == self._seen:
             return

@@ -33,15 +33,19 @@ _server_list = Kind(_servers, "host:port separated by commas")
 @dataclass(frozen=True)
 class CacheSettings(Settings):
     memcache_servers: tuple[str, ...] = setting(
-        "", _server_list, "host:port of each; empty: memcache.conf beside swift.conf, else a cache in each worker."
+        "",
+        _server_list,
+        "The memcached servers; empty: those of memcache.conf beside swift.conf, else a cache in each worker.",
     )
     memcache_max_connections: int = setting("2", number(1), "Connections of each worker to each server.")
-    connect_timeout: float = setting("0.3", decimal(0.001), "Seconds.", advanced=True)
+    connect_timeout: float = setting("0.3", decimal(0.001), "Seconds to connect to a memcached server.", advanced=True)
     pool_timeout: float = setting("1.0", decimal(0.001), "Seconds to wait for a free connection.", advanced=True)
-    io_timeout: float = setting("2.0", decimal(0.001), "Seconds for one command.", advanced=True)
+    io_timeout: float = setting("2.0", decimal(0.001), "Seconds to wait for the answer to one command.", advanced=True)
     tries: int = setting("3", number(1), "Servers to try for one command.", advanced=True)
     error_suppression_limit: int = setting("10", number(1), "Errors after which a server is left alone.", advanced=True)
-    error_suppression_interval: float = setting("60", decimal(1), "Seconds it is left alone.", advanced=True)
+    error_suppression_interval: float = setting(
+        "60", decimal(1), "Seconds for which a failing server is left alone.", advanced=True
+    )
     memcache_serialization_support: str = setting(
         "2", choice("2"), "2: JSON. The older forms were pickles and are not supported.", advanced=True
     )

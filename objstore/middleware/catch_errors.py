@@ -30,7 +30,7 @@ _CLIENTS_FAULT = (BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow)
 
 @dataclass(frozen=True)
 class CatchErrorsSettings(Settings):
-    trans_id_suffix: str = setting("", text, "Ends every transaction id, to tell clusters apart.")
+    trans_id_suffix: str = setting("", text, "Suffix of every transaction id, by which clusters can be told apart.")
 
 
 class CatchErrors:

@@ -42,16 +42,20 @@ def _server(item: str) -> Server:
     elif item.count(":") == 1:
         address, _, port = item.partition(":")
     if not 0 < int(port) < 65536:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return str(ipaddress.ip_address(address)), int(port)
 
 
 @dataclass(frozen=True)
 class CnameLookupSettings(Settings):
-    storage_domain: tuple[str, ...] = setting("example.com", names, "Domains that are ours; others are looked up.")
-    lookup_depth: int = setting("1", number(1, 10), "Aliases of aliases that are followed.")
+    storage_domain: tuple[str, ...] = setting(
+        "example.com", names, "Domains of this cluster; other host names are looked up."
+    )
+    lookup_depth: int = setting("1", number(1, 10), "How many aliases in a row are followed.")
     nameservers: tuple[Server, ...] = setting(
-        "", Kind(_servers, "addresses, each with :port if it is not 53"), "Whom to ask; empty: those of the machine."
+        "",
+        Kind(_servers, "addresses, each with :port if it is not 53"),
+        "The name servers to ask; empty: those of this machine.",
     )
     lookup_timeout: float = setting("2", decimal(0.001, 60), "Seconds to wait for each name server.")
 
@@ -119,7 +123,7 @@ class CnameLookup:
 
 
 def _refusal(host: str) -> Response:
-    return plain(HTTPStatus.BAD_REQUEST, f"The host {host[:253]!r} is no domain of this store, and no alias of one.")
+    return plain(HTTPStatus.BAD_REQUEST, f"The host {host[:253]!r} is not a domain of this store, and no alias of one.")
 
 
 def _is_address(whole: str, host: str) -> bool:

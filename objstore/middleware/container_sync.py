@@ -56,7 +56,7 @@ class ContainerSyncSettings(Settings):
     allowed_sync_hosts: frozenset[str] = setting(
         "",
         Kind(_addresses, "IP addresses separated by commas"),
-        "Addresses whose requests need no realm, only the container's key: other clusters of the time before realms.",
+        "Addresses of clusters that do not know realms: their requests need the container's key only.",
     )
 
 

@@ -252,7 +252,7 @@ def _is_plain(source: SubResponse) -> bool:
 
 
 def _shown(source: _Name, answer: SubResponse, put: Environ) -> list[tuple[str, str]]:
-    """What the answer to a copy says beside what a PUT says."""
+    """Headers of the answer to a copy that the answer to a PUT does not have."""
     headers = [("X-Copied-From-Account", quoted(source.account)), ("X-Copied-From", source.shown)]
     modified = answer.headers.get("last-modified")
     if modified:

@@ -24,9 +24,9 @@ _FIRST_DASH = re.compile(r"[-_]")
 @dataclass(frozen=True)
 class DomainRemapSettings(Settings):
     storage_domain: tuple[str, ...] = setting("example.com", names, "Domains whose subdomains name accounts.")
-    path_root: str = setting("v1", text, "What stands before the account in a path.")
+    path_root: str = setting("v1", text, "The first part of a path, before the account.")
     reseller_prefixes: tuple[str, ...] = setting("AUTH", names, "Prefixes of accounts, whose case and _ are restored.")
-    default_reseller_prefix: str = setting("", text, "Prefix of accounts that come without one.")
+    default_reseller_prefix: str = setting("", text, "The prefix that is put before accounts that have none.")
     mangle_client_paths: bool = setting(
         "no",
         boolean,

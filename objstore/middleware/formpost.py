@@ -45,7 +45,7 @@ class FormpostSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the signer of a form allows. Sizes in bytes; expires in Unix seconds."""
+    """The terms that a form was signed for. Sizes in bytes; expires in Unix seconds."""
 
     redirect: str
     max_file_size: int
@@ -108,7 +108,7 @@ class Formpost:
         return _answer(terms.redirect, status, "")
 
     def _terms(self, environ: Environ, path: ClientPath, fields: dict[str, str]) -> Terms:
-        """What was signed. Admits the uploads. Raises _Refused."""
+        """The terms that the form's signature covers; marks the uploads as authorized. Raises _Refused."""
         expires, count = _number(fields, "expires", missing=0), _number(fields, "max_file_count")
         size = _number(fields, "max_file_size", missing=0)
         if expires < self._now():

@@ -26,7 +26,7 @@ SIGNED = ("redirect", "max_file_size", "max_file_count", "expires")
 
 
 class FormError(Exception):
-    """What came is no form; the text says why."""
+    """The body is not a form that can be read; the text says why."""
 
 
 class FileTooLarge(Exception):

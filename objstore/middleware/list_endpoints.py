@@ -42,7 +42,7 @@ RingOf = Callable[[str], Ring]
 class ListEndpointsSettings(Settings):
     """Tells programs that run beside the data where it lies; answers this machine and reseller administrators only."""
 
-    list_endpoints_path: str = setting("/endpoints/", text, "Where it answers.")
+    list_endpoints_path: str = setting("/endpoints/", text, "The path at which it answers.")
 
 
 class ListEndpoints:

@@ -55,11 +55,13 @@ _rate = _unless_empty(decimal(0, 1))
 
 @dataclass(frozen=True)
 class ProxyLoggingSettings(StatsdSettings):
-    log_msg_template: str = setting(DEFAULT_TEMPLATE, _line, "Fields in braces; {path.anonymized} hashes one.")
-    log_anonymization_method: str = setting(
-        "md5", choice("md5", "sha1", "sha224", "sha256", "sha384", "sha512"), "The hash of .anonymized."
+    log_msg_template: str = setting(
+        DEFAULT_TEMPLATE, _line, "The access line, with fields in braces; {path.anonymized} is the hash of a field."
     )
-    log_anonymization_salt: str = setting("", text, "Salt of .anonymized.")
+    log_anonymization_method: str = setting(
+        "md5", choice("md5", "sha1", "sha224", "sha256", "sha384", "sha512"), "Hash function of .anonymized fields."
+    )
+    log_anonymization_salt: str = setting("", text, "Salt of those hashes.")
     reveal_sensitive_prefix: int = setting("16", number(0), "Characters of a token or signature that may be logged.")
     access_log_headers: bool = setting("false", boolean, "Log the headers of requests, too.")
     access_log_headers_only: tuple[str, ...] = setting("", _names, "Log only these of them.")
@@ -80,7 +82,7 @@ class ProxyLoggingSettings(StatsdSettings):
     access_log_statsd_metric_prefix: str = setting(
         "", metric_prefix, "As log_statsd_metric_prefix, for requests.", advanced=True
     )
-    access_log_name: str = setting("objstore.access", text, "Name of the logger.", advanced=True)
+    access_log_name: str = setting("objstore.access", text, "Name of the logger of access lines.", advanced=True)
     access_log_level: str = setting(
         "info", choice("debug", "info", "warning", "error", "critical"), "Level of access lines.", advanced=True
     )
@@ -160,7 +162,7 @@ class ProxyLogging:
         self._logger.handle(LineRecord(self._logger.name, self._level, line))
 
     def _begun(self, environ: Environ) -> Exchange:
-        """With what filters below may change in the environ."""
+        """The exchange so far, with copies of what filters below may change in the environ."""
         target = environ.get(RAW_TARGET) or environ["PATH_INFO"]
         return Exchange(environ, environ["REQUEST_METHOD"], target, self._now(), _NOTHING_YET, [])
 

@@ -37,12 +37,23 @@ _CONTAINER, _LISTING = "container_ratelimit_", "container_listing_ratelimit_"
 @dataclass(frozen=True)
 class RatelimitSettings(Settings):
     WILDCARDS: ClassVar[tuple[str, ...]] = (_CONTAINER, _LISTING)
-    account_ratelimit: float = setting("0", decimal(0), "Containers an account may make or delete a second; 0: any.")
+    account_ratelimit: float = setting(
+        "0", decimal(0), "Containers that an account may make or delete a second; 0: no limit."
+    )
     account_whitelist: tuple[str, ...] = setting("", names, "Accounts without limits.")
     account_blacklist: tuple[str, ...] = setting("", names, "Accounts that are refused.")
-    max_sleep_time_seconds: float = setting("60", decimal(0), "The longest wait; beyond it a request is refused.")
-    rate_buffer_seconds: int = setting("5", number(0), "What a quiet client may spend at once, in seconds of its rate.")
-    clock_accuracy: int = setting("1000", number(1000, 1000), "Ticks of the counters a second.", advanced=True)
+    max_sleep_time_seconds: float = setting(
+        "60", decimal(0), "Seconds for which a request is held back at most; one that would wait longer is refused."
+    )
+    rate_buffer_seconds: int = setting(
+        "5", number(0), "Burst that is allowed after a pause: as much as the rate gives in so many seconds."
+    )
+    clock_accuracy: int = setting(
+        "1000",
+        number(1000, 1000),
+        "Precision of the counters; other values of Swift's setting are not supported.",
+        advanced=True,
+    )
 
     def table(self, prefix: str) -> RateTable:
         """The rates of keys with this prefix. Raises ValueError."""

@@ -28,7 +28,7 @@ _ALLOWED = "GET, HEAD, OPTIONS"
 @dataclass(frozen=True)
 class ReadOnlySettings(Settings):
     read_only: bool = setting("no", boolean, "Refuse writes wherever an account or container does not say otherwise.")
-    allow_deletes: bool = setting("no", boolean, "Deleting is allowed all the same.")
+    allow_deletes: bool = setting("no", boolean, "Allow DELETE even where writes are refused.")
 
 
 class ReadOnly:

@@ -36,7 +36,7 @@ Report = Callable[[], object]
 
 @dataclass(frozen=True)
 class ReconSettings(Settings):
-    """What operators and their tools ask of a storage server: /recon/…"""
+    """Answers operators' tools on a storage server: GET /recon/…"""
 
     recon_cache_path: str = setting("/var/cache/swift", text, "Where daemons leave what they have done.")
     devices: str = setting("/srv/node", text, "Where the disks are mounted: one directory per device.")

@@ -80,7 +80,7 @@ class Staticweb:
         return answer.body
 
     def _visit(self, environ: Environ) -> Visit | None:
-        """None: the request is none of a visitor, or of a container that is no site."""
+        """None: the request is not a visitor's, or the container is not a site."""
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return None
         is_by_link = TEMP_URL_PREFIX in environ
@@ -208,7 +208,7 @@ class Visit:
         return call(self._app, self._child(f"/{name}", method or self._environ["REQUEST_METHOD"], headers=headers))
 
     def _rows(self, query: dict[str, str]) -> list[dict[str, object]] | SubResponse:
-        """A page of the container's listing, or the answer that was none."""
+        """The rows of a page of the container's listing, or the answer where that was not a listing."""
         answer = call(self._app, self._child("", "GET", urlencode(query, errors="surrogateescape")))
         if not is_success(answer.status):
             return answer

@@ -39,7 +39,7 @@ class Web:
 
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> Web | None:
-        """metadata: names lower case without prefix, values as text. None: this container is no site."""
+        """metadata: names lower case without prefix, values as text. None: this container is not a site."""
         index, error = metadata.get("web-index", "").strip(), metadata.get("web-error", "").strip()
         has_listings = is_true(metadata.get("web-listings", "").strip())
         if not (index or error or has_listings):

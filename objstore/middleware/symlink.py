@@ -70,7 +70,7 @@ class Link:
 
     @classmethod
     def of(cls, headers: dict[str, str], own: ClientPath) -> Link | None:
-        """Of the headers of a stored object."""
+        """The link in a stored object's headers."""
         target = headers.get(SYS_TARGET)
         if not target:
             return None
@@ -337,7 +337,8 @@ def _static_problem(answer: SubResponse, link: Link) -> str:
 
 
 def _effective_etag(headers: dict[str, str]) -> str:
-    """What a static link to it must say: of a static link, what that says."""
+    """The ETag that a static link to this object must name: for an object that is a static link itself, the one that
+    it names."""
     return headers.get(SYS_ETAG) or headers.get(TARGET_ETAG) or headers.get("etag", "").strip('"')
 
 

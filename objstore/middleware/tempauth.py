@@ -319,7 +319,7 @@ def _credentials_of_account(environ: Environ, account: str) -> tuple[str, str]:
 
 
 def _named_statement(environ: Environ, prefix: str, token: str) -> Statement | None:
-    """What a Swift proxy wrote into memcached for a token (formats 7)."""
+    """The statement that a Swift proxy stored in memcached for a token (formats 7)."""
     cache = environ.get(CACHE)
     value = cache.get(f"{prefix}/token/{token}") if cache is not None else None
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], str):

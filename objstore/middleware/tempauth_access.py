@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from objstore.core import acl
 from objstore.core.names import ClientPath
 from objstore.http.access import container_acl
-from objstore.http.environ import INFO, OWNER, REMOTE_USER, Environ, client_path_of
+from objstore.http.environ import INFO, OWNER, REMOTE_USER, Environ
 from objstore.http.request import Request
-from objstore.http.response import Response, page
-from objstore.http.status import HTTPStatus
-from objstore.middleware.refusal import refusal
+from objstore.http.response import Response
+from objstore.middleware.reseller import ResellerPrefixes
 
 RESELLER_ADMIN, RESELLER_READER = ".reseller_admin", ".reseller_reader"
 CORE_SYSMETA = "core-access-control"
@@ -27,30 +26,23 @@ class Access:
 
     def __init__(self, required: Mapping[str, str]) -> None:
         self._required = required
-        self._by_length = sorted(required, key=len, reverse=True)
+        self._prefixes = ResellerPrefixes(required)
 
     def authorize(self, request: Request) -> Response | None:
         """None: go on; otherwise the answer. Sets OWNER."""
-        environ = request.environ
-        environ[OWNER] = False
-        path = client_path_of(environ)
-        if path is None or path.account is None:
-            return page(HTTPStatus.NOT_FOUND)
-        if request.method == "OPTIONS":
-            return None
-        prefix = next((prefix for prefix in self._by_length if path.account.startswith(prefix)), None)
-        if prefix is None:
-            return refusal(environ)
-        user = environ.get(REMOTE_USER)
-        groups = frozenset(user.split(",")) if user else frozenset()
-        if groups and self._is_granted(request, path, prefix, groups):
-            return None
-        rules = container_acl(environ)
-        if rules.admits_referrer(environ.get("HTTP_REFERER")) and (path.obj is not None or rules.allows_listing):
-            return None
-        return None if groups & rules.groups else refusal(environ)
+        return self._prefixes.authorize(request, self._is_granted)
 
-    def _is_granted(self, request: Request, path: ClientPath, prefix: str, groups: frozenset[str]) -> bool:
+    def _is_granted(self, request: Request, path: ClientPath, prefix: str) -> bool:
+        environ = request.environ
+        user = environ.get(REMOTE_USER)
+        if not user:
+            return False
+        groups = frozenset(user.split(","))
+        if self._is_granted_by_groups(request, path, prefix, groups):
+            return True
+        return not groups.isdisjoint(container_acl(environ).groups)
+
+    def _is_granted_by_groups(self, request: Request, path: ClientPath, prefix: str, groups: frozenset[str]) -> bool:
         """Rights that come from the user's own groups, or from the account's ACL."""
         assert path.account is not None
         environ, method = request.environ, request.method

@@ -47,8 +47,8 @@ class TempauthSettings(Settings):
     require_group: str = setting(
         "", text, "A group that X-Auth-Token or X-Service-Token must have, for prefixes without a rule of their own."
     )
-    auth_prefix: str = setting("/auth/", text, "Where tokens are asked for: <auth_prefix>v1.0.")
-    token_life: int = setting("86400", number(60), "Seconds a token lives.")
+    auth_prefix: str = setting("/auth/", text, "The path of token requests: <auth_prefix>v1.0.")
+    token_life: int = setting("86400", number(60), "Seconds for which a token is valid.")
     fernet_keys: tuple[bytes, ...] = setting(
         "",
         _keys,
@@ -56,12 +56,12 @@ class TempauthSettings(Settings):
         "Empty: a key made from the hash secrets of swift.conf.",
     )
     active_fernet_key_id: str = setting(
-        "", text, "Swift's way: fernet_key_<id> lines, and the id of the one that makes tokens.", advanced=True
+        "", text, "As in Swift: the id of the fernet_key_<id> line whose key makes tokens.", advanced=True
     )
     accept_unbound_tokens: bool = setting(
         "false",
         boolean,
-        "Accept Fernet tokens made by a Swift proxy with the same keys; a changed key of a user does not end those.",
+        "Accept Fernet tokens made by a Swift proxy with the same keys; these stay valid when a user's key is changed.",
         advanced=True,
     )
     storage_url_scheme: str = setting(

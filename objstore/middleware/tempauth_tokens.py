@@ -78,7 +78,7 @@ class TokenKeys:
         return kind + _seal(self._first, stamp, iv, data), seconds + self.life_s - int(now)
 
     def read(self, text: str, now: float) -> Statement | None:
-        """What a token without its reseller prefix says; None when it is no token of ours, or is over."""
+        """What a token without its reseller prefix says; None when it is not a token of ours, or is over."""
         if text.startswith(DEFLATED):
             deflated, sealed = True, text[len(DEFLATED) :]
         elif text.startswith(PLAIN):

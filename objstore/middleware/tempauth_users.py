@@ -71,7 +71,7 @@ class User:
 
 
 class Users(Protocol):
-    """Where users are kept, other than in the ini file (middleware/ldap)."""
+    """A store of users other than the ini file (middleware/ldap)."""
 
     def find(self, identity: str, *, fresh: bool = False) -> User | None:
         """A user by account:user, as it is now (fresh) or was a moment ago; its key is not told. Raises UsersAway."""
@@ -81,7 +81,7 @@ class Users(Protocol):
 
 
 def parse_users(pairs: Mapping[str, str]) -> tuple[dict[str, User], list[Problem]]:
-    """Users by identity, and what is wrong with the lines that declare none. Other keys are skipped."""
+    """Users by identity, and what is wrong with the user lines that cannot be read. Other keys are skipped."""
     users: dict[str, User] = {}
     problems: list[Problem] = []
     for option, value in pairs.items():

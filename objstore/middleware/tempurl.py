@@ -64,7 +64,7 @@ def _header_patterns(text: str) -> tuple[str, ...]:
     patterns = tuple(text.lower().split())
     for pattern in patterns:
         if not _PATTERN.fullmatch(pattern):
-            raise ValueError(f"{pattern!r} is no name of a header")
+            raise ValueError(f"{pattern!r} is not a name of a header")
     return patterns
 
 

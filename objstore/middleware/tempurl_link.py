@@ -80,7 +80,7 @@ class Link:
         return self.prefix is None or (path.obj or "").startswith(self.prefix)
 
     def messages(self, method: str, wsgi_path: str, path: ClientPath) -> list[bytes]:
-        """What may have been signed for this request."""
+        """Every message whose signature authorizes this request."""
         signed = wsgi_path
         if self.prefix is not None:
             signed = "prefix:" + wsgi_of(f"/{path.version}/{path.account}/{path.container}/{self.prefix}")

@@ -40,7 +40,7 @@ _LIMIT_MAX = 10_000
 class XprofileSettings(Settings):
     """Measures a running worker; answers this machine and reseller administrators only."""
 
-    path: str = setting("/__profile__", text, "Where it answers.")
+    path: str = setting("/__profile__", text, "The path at which it answers.")
     seconds_max: float = setting("60", decimal(0.1, 3600), "The longest measurement that may be asked for.")
     sampling_interval: float = setting(
         "0.005", decimal(0.001, 1), "Seconds of processor time between two looks at what runs."

@@ -10,9 +10,11 @@ from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.settings import reads
 from objstore.http.dispatch import BackendApp, Handler
+from objstore.object.changes import OpenChanges
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
+from objstore.object.handlers.collect import CollectHandler
 from objstore.object.handlers.delete import DeleteHandler
 from objstore.object.handlers.post import PostHandler
 from objstore.object.handlers.put import PutHandler
@@ -22,6 +24,7 @@ from objstore.object.handlers.ssync import SsyncHandler
 from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.collected import METHOD as COLLECT
 from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
@@ -62,6 +65,7 @@ def build(
         clock=clock,
         settings=settings,
         updates=ContainerUpdates(delivery, engine, threads, cluster.secrets),
+        changes=OpenChanges(engine, threads, clock),
         threads=threads,
         expiry=ExpiryQueue(
             cluster.secrets, settings.expiring_objects_account_name, settings.expiring_objects_container_divisor
@@ -80,6 +84,7 @@ def build(
             "REPLICATE": ReplicateHandler(replication, places),
             "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),
         },
+        own_handlers={COLLECT: CollectHandler(context)},
         replication_server=settings.replication_server,
         logger=context.logger,
     )

@@ -24,7 +24,9 @@ class ObjectServerSettings(Settings):
     devices: str = setting("/srv/node", text, "Where the disks are mounted: one directory per device.")
     mount_check: bool = setting("yes", boolean, "Refuse a device that is not a mount point.")
     fallocate_reserve: Reserve = setting(
-        "1%", _reserve, "Space that uploads may not take: bytes, or percent. Deletes still work below it."
+        "1%",
+        _reserve,
+        "Free space that uploads must leave: bytes, or percent of the disk. Deletes still work below it.",
     )
     container_update_timeout: float = setting(
         "0.5",
@@ -54,13 +56,13 @@ class ObjectServerSettings(Settings):
         "15", decimal(0), "How long such a conversation waits for its device and its partition."
     )
     replication_failure_threshold: int = setting(
-        "100", number(1), "A conversation in which so many objects could not be stored is ended early …", advanced=True
+        "100", number(1), "In-band replication: failures after which a conversation is ended early …", advanced=True
     )
     replication_failure_ratio: float = setting(
-        "1.0", decimal(0), "… if failures are to successes at least as this.", advanced=True
+        "1.0", decimal(0), "… if there are at least so many of them for each success.", advanced=True
     )
     etag_validate_pct: float = setting(
-        "100", decimal(0, 100), "Share of full reads that check MD5, for objects without our own checksum."
+        "100", decimal(0, 100), "Percent of whole reads whose MD5 is checked, for objects without a checksum of ours."
     )
     max_upload_time: float = setting("86400", decimal(1), "How long one upload may take.", advanced=True)
     mb_per_sync: int = setting("512", number(1), "Flush an upload to disk every so many MiB.", advanced=True)
@@ -75,7 +77,7 @@ class ObjectServerSettings(Settings):
         "5242880", number(0), "Larger objects may leave the page cache once they are read.", advanced=True
     )
     keep_cache_private: bool = setting(
-        "yes", boolean, "Keep those that were read with a token cached as well (Swift: no).", advanced=True
+        "yes", boolean, "Keep objects that were read with a token in the page cache too (Swift: no).", advanced=True
     )
     threads_per_disk: int = setting(
         "4",

@@ -1,7 +1,7 @@
 """What a replicator says to another node's account or container server about one database: REPLICATE, typed.
 
 A call returns what the peer said, as a checked value, or a NodeFailure with the reason; nothing here raises for what a
-peer does. An answer that is not what a replica of this database would say (another container's names, a metadata text
+peer does. An answer that no replica of this database would give (another container's names, metadata
 that is none, numbers that are none, more bytes than there can be) is a NodeFailure, too, before anything of it is used.
 Source: formats 6.8.
 """
@@ -137,7 +137,7 @@ class DatabasePeers:
 
     def upload(self, place: Place, temporary: str, offset: int, data: bytes) -> Done | Missing | NodeFailure:
         """A piece of a file for the peer's tmp/, in order from 0 (doc/formats/databases.md). Our own servers alone know
-        this; others answer that it is no JSON."""
+        this; others answer that it is not JSON."""
         headers = [("Content-Type", FILE_TYPE), (NAME_HEADER, temporary), (OFFSET_HEADER, str(offset))]
         answer = self._send(place, "REPLICATE", place.path, headers, data)
         return Done() if isinstance(answer, bytes) else answer
@@ -219,5 +219,5 @@ def _row_id(value: Any) -> int:
 
 
 def _time(value: Any) -> str:
-    """As stored; `0` for never stays so."""
+    """A timestamp as it is stored; `0`, for never, stays as it is."""
     return "0" if value == "0" else Timestamp.parse(_text(value)).internal

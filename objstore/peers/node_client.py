@@ -48,7 +48,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a node said, whatever it was. headers: lower-case names."""
+    """A node's answer, of any status. headers: lower-case names."""
 
     node: Node
     status: int

@@ -54,7 +54,7 @@ class _Rows:
     rows: Sequence[Removal]
 
     def items(self) -> list[dict[str, object]]:
-        """As an UPDATE has them."""
+        """The removals as rows of an UPDATE."""
         return [
             {
                 "name": row.name,
@@ -179,7 +179,7 @@ class QueueRows:
 
 
 def added_row(name: str, at: Timestamp, content_type: str, etag: str) -> dict[str, object]:
-    """A row of a queue, as an UPDATE has it."""
+    """A new row of a queue, in the form of an UPDATE."""
     return {
         "name": name,
         "created_at": at.internal,

@@ -10,23 +10,41 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from objstore.config.boot import settings_for, swift_dir_of
 from objstore.config.cluster import Cluster, load_cluster
 from objstore.config.errors import ConfigError, located
 from objstore.config.inifile import read_ini
 from objstore.config.settings import reads
-from objstore.core.errors import BadRequest, BodyTooLarge, ClientDisconnected, ClientTooSlow, UnknownPolicy
+from objstore.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientDisconnected,
+    ClientTooSlow,
+    InvalidName,
+    UnknownPolicy,
+)
+from objstore.core.headers import title
 from objstore.core.names import ClientPath
 from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse, WSGIApp
+from objstore.http.environ import (
+    DELETIONS,
+    INFO,
+    SMALL_OBJECTS,
+    Environ,
+    StartResponse,
+    WSGIApp,
+    client_path_of,
+)
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
 from objstore.proxy import cors, discovery
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
+from objstore.proxy.collect import Collector, reads_plainly
 from objstore.proxy.containers import Containers
 from objstore.proxy.cors import ClusterRules, Rules
 from objstore.proxy.deletions import Deletions
@@ -58,6 +76,8 @@ class ProxyApp:
         )
         self._discovery = discovery.Discovery(services.settings, services.clock)
         self._unserved: Unserved | None = None
+        self._collector = Collector(services, self.infos)
+        self._collects = False
         accounts = Accounts(services, self.infos)
         containers = Containers(services, self.infos, accounts)
         reads = ObjectReads(services, self.infos)
@@ -95,20 +115,51 @@ class ProxyApp:
         return response(environ, start_response)
 
     def stands_behind(self, filters: Iterable[str]) -> None:
-        """Told while a client's pipeline is built: the entry points of all its filters (proxy/unserved)."""
-        self._unserved = Unserved(filters)
+        """Told while a client's pipeline is built: the entry points of all its filters, in order (proxy/unserved)."""
+        names = list(filters)
+        self._unserved = Unserved(names)
+        self._collects = reads_plainly(names)
 
     def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
         """The pipeline around this application, with its services in every environ before the first filter."""
         infos, deletions = self.infos, self._deletions
+        collector = self._collector if self._collects else None
 
         def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             environ[INFO] = infos
             environ[DELETIONS] = deletions
+            if collector is not None:
+                environ[SMALL_OBJECTS] = collector
+            if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
+                start_response = self._for_scripts(environ, start_response)
             body: Iterable[bytes] = pipeline(environ, start_response)
             return body
 
         return enter
+
+    def _for_scripts(self, environ: Environ, start_response: StartResponse) -> StartResponse:
+        """A page may read what a filter answers by itself (a refusal, most of the time) as it may what comes from
+        here."""
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            shown = {name.lower(): value for name, value in headers}
+            path = self._path_of(environ)
+            if "access-control-allow-origin" not in shown and path is not None:
+                self._cors_rules(environ, path).decorate(environ["HTTP_ORIGIN"], shown)
+                headers = [pair for pair in headers if pair[0].lower() != "vary"]
+                headers += [(title(name), shown[name]) for name in cors.ADDED if name in shown]
+            return start_response(status, headers, *exc_info)
+
+        return start
+
+    def _path_of(self, environ: Environ) -> ClientPath | None:
+        """None for what is no account, container or object."""
+        try:
+            path = client_path_of(environ)
+        except InvalidName:
+            return None
+        known = path is not None and path.version in self._services.cluster.limits.valid_api_versions
+        return path if known else None
 
     def _guarded(self, request: Request) -> Response:
         try:

@@ -48,7 +48,7 @@ class Containers:
         return self._shown(request, response)
 
     def _shown(self, request: Request, response: Response) -> Response:
-        """With the policy's name, and without what only the owner may see."""
+        """The answer for the client: with the policy's name, and without what only the owner may see."""
         headers = response.headers
         headers.pop("x-put-timestamp", None)
         index = headers.get("x-backend-storage-policy-index")
@@ -123,17 +123,11 @@ class Containers:
         owner = services.account_place(account)
 
         def telling(servers: Servers) -> list[BackendRequest]:
-            return [
-                BackendRequest(
-                    request.method,
-                    place.path,
-                    [
-                        *common,
-                        *target_headers("X-Account", owner.partition, told, use_replication=replicated),
-                    ],
-                )
-                for told in deal(owner.primaries, servers)
+            told = [
+                target_headers("X-Account", owner.partition, nodes, use_replication=replicated)
+                for nodes in deal(owner.primaries, servers)
             ]
+            return [BackendRequest(request.method, place.path, [*common, *each]) for each in told]
 
         plan = telling if tells_account else same_for_all(BackendRequest(request.method, place.path, common))
         with ExitStack() as changing:
@@ -160,7 +154,7 @@ class Containers:
         return None
 
     def _checked_headers(self, request: Request) -> Headers:
-        """What the container server is to store. Raises BadRequest."""
+        """The headers that the container server is to store. Raises BadRequest."""
         check_metadata(request.headers(), "container", self._services.cluster.limits)
         return [(title(name), value) for name, value in kept_headers(request.environ, "container")]
 

@@ -22,6 +22,8 @@ _ALWAYS_EXPOSED = (
     "cache-control", "content-language", "content-type", "expires", "last-modified", "pragma", "etag", "x-timestamp",
     "x-trans-id", "x-openstack-request-id",
 )  # fmt: skip
+ADDED = ("access-control-allow-origin", "access-control-expose-headers", "vary")
+"""What decorate() may add or change."""
 _META = ("x-container-meta-", "x-object-meta-")
 _BY_FILTER = "COPY"
 """Served by a filter above, which adds it to the methods allowed."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from objstore.core.errors import BadRequest
 from objstore.core.headers import is_true
-from objstore.http.client import PeerError
+from objstore.http.client import PeerError, ResponseHead
 from objstore.http.request import Request
 from objstore.http.response import JSON, Response, page
 from objstore.http.status import HTTPStatus, is_success
@@ -30,8 +30,11 @@ def listing(
     extra_headers: Headers | None = None,
     extra_query: str = "",
 ) -> Response:
-    """The answer of a replica, body read: a page is bounded by the listing limit. 412 for a limit above it.
-    Raises BadQuery."""
+    """The answer of a replica with its whole body, which the listing limit bounds; 412 for a limit above that.
+
+    limit: rows of a page at most. extra_headers, extra_query: for the server, beside the client's own. Another replica
+    is asked when one breaks off in the middle of its body. Raises BadQuery.
+    """
     try:
         query = _query(request, limit)
     except _OverLimit:
@@ -52,8 +55,6 @@ def listing(
             status = read.status
             kept = {name: value for name, value in read.heads.get(status, {}).items() if name.startswith("x-")}
             return failure(status, kept)
-        head = read.winner.head
-        assert head is not None
         try:
             body = read.winner.connection.read_all(LISTING_BYTES_AT_MOST, place.settings.node_timeout)
         except PeerError as error:
@@ -61,14 +62,20 @@ def listing(
             services.faults.failed(read.winner.node, error)
             continue
         read.winner.connection.release()
-        found = answered(head.headers)
-        found["accept-ranges"] = "bytes"
-        if request.method == "GET":
-            found["content-length"] = str(len(body))
-        if is_success(head.status):
-            found["content-type"] = JSON
-        return Response(head.status, found, body)
+        assert read.winner.head is not None
+        return _page(request, read.winner.head, body)
     return failure(HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _page(request: Request, head: ResponseHead, body: bytes) -> Response:
+    """A server's answer as the client is told it. A HEAD keeps the content-length that it came with."""
+    headers = answered(head.headers)
+    headers["accept-ranges"] = "bytes"
+    if request.method == "GET":
+        headers["content-length"] = str(len(body))
+    if is_success(head.status):
+        headers["content-type"] = JSON
+    return Response(head.status, headers, body)
 
 
 class BadQuery(BadRequest):
@@ -80,7 +87,7 @@ class _OverLimit(Exception):
 
 
 def _query(request: Request, limit: int) -> str:
-    """The client's parameters with format=json. A limit that is no number is ignored, one over the limit refused."""
+    """The client's parameters with format=json. A limit that is not a number is ignored, one over the limit refused."""
     parameters = dict(request.query)
     wanted = parameters.get("limit", "")
     if wanted.isascii() and wanted.isdigit() and int(wanted[:20]) > limit:

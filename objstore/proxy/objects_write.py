@@ -110,12 +110,28 @@ class ObjectWrites:
             return admitted
         check_metadata(request.headers(), "object", self._services.cluster.limits)
         change = self._change(request, path, *admitted, may_expire=True)
-        headers = [*self._headers(change), _NO_BODY]
+        opened = []
         if self._services.settings.allow_open_expired and is_true(request.header("x-open-expired")):
-            headers.append(("X-Backend-Open-Expired", "true"))
-        plan = self._plan(change, headers)
-        write = self._services.write(change.place, plan, use_replication=change.is_replicated)
+            opened = [("X-Backend-Open-Expired", "true")]
+        plan = self._plan(change, [*self._headers(change), _NO_BODY, *opened])
+        write = self._services.write(change.place, plan, doubts_absence=True, use_replication=change.is_replicated)
+        if write.quorum.is_contested and self._is_gone(change, opened):
+            return failure(HTTPStatus.NOT_FOUND)
         return write_answer(write, _SHOWN_AFTER_POST)
+
+    def _is_gone(self, change: _Change, opened: Headers) -> bool:
+        """Whether what some replica still has was deleted later, or has expired: as a reader hears it who asks for the
+        newest."""
+        place = change.place
+        read = self._services.read(
+            place,
+            BackendRequest("HEAD", place.path, [*self._headers(change), *opened]),
+            voices=self._services.newest_voices(place),
+            use_replication=change.is_replicated,
+        )
+        if read.winner is not None:
+            read.winner.discard()
+        return read.status == HTTPStatus.NOT_FOUND
 
     def delete(self, request: Request, path: ClientPath) -> Response:
         admitted = self._admitted(request, path)

@@ -9,11 +9,16 @@ A 404 of a handoff says nothing of the object: what there is lies on the primary
 for 404. A DELETE is done where there is nothing, too: its tombstone keeps a copy that comes later from being seen. So
 every 404 counts for it, and one replica that had the object is enough for 204: reads would have found it there.
 
+Nor does a 404 of primaries say that there is no object, when somebody else has it: all its copies may lie on handoffs,
+stored there while the primaries were away. A POST of an object therefore takes no 404 for an answer that one success
+contradicts (`doubts_absence`): it needs its quorum of successes, or nobody knows.
+
     statuses of 3 slots   verdict
     201 201 -             201   (the third is waited for a moment, but cannot change it)
     201 507 -             none yet
     201 507 507           503
     404 404 204           404, or 204 for a DELETE
+    404 404 202           503 for a POST of an object
     404 204 503           503, or 204 for a DELETE: what is gone on one replica and unknown on another is gone
     404 404* 404*         503 (*: of handoffs; the client asks again, because two primaries were not heard)
 
@@ -42,13 +47,15 @@ def quorum_size(replica_count: int) -> int:
 
 
 class WriteQuorum:
-    """The votes of one write. `is_forgiving`: with one success, every 404 counts as another (DELETE of an object)."""
+    """The votes of one write. `is_forgiving`: with one success, every 404 counts as another (DELETE of an object).
+    `doubts_absence`: with one success, a 404 is no vote (POST of an object)."""
 
-    __slots__ = ("_slots", "_is_forgiving", "quorum", "success_count")
+    __slots__ = ("_slots", "_is_forgiving", "_doubts_absence", "quorum", "success_count")
 
-    def __init__(self, slot_count: int, *, is_forgiving: bool = False) -> None:
+    def __init__(self, slot_count: int, *, is_forgiving: bool = False, doubts_absence: bool = False) -> None:
         self._slots: list[int] = [0] * slot_count
         self._is_forgiving = is_forgiving
+        self._doubts_absence = doubts_absence
         self.quorum = quorum_size(slot_count)
         self.success_count = 0
 
@@ -82,6 +89,19 @@ class WriteQuorum:
         answered = sum(map(self._has_answered, range(len(self._slots))))
         return answered >= self.quorum and self._decided() is None
 
+    @property
+    def is_contested(self) -> bool:
+        """Somebody has it, somebody does not, and neither is answered to the client."""
+        return self._doubts_absence and not self.has_success and self.success_count > 0 and bool(self.absent)
+
+    @property
+    def absent(self) -> list[int]:
+        """Slots whose primary has nothing, while nothing but such absence is known or the votes do not decide: others
+        may have what belongs there. Empty unless absence is doubted."""
+        if not self._doubts_absence or self.verdict() not in (None, HTTPStatus.NOT_FOUND):
+            return []
+        return [slot for slot, status in enumerate(self._slots) if status == HTTPStatus.NOT_FOUND]
+
     def can_succeed(self, open_slots: Iterable[int]) -> bool:
         """Whether a quorum can still succeed if every open slot does."""
         hopeful = sum(1 for slot in set(open_slots) if not is_success(self._slots[slot]))
@@ -90,7 +110,7 @@ class WriteQuorum:
     def verdict(self) -> int | None:
         """The status that has a plain quorum, or None. A class wins together; its most frequent status speaks."""
         for hundreds in _CLASSES:
-            votes = [status for status in self._slots if status // 100 == hundreds]
+            votes = [status for status in self._slots if status // 100 == hundreds and not self._is_doubted(status)]
             if len(votes) >= self.quorum:
                 return _spokesman(votes)
         return None
@@ -110,6 +130,9 @@ class WriteQuorum:
         if successes and len(successes) + missing >= self.quorum:
             return _spokesman(successes)
         return None
+
+    def _is_doubted(self, status: int) -> bool:
+        return self._doubts_absence and status == HTTPStatus.NOT_FOUND and any(map(is_success, self._slots))
 
     def _has_answered(self, slot: int) -> bool:
         """Something other than that it cannot."""

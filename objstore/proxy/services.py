@@ -181,20 +181,28 @@ class Services:
         return quorum_size(len(place.primaries))
 
     def write(
-        self, place: Place, plan: RequestPlan, *, is_forgiving: bool = False, use_replication: bool = False
+        self, place: Place, plan: RequestPlan, *, doubts_absence: bool = False, use_replication: bool = False
     ) -> Write:
-        """Send a small write to every replica. The Write has run."""
-        write = self._write(plan, place, is_forgiving, use_replication)
+        """Send a small write to every replica; doubts_absence: see WriteQuorum. The Write has run."""
+        write = self._write(plan, place, use_replication, doubts_absence=doubts_absence)
         write.run(place.order.writing(place.ring, place.partition))
         return write
 
     def delete(self, place: Place, plan: RequestPlan, *, use_replication: bool = False) -> Write:
         """As write, for a DELETE of an object: a 404 counts as gone, and handoffs of write affinity hear of it too."""
-        write = self._write(plan, place, True, use_replication)
+        write = self._write(plan, place, use_replication, is_forgiving=True)
         write.run(place.order.deleting(place.ring, place.partition))
         return write
 
-    def _write(self, plan: RequestPlan, place: Place, is_forgiving: bool, use_replication: bool) -> Write:
+    def _write(
+        self,
+        plan: RequestPlan,
+        place: Place,
+        use_replication: bool,
+        *,
+        is_forgiving: bool = False,
+        doubts_absence: bool = False,
+    ) -> Write:
         return Write(
             self.caller,
             self.faults,
@@ -202,6 +210,7 @@ class Services:
             plan,
             len(place.primaries),
             is_forgiving=is_forgiving,
+            doubts_absence=doubts_absence,
             use_replication=use_replication,
         )
 

@@ -20,7 +20,7 @@ auto_count = Kind(
 
 @dataclass(frozen=True)
 class PolicyChoices(Settings):
-    """What a storage policy may choose for itself in [proxy-server:policy:N]."""
+    """Settings that a storage policy may override in [proxy-server:policy:N]."""
 
     sorting_method: str = setting(
         "shuffle", choice("shuffle", "timing", "affinity"), "How reads order the primaries of a partition."
@@ -44,13 +44,16 @@ class PolicyChoices(Settings):
     )
     concurrency_timeout: float = setting("0.5", decimal(0), "Seconds after which the next replica is asked too.")
     rebalance_missing_suppression_count: int = setting(
-        "1", number(0), "Primaries that may know nothing of an object without being believed.", advanced=True
+        "1",
+        number(0),
+        "Primaries whose 404 does not count: a rebalance may just have given them the partition, and no objects yet.",
+        advanced=True,
     )
 
 
 @dataclass(frozen=True)
 class ProxySettings(PolicyChoices):
-    """[app:proxy-server]."""
+    """How the proxy serves clients and asks storage nodes."""
 
     node_timeout: float = setting("10", decimal(0.01), "Seconds a storage node may take to answer.")
     recoverable_node_timeout: float = setting(
@@ -72,7 +75,12 @@ class ProxySettings(PolicyChoices):
     error_suppression_interval: float = setting("60", decimal(0), "Seconds a failing node is left alone.")
     error_suppression_limit: int = setting("10", number(0), "Errors after which a node is left alone.")
     request_node_count: Counting = setting("2 * replicas", node_count, "How many nodes a read asks at most.")
-    timing_expiry: float = setting("300", decimal(0), "Seconds a node's timing stays known.", advanced=True)
+    timing_expiry: float = setting(
+        "300",
+        decimal(0),
+        "With sorting_method timing: seconds for which a node's response time is remembered.",
+        advanced=True,
+    )
     recheck_account_existence: float = setting("60", decimal(0), "Seconds an account's facts stay cached.")
     recheck_container_existence: float = setting("60", decimal(0), "Seconds a container's facts stay cached.")
     account_autocreate: bool = setting("no", boolean, "Make an account at its first use.")

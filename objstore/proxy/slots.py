@@ -99,6 +99,16 @@ class Slots:
                 self._fill(slot, node)
         return len(self.active) > count
 
+    def look_further(self, absent: Iterable[int]) -> bool:
+        """Ask a handoff for each of these slots, whose nodes have nothing; False when there was none to ask."""
+        count = len(self.active)
+        for slot in absent:
+            node = next(self._handoffs, None)
+            if node is None:
+                break
+            self._fill(slot, node)
+        return len(self.active) > count
+
     def are_frozen(self) -> bool:
         """Whether those who are active were asked how they are before, and have not answered that either. Else they are
         asked now."""

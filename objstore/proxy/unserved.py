@@ -87,7 +87,7 @@ MEANINGS = (
 
 
 class Unserved:
-    """What the filters of one pipeline leave without anybody who serves it."""
+    """The meanings of requests that no filter of a pipeline serves."""
 
     def __init__(self, filters: Iterable[str]) -> None:
         there = frozenset(filters)

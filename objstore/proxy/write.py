@@ -7,6 +7,9 @@ the rest get `post_quorum_s`, because a write that all replicas have needs no re
 handoff takes the write. Nodes under error limiting are asked when the quorum cannot be had without them. While the
 quorum is missing a slow node has all of `answer_s`; but where a quorum has answered and does not agree (a POST that one
 replica took and another knows nothing of) nobody waits long for a node that does not even say that it is there.
+
+Where primaries know nothing of an object that a POST is about, handoffs are asked, as for a read: it may have been
+stored on them alone (quorum.py).
 """
 
 from __future__ import annotations
@@ -57,16 +60,18 @@ class Write:
         replica_count: int,
         *,
         is_forgiving: bool = False,
+        doubts_absence: bool = False,
         use_replication: bool = False,
     ) -> None:
         """replica_count: slots that vote, the first ones. The others are sent the first one's request, and not waited
         for."""
         self._times = times
         self._voters = replica_count
-        self.quorum = WriteQuorum(replica_count, is_forgiving=is_forgiving)
+        self.quorum = WriteQuorum(replica_count, is_forgiving=is_forgiving, doubts_absence=doubts_absence)
         self.replies: list[WriteReply] = []
         self._slots = Slots(caller, faults, plan, replica_count, self.quorum.vote, use_replication=use_replication)
         self._stored: dict[int, Node] = {}
+        self._has_looked_further = False
 
     @property
     def status(self) -> int:
@@ -81,8 +86,8 @@ class Write:
         started_s = green.monotonic()
         give_up_s = started_s + self._times.answer_s
         lend_at_s = min(started_s + self._times.lend_s, give_up_s)
-        while self._slots.active or self._resort():
-            if self._is_decided:
+        while self._slots.active or self._look_further() or self._resort():
+            if self._is_decided and not self._look_further():
                 if self._is_every_slot_served:
                     break
                 give_up_s = min(give_up_s, green.monotonic() + self._times.post_quorum_s)
@@ -133,6 +138,14 @@ class Write:
         """Who is still silent has a handoff that was not."""
         silent = {exchange.slot for exchange in self._slots.active}
         return all(slot < self._voters and self.quorum.has_succeeded(slot) for slot in silent)
+
+    def _look_further(self) -> bool:
+        """Once, ask handoffs for what primaries do not have; False when nobody was asked."""
+        absent = self.quorum.absent
+        if not absent or self._has_looked_further:
+            return False
+        self._has_looked_further = True
+        return self._slots.look_further(absent)
 
     def _resort(self) -> bool:
         return not self._is_decided and self._slots.resort()

@@ -78,7 +78,7 @@ def may_send_rows(own: ShardRange | None, has_other_ranges: bool) -> bool:
 
 
 class Fate(Enum):
-    """What one peer has of ours after it was asked and told."""
+    """What one peer has of our rows at the end of an exchange."""
 
     CONFIRMED = auto()
     """Everything, as it said itself."""
@@ -93,7 +93,7 @@ class Fate(Enum):
 
 
 def may_remove_handoff(fates: Sequence[Fate], primary_count: int, handoff_delete: int = 0) -> bool:
-    """Whether a database on a device that is no primary may go. fates: of the primaries only, not of who stood in.
+    """Whether a database on a device that is not a primary may go. fates: of the primaries only, not of who stood in.
 
     handoff_delete: how many must have confirmed; 0 for all. Fewer are an operator's choice for a disk that fills up.
     """

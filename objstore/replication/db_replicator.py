@@ -67,7 +67,7 @@ class Options:
 
 
 class Kindred(Protocol):
-    """What is peculiar to one kind of database."""
+    """What replication does differently for one kind of database."""
 
     def prepare(self, database: Database, state: LocalState) -> Sequence[Location]:
         """Before it is sent; further databases on this device that were written to and shall be sent at once."""
@@ -107,7 +107,7 @@ class DatabaseReplicator:
             try:
                 yield from self._jobs_of(ring, name, self.devices.path(name), scope)
             except (OSError, DeviceUnavailable) as error:
-                # A directory that the ring does not name, and that is no mount point, is not a disk that is away.
+                # A directory that the ring does not name, and that is not a mount point, is not a disk that is away.
                 if is_named_here(ring, self.addresses, name) or not isinstance(error, DeviceUnavailable):
                     yield CannotRead(f"{name}/{datadir}", name, str(error))
 

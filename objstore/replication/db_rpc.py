@@ -6,7 +6,7 @@
     merge_shard_ranges   ranges, sender id                     get_shard_ranges  (containers only)
 
 Arguments are checked before anything is touched: a replica must not store what it can never read again (400 where
-Swift fails with 500). A body that is no JSON but a piece of a file goes to db_upload. Account and container servers
+Swift fails with 500). A body that is not JSON but a piece of a file goes to db_upload. Account and container servers
 call replicate(). Source: formats 6.8.
 """
 

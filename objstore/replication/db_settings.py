@@ -25,7 +25,7 @@ handoff_delete = Kind(_handoff_delete, "auto, or a whole number")
 
 @dataclass(frozen=True)
 class DatabaseReplicatorSettings(DaemonSettings):
-    """What both replicators of databases can be told."""
+    """The settings that account and container replicators share."""
 
     interval: float = setting("30", decimal(0), "Seconds from the start of one pass to the start of the next.")
     concurrency: int = setting("8", number(1, 1024), "Databases that are replicated at once.")

@@ -42,7 +42,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a conversation is about."""
+    """The partition that a conversation is about."""
 
     policy_index: int
     partition: str
@@ -121,7 +121,7 @@ def _converse(node: Node, dialogue: Dialogue, replicas: Sequence[Replica], sourc
 
 
 def _ask(dialogue: Dialogue, replicas: Sequence[Replica]) -> Mapping[str, Wanted]:
-    """By hash, what the peer wants of these. Raises BadLine, PeerError."""
+    """Offer these objects; by hash, what the peer wants of them. Raises BadLine, PeerError."""
     offered = {replica.hash_hex for replica in replicas}
     dialogue.send(b":MISSING_CHECK: START\r\n")
     for replica in replicas:

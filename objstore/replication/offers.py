@@ -27,7 +27,7 @@ _WANTED = re.compile(r"([0-9a-f]{32}) (d?m?)")
 
 
 class BadLine(ValueError):
-    """A line of the conversation that is none; the text says what is wrong with it."""
+    """A line of the conversation that is not valid; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)

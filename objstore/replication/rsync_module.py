@@ -18,7 +18,7 @@ _FIELDS = ("ip", "port", "replication_ip", "replication_port", "region", "zone",
 
 
 def module_of(template: str, node: Node) -> str:
-    """Where a node's devices are, without a slash at the end. Raises ValueError when that is no module of a daemon:
+    """Where a node's devices are, without a slash at the end. Raises ValueError when that is not a module of a daemon:
     fields come from the ring, and what a ring says must not become an option or a command."""
     device = node.device
     module = template.format(
@@ -32,7 +32,7 @@ def module_of(template: str, node: Node) -> str:
         meta=device.meta,
     ).rstrip("/")
     if _MODULE.match(module) is None or "/../" in f"{module}/":
-        raise ValueError(f"{module!r} is no module of an rsync daemon")
+        raise ValueError(f"{module!r} is not a module of an rsync daemon")
     return module
 
 

@@ -165,7 +165,7 @@ def _rows(fields: _Fields, part_power: int, devices: list[Device | None]) -> lis
     full = 1 << part_power
     for number, row in enumerate(rows):
         if not isinstance(row, array) or row.typecode not in _ID_TYPECODES:
-            raise InvalidRing(f"_replica2part2dev: row {number} is no array of device ids")
+            raise InvalidRing(f"_replica2part2dev: row {number} is not an array of device ids")
         if not 0 < len(row) <= full or (len(row) != full and (number == 0 or number < len(rows) - 1)):
             raise InvalidRing(f"_replica2part2dev: row {number} has {len(row)} partitions, expected {full}")
         nobody = (1 << 8 * row.itemsize) - 1
@@ -180,7 +180,7 @@ def _last_moves(fields: _Fields, part_power: int) -> array[int] | None:
     if moves is None:
         return None
     if not isinstance(moves, array) or moves.typecode != "B" or len(moves) != 1 << part_power:
-        raise InvalidRing(f"_last_part_moves is no array of {1 << part_power} bytes")
+        raise InvalidRing(f"_last_part_moves is not an array of {1 << part_power} bytes")
     return moves
 
 

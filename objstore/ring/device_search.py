@@ -24,7 +24,7 @@ _SEARCH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DeviceSearch:
-    """What devices must have; None where anything will do."""
+    """What devices must have to be found; a field that is None matches any device."""
 
     id: int | None = None
     region: int | None = None

@@ -51,7 +51,7 @@ def dispersion_graph(rows: Sequence[Row[int]], plan: Plan) -> Graph:
 
 
 def tier_dispersions(graph: Graph, plan: Plan) -> Iterator[TierDispersion]:
-    """Of every tier that holds partitions, each followed by those inside it."""
+    """The dispersion of every tier that holds partitions, each followed by the tiers inside it."""
     for number in sorted(range(len(plan.names)), key=plan.names.__getitem__):
         tier = plan.names[number]
         if tier in graph:

@@ -42,11 +42,11 @@ def load(path: str | Path) -> Ring:
 
 
 def read(file: BinaryIO) -> Ring:
-    """As load, of an open file. Raises InvalidRing, OSError."""
+    """As load(), from an open file. Raises InvalidRing, OSError."""
     reader = GzipReader(file)
     magic, version = _PREAMBLE.unpack(reader.read(_PREAMBLE.size, "preamble"))
     if magic != MAGIC:
-        raise InvalidRing(f"is no ring: its content begins with {magic!r}, expected {MAGIC!r}")
+        raise InvalidRing(f"is not a ring: its content begins with {magic!r}, expected {MAGIC!r}")
     if version == format_v1.VERSION:
         return format_v1.read(reader)
     if version == format_v2.VERSION:

@@ -27,7 +27,7 @@ _ID_BYTES = 2
 
 
 def read(reader: GzipReader) -> Ring:
-    """What follows the magic and the version. Raises InvalidRing."""
+    """Read the ring that follows the magic and the version. Raises InvalidRing."""
     (size,) = struct.unpack("!I", reader.read(4, "header's length"))
     header_json.check_size(size, "header")
     fields = header_json.parsed_object(reader.read(size, "header"), "header")

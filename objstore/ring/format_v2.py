@@ -93,7 +93,7 @@ class _Sections:
 
 
 def read(reader: GzipReader) -> Ring:
-    """What follows the magic and the version. Raises InvalidRing."""
+    """Read the ring that follows the magic and the version. Raises InvalidRing."""
     sections = _Sections(reader)
     fields = header_json.parsed_object(sections.read(_METADATA, header_json.MAX_JSON_BYTES), _METADATA)
     header = header_json.header_of(fields)

@@ -64,7 +64,7 @@ class GzipReader:
         if not self._compressed:
             raise InvalidRing("is cut: the gzip data end too early" if self._is_begun else "is empty")
         if not self._is_begun and not GZIP_MAGIC.startswith(self._compressed[:2]):
-            raise InvalidRing(f"is no gzip file: it begins with {self._compressed[:8]!r}")
+            raise InvalidRing(f"is not a gzip file: it begins with {self._compressed[:8]!r}")
         self._is_begun = True
 
 

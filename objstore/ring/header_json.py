@@ -17,14 +17,14 @@ def parsed(data: bytes, what: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidRing(f"the {what} is no JSON: {error}") from None
+        raise InvalidRing(f"the {what} is not JSON: {error}") from None
 
 
 def parsed_object(data: bytes, what: str) -> dict[str, Any]:
-    """As parsed, an object."""
+    """As parsed(), of a JSON object."""
     value = parsed(data, what)
     if not isinstance(value, dict):
-        raise InvalidRing(f"the {what} is no JSON object")
+        raise InvalidRing(f"the {what} is not a JSON object")
     return value
 
 

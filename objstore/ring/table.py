@@ -59,7 +59,7 @@ def bytes_of(rows: Iterable[Row[int]], id_bytes: int, byteorder: str) -> bytes:
 def checked_devices(raw: object) -> tuple[Device | None, ...]:
     """The devices of a JSON list, None for null. Raises InvalidRing."""
     if not isinstance(raw, list):
-        raise InvalidRing("the list of devices is no list")
+        raise InvalidRing("the list of devices is not a list")
     return tuple(None if fields is None else device_of(fields, index) for index, fields in enumerate(raw))
 
 

@@ -74,7 +74,7 @@ class Workspace:
         return counts
 
     def counts_without(self, partition: int, device: int) -> Counts:
-        """As if one replica on this device were not there."""
+        """The counts of a partition as if one replica on this device were not there."""
         counts = self.counts(partition)
         _count(counts, (ROOT, *self.plan.paths[device]), -1)
         return counts

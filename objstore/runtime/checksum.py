@@ -74,7 +74,7 @@ def crc_text(value: int) -> str:
 
 
 def parse_crc(text: str | None) -> int | None:
-    """Of text as crc_text writes it; None when it is missing or something else."""
+    """The CRC32C in a text that crc_text() wrote; None for None and for any other text."""
     if text is None or len(text) != 8:
         return None
     try:

@@ -34,7 +34,7 @@ class Voice:
             self._fd = -1
 
     def hang_up(self) -> None:
-        """In a forked child of the child: drop the copy of the pipe."""
+        """Called in a process forked from the background process: close its copy of the pipe."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -58,7 +58,7 @@ class DeviceThreads:
 
 
 class _ShortWork:
-    """Of one device. running: when each piece began, oldest first."""
+    """Short work of one device. running: when each piece of work began, oldest first."""
 
     __slots__ = ("running", "slow_until")
 

@@ -27,7 +27,7 @@ class Reserve:
 
     @classmethod
     def parse(cls, text: str) -> Reserve:
-        """Of '10000000' or '1%'. Raises ValueError."""
+        """The reserve that a text like '10000000' (bytes) or '1%' means. Raises ValueError."""
         text = text.strip()
         if text.endswith("%"):
             percent = float(text[:-1])
@@ -143,7 +143,7 @@ class Room:
         self._measured(device_path, incoming_bytes)
 
     def take(self, device_path: str, incoming_bytes: int) -> None:
-        """As check(), for bytes that will be written now."""
+        """As check(), and count these bytes as written: the caller writes them now."""
         measured = self._measured(device_path, incoming_bytes)
         if measured is not None:
             measured.free_bytes -= incoming_bytes

@@ -55,7 +55,7 @@ def alias_of(name: str, servers: Sequence[Server], timeout_s: float) -> Alias:
     try:
         question = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.CNAME)
     except dns.exception.DNSException as error:
-        raise CannotAsk(f"{name!r} is no host name: {error}") from None
+        raise CannotAsk(f"{name!r} is not a host name: {error}") from None
     problems = []
     for server in servers:
         try:

@@ -142,6 +142,10 @@ class Fs:
         while view:
             view = view[os.write(fd, view) :]
 
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        """A few bytes over others, in one piece for whoever reads them."""
+        os.pwrite(fd, data, offset)
+
     def bypass_cache(self, fd: int, is_on: bool) -> bool:
         """Have writes go straight to the disk (O_DIRECT) or not; False where the file system cannot."""
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
@@ -293,6 +297,15 @@ class Fs:
             pause = _LOCK_POLL_S[min(attempt, len(_LOCK_POLL_S) - 1)]
             self._sleep(pause)
             waited, attempt = waited + pause, attempt + 1
+
+    def hold(self, fd: int) -> bool:
+        """Take the lock of an open file without waiting, for as long as it is open: whether nobody else had it. The end
+        of the process ends that too."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self, fd: int) -> None:
         """Give up what acquire() took."""

@@ -287,14 +287,14 @@ class Job(Generic[T]):
         return cast(T, self._value)
 
     def run(self) -> None:
-        """In the native thread."""
+        """Runs in the native thread."""
         try:
             self._value = self._function(*self._args)
         except BaseException as error:  # Carried to whoever joins, whatever it is.
             self._error = error
 
     def ended(self) -> None:
-        """In the hub."""
+        """Runs in the hub's thread."""
         self.is_done = True
         self._pool.busy -= 1
         if self._waiter is not None:

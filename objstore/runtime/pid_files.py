@@ -60,7 +60,7 @@ def module_of(server: str) -> str:
 
 
 def pids_in(directory: Path) -> Iterator[int]:
-    """What all pid files below a run directory say."""
+    """The pids in all pid files below a run directory."""
     for path in (*directory.glob("*.pid"), *directory.glob("*/*.pid")):
         pid = _pid_in(path)
         if pid:

@@ -27,7 +27,7 @@ class CannotBecome(Exception):
 
 
 def set_title(role: str, node: str, directory: str) -> None:
-    """What ps shows: objstore <role> <node> <DIR>."""
+    """Make `ps` show this process as: objstore <role> <node> <DIR>."""
     setproctitle(f"objstore {role} {node} {directory}")
 
 

@@ -37,7 +37,7 @@ class AlreadySampling(Exception):
 
 
 class _Table:
-    """What pstats.Stats takes for a profiler."""
+    """A table of samples in the form in which pstats.Stats accepts a profiler."""
 
     def __init__(self, stats: dict[Function, Row]) -> None:
         self.stats = stats

@@ -126,7 +126,7 @@ class _Kernel:
         return batch.refused
 
     def _submit_asked(self) -> None:
-        """In the hub: begin what was asked for since the last turn."""
+        """Runs in the hub: begin the syncs that were asked for since the last turn."""
         asked, self._asked = self._asked, []
         queue: list[tuple[int, int, int]] = []
         for batch in asked:
@@ -142,7 +142,7 @@ class _Kernel:
                 self._finished(number, 0)
 
     def _begin(self, syncs: Sequence[tuple[int, int, int]]) -> int:
-        """How many of (number, operation, descriptor) the kernel takes."""
+        """Hand (number, operation, descriptor) to the kernel; how many of them it has taken."""
         for index, (number, operation, fd) in enumerate(syncs):
             _BLOCK.pack_into(
                 self._blocks, index * _BLOCK.size,
@@ -151,7 +151,7 @@ class _Kernel:
         return max(0, int(_libc.syscall(self._submit, self._context, _COUNTS[len(syncs)], self._pointers)))
 
     def _reap(self) -> None:
-        """In the hub: wake everybody whose last sync is done."""
+        """Runs in the hub: wake every waiter whose last sync is done."""
         try:
             os.eventfd_read(self._eventfd)
         except BlockingIOError:

@@ -14,7 +14,15 @@ from objstore.runtime.devices import NO_RESERVE, Devices, Reserve, Room
 from objstore.runtime.disk_errors import disk_errors
 from objstore.runtime.fs import Fs
 from objstore.storage.cleanup import CleaningRules
-from objstore.storage.engine import CONTENT_TYPE_TIMESTAMP, TIMESTAMP, Absent, StoredObject, Writer, data_headers
+from objstore.storage.engine import (
+    CONTENT_TYPE_TIMESTAMP,
+    TIMESTAMP,
+    Absent,
+    ChangeMark,
+    StoredObject,
+    Writer,
+    data_headers,
+)
 from objstore.storage.hashes import PartitionHashes, reclaimable_suffixes
 from objstore.storage.layout import DeviceLayout, ObjectAddress
 from objstore.storage.metadata import Metadata
@@ -22,6 +30,7 @@ from objstore.storage.pending import DeferredUpdate, keep
 from objstore.storage.quarantine import set_aside
 from objstore.storage.reader import DamagedObject, OtherName, open_object
 from objstore.storage.resolve import data_name, meta_name, resolve, tombstone_name
+from objstore.storage.untold import boot_id, make_mark
 from objstore.storage.writer import PREALLOCATE_FROM_BYTES, DiskWriter, NamedLater, WriteSettings
 
 RECLAIM_AGE_S = 604_800.0
@@ -173,6 +182,10 @@ class DiskEngine:
     ) -> None:
         with disk_errors(device):
             keep(self._fs, self._layout(device), policy_index, hash_hex, timestamp, update)
+
+    def mark(self, device: str, since_ns: int) -> ChangeMark:
+        with disk_errors(device):
+            return make_mark(self._fs, self._layout(device), since_ns, boot_id())
 
     def _write(
         self,

@@ -136,6 +136,16 @@ class Writer(Protocol):
     ) -> None: ...
 
 
+class ChangeMark(Protocol):
+    """Says on a device since when its process has had changes open (storage/untold.py)."""
+
+    def set(self, since_ns: int, is_idle: bool) -> None: ...
+
+    def is_in_place(self) -> bool: ...
+
+    def abandon(self) -> None: ...
+
+
 class Engine(Protocol):
     def open(self, address: ObjectAddress) -> StoredObject | Absent:
         """Raises DeviceUnavailable, NameCollision, and Corrupt after quarantining what it names."""
@@ -198,3 +208,6 @@ class Engine(Protocol):
         self, device: str, policy_index: int, hash_hex: str, timestamp: Timestamp, update: DeferredUpdate
     ) -> None:
         """Keep a container row for the updater, durably."""
+
+    def mark(self, device: str, since_ns: int) -> ChangeMark:
+        """A new mark of this process on a device, with changes open since then; durable."""

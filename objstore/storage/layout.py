@@ -5,6 +5,7 @@
     <device>/async_pending[-N]/<suffix>/<hash>-<ts>        container rows still to be sent (pending.py)
     <device>/tmp[-N]/                                      files on their way to a name
     <device>/quarantined/objects[-N]/<hash>[-<uuid>]       what was found damaged (quarantine.py)
+    <device>/untold/<mark>                                 since when names may lack their rows (untold.py)
 
 Paths are str: they go straight into system calls, thousands of times a second.
 """
@@ -57,3 +58,6 @@ class DeviceLayout(NamedTuple):
 
     def quarantine(self, policy_index: int) -> str:
         return f"{self.path}/quarantined/{policy_directory('objects', policy_index)}"
+
+    def untold(self) -> str:
+        return f"{self.path}/untold"

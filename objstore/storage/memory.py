@@ -65,13 +65,31 @@ class MemoryBody:
         return None
 
 
+@dataclass(slots=True)
+class MemoryMark:
+    """values: all that it said, (since_ns, is_idle)."""
+
+    values: list[tuple[int, bool]]
+    is_abandoned: bool = False
+
+    def set(self, since_ns: int, is_idle: bool) -> None:
+        self.values.append((since_ns, is_idle))
+
+    def is_in_place(self) -> bool:
+        return True
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+
+
 _Directory = dict[str, MemoryFile]
 _Place = tuple[str, int, str, str]
 
 
 @dataclass
 class MemoryEngine:
-    """devices: names that are there. reclaim_age_s: as on disk. deferred: what defer() kept, oldest first."""
+    """devices: names that are there. reclaim_age_s: as on disk. deferred: what defer() kept, marks: what mark() made,
+    oldest first."""
 
     devices: Iterable[str]
     clock: Clock
@@ -79,6 +97,7 @@ class MemoryEngine:
     directories: dict[_Place, _Directory] = field(default_factory=dict)
     quarantined: list[_Directory] = field(default_factory=list)
     deferred: list[tuple[str, int, str, Timestamp, DeferredUpdate]] = field(default_factory=list)
+    marks: list[MemoryMark] = field(default_factory=list)
 
     def open(self, address: ObjectAddress) -> StoredObject | Absent:
         self._check(address.device)
@@ -175,6 +194,11 @@ class MemoryEngine:
     ) -> None:
         self._check(device)
         self.deferred.append((device, policy_index, hash_hex, timestamp, update))
+
+    def mark(self, device: str, since_ns: int) -> MemoryMark:
+        self._check(device)
+        self.marks.append(MemoryMark([(since_ns, False)]))
+        return self.marks[-1]
 
     def put_file(self, address: ObjectAddress, name: str, file: MemoryFile) -> None:
         """Give a file its name and remove what it supersedes."""

@@ -42,13 +42,18 @@ class DeferredUpdate:
     redirect_history: tuple[str, ...] = ()
 
 
+def path_of(layout: DeviceLayout, policy_index: int, hash_hex: str, timestamp: Timestamp) -> str:
+    """Where an update lies while it waits."""
+    return f"{layout.pending(policy_index)}/{suffix_of(hash_hex)}/{hash_hex}-{timestamp.internal}"
+
+
 def keep(
     fs: Fs, layout: DeviceLayout, policy_index: int, hash_hex: str, timestamp: Timestamp, update: DeferredUpdate
 ) -> str:
     """Write an update so that no crash loses it; its path."""
-    directory = f"{layout.pending(policy_index)}/{suffix_of(hash_hex)}"
+    path = path_of(layout, policy_index, hash_hex, timestamp)
+    directory = os.path.dirname(path)
     changed = fs.create_directories(directory)
-    path = f"{directory}/{hash_hex}-{timestamp.internal}"
     with _written(fs, layout.temporary(policy_index), update) as temporary:
         try:
             fs.rename(temporary, path)

@@ -1,4 +1,5 @@
-"""Finding what waits in async_pending: whole suffix directories at a time, the newest file of each hash.
+"""Finding what waits in async_pending: whole suffix directories at a time, of each hash the newest
+file and those that it does not make meaningless.
 
 Source: formats 4.14. Reads only, and holds no more than READ_AT_ONCE files in memory however many wait.
 Called from native threads.
@@ -80,21 +81,26 @@ def _look(directory: str, window: Window) -> None:
     if not names:
         window.empty.append(directory)
         return
-    newest: dict[str, tuple[Timestamp, str]] = {}
+    by_hash: dict[str, list[tuple[Timestamp, str]]] = {}
     for name in names:
         parsed = _parsed(name)
-        if parsed is None:
-            continue
-        hash_hex, timestamp = parsed
-        path = f"{directory}/{name}"
-        other = newest.get(hash_hex)
-        if other is None or timestamp > other[0]:
-            newest[hash_hex] = timestamp, path
-        if other is not None:
-            window.superseded.append(min(other, (timestamp, path))[1])
-        window.file_count += 1
-    for timestamp, path in newest.values():
-        _read(path, timestamp, window)
+        if parsed is not None:
+            by_hash.setdefault(parsed[0], []).append((parsed[1], f"{directory}/{name}"))
+            window.file_count += 1
+    for files in by_hash.values():
+        _read_newest(sorted(files, reverse=True), window)
+
+
+def _read_newest(files: list[tuple[Timestamp, str]], window: Window) -> None:
+    """Of one hash, the newest first. A row tells of all that was stored up to its data; a POST's data is older than the
+    POST, and a PUT that came in between, later than the POST, has a row that is needed. What cannot be read supersedes
+    nothing."""
+    told_until: Timestamp | None = None
+    for timestamp, path in files:
+        if told_until is not None and timestamp <= told_until:
+            window.superseded.append(path)
+        else:
+            told_until = _read(path, timestamp, window) or told_until
 
 
 def _parsed(name: str) -> tuple[str, Timestamp] | None:
@@ -108,22 +114,33 @@ def _parsed(name: str) -> tuple[str, Timestamp] | None:
         return None
 
 
-def _read(path: str, timestamp: Timestamp, window: Window) -> None:
+def _read(path: str, timestamp: Timestamp, window: Window) -> Timestamp | None:
+    """When the data was stored that the row of a file tells of; None when nobody knows."""
     try:
         content = _content(path)
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         found = window.corrupt if error.errno in _NO_FILE else window.unreadable
         found.append(Corrupt(path, error.strerror or str(error)))
-        return
+        return None
     if len(content) > FILE_BYTES_MAX:
         window.corrupt.append(Corrupt(path, f"longer than {FILE_BYTES_MAX} bytes"))
-        return
+        return None
     try:
-        window.waiting.append(Waiting(path, timestamp, decode(content)))
+        update = decode(content)
     except ValueError as error:
         window.corrupt.append(Corrupt(path, str(error)))
+        return None
+    window.waiting.append(Waiting(path, timestamp, update))
+    return _data_of(update, timestamp)
+
+
+def _data_of(update: DeferredUpdate, timestamp: Timestamp) -> Timestamp:
+    try:
+        return Timestamp.parse(update.headers["x-timestamp"])
+    except (KeyError, InvalidTimestamp):
+        return timestamp
 
 
 def _content(path: str) -> bytes:

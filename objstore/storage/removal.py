@@ -5,7 +5,9 @@ Called by the replicator for a handoff, after every primary has confirmed the ve
    confirmed (a PUT, POST or DELETE came meanwhile), nothing of it is touched.
 2. The suffix is listed as changed before anything goes, as with every change.
 3. A crash in between leaves some of the files: they are confirmed again, then removed, by the next pass.
-4. The partition directory goes when nothing but hash files and locks is left, while its lock is held. Who waits for
+4. What was named so lately that its container row may not be safe stays (untold.py): the row is told from this copy,
+   should its server be killed.
+5. The partition directory goes when nothing but hash files and locks is left, while its lock is held. Who waits for
    that lock notices (runtime/fs.py), makes the directory again, and locks the new one.
 """
 
@@ -21,14 +23,21 @@ from objstore.storage.replica import Replica, removal_order
 REPLICATION_LOCK = ".lock-replication"
 
 
-def remove_confirmed(fs: Fs, partition_path: str, suffix: str, confirmed: Iterable[Replica]) -> int:
-    """Remove objects of one suffix as they were confirmed; how many went. Raises LockTimeout, OSError."""
+def remove_confirmed(
+    fs: Fs, partition_path: str, suffix: str, confirmed: Iterable[Replica], unsafe_since_ns: int | None = None
+) -> int:
+    """Remove objects of one suffix as they were confirmed; how many went. unsafe_since_ns: what was named since then
+    stays. Raises LockTimeout, OSError."""
     removed = 0
     try:
         with PartitionHashes(fs, partition_path).changing(suffix):
             for replica in confirmed:
                 directory = f"{partition_path}/{suffix}/{replica.hash_hex}"
-                if replica.is_understood and _holds_exactly(directory, replica.names):
+                if (
+                    replica.is_understood
+                    and _holds_exactly(directory, replica.names)
+                    and (unsafe_since_ns is None or os.stat(directory).st_ctime_ns < unsafe_since_ns)
+                ):
                     for name in removal_order(replica.names):
                         fs.unlink(f"{directory}/{name}")
                     fs.remove_directory(directory)

@@ -9,24 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.final_check import ABSENT
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import started
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    cluster = prepared(tmp_path_factory.mktemp("check") / "c")
-    cluster.start("--no-daemons")
-    try:
-        scene = Scene(OneDirectory(cluster))
+    with started(tmp_path_factory.mktemp("check") / "c") as scene:
         scene.ledger.container("c")
         for name in ("a", "b"):
             scene.ledger.put("c", name, name.encode() * 100)
         scene.heal()
         yield scene
-    finally:
-        cluster.close()
 
 
 def directory(scene, place, copies):

@@ -6,10 +6,9 @@ import urllib.request
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.directory import running_directory
+from tests.support.directory import GROUPS, OPTIONS, SERVICE, person, running_directory
+from tests.support.directory import SERVICE_PASSWORD as BIND_PASSWORD
 from tests.support.keystone import SERVICE_PASSWORD, keystone_process
-from tests.unit.middleware.ldap.test_ldapauth import GROUPS, OPTIONS, PEOPLE, SERVICE, person
-from tests.unit.middleware.ldap.test_ldapauth import SERVICE_PASSWORD as BIND_PASSWORD
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 ALICE, ANN = "planted-alices-password", "planted-anns-password"
@@ -48,7 +47,6 @@ def cluster(services, tmp_path_factory):
         "reseller_prefix": "LDAP",
         **OPTIONS,
         "ldap_url": f"ldap://{directory.host}:{directory.port}",
-        "user_base": PEOPLE,
     }
     sections = {"authtoken": authtoken, "keystoneauth": {"use": "egg:objstore#keystoneauth"}, "ldapauth": ldapauth}
     for name, options in sections.items():

@@ -9,20 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import started
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = prepared(tmp_path_factory.mktemp("databases") / "c")
-    made.configure("app:proxy-server", "recheck_container_existence", 1)
-    made.start("--no-daemons")
-    try:
-        yield Scene(OneDirectory(made))
-    finally:
-        made.close()
+    with started(
+        tmp_path_factory.mktemp("databases") / "c", ("proxy", "app:proxy-server", "recheck_container_existence", 1)
+    ) as scene:
+        yield scene
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.faults import empty, flip
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import OneDirectory, Scene, prepared, started
 from tests.support.mounts import CannotMount, Mount
 from tests.support.packages import ToolsMissing
 
@@ -20,12 +20,8 @@ BODY = bytes(range(256)) * 1200
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = prepared(tmp_path_factory.mktemp("disks") / "c")
-    made.start("--no-daemons")
-    try:
-        yield Scene(OneDirectory(made))
-    finally:
-        made.close()
+    with started(tmp_path_factory.mktemp("disks") / "c") as scene:
+        yield scene
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from objstore.daemon import recon
 from objstore.replication.plan import SMALL_BYTES
 from tests.soak.faults import empty
 from tests.support.cluster import until
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import started
 from tests.support.packages import ToolsMissing, programs
 from tests.support.rounds import ORDER
 
@@ -27,12 +27,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def scene(tmp_path):
-    made = prepared(tmp_path / "c")
-    made.start("--no-daemons")
-    try:
-        yield Scene(OneDirectory(made))
-    finally:
-        made.close()
+    with started(tmp_path / "c") as scene:
+        yield scene
 
 
 def start(scene, node, daemon):

@@ -10,7 +10,7 @@ import pytest
 
 from objstore.cluster.servers import read_servers
 from objstore.core import pickles
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import started
 from tests.support.liar import Liar
 
 pytestmark = pytest.mark.cluster
@@ -60,13 +60,10 @@ LIES = {
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = prepared(tmp_path_factory.mktemp("liars") / "c")
-    made.configure("object-replicator", "sync_method", "ssync", kind="object")
-    made.start("--no-daemons")
-    try:
-        yield Scene(OneDirectory(made))
-    finally:
-        made.close()
+    with started(
+        tmp_path_factory.mktemp("liars") / "c", ("object", "object-replicator", "sync_method", "ssync")
+    ) as scene:
+        yield scene
 
 
 @pytest.mark.long

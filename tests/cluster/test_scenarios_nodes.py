@@ -12,19 +12,15 @@ import threading
 import pytest
 
 from tests.support.cluster import until
-from tests.support.healing import OneDirectory, Scene, prepared
+from tests.support.healing import started
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    made = prepared(tmp_path_factory.mktemp("nodes") / "c")
-    made.start("--no-daemons")
-    try:
-        yield Scene(OneDirectory(made))
-    finally:
-        made.close()
+    with started(tmp_path_factory.mktemp("nodes") / "c") as scene:
+        yield scene
 
 
 @pytest.fixture

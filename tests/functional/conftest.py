@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.api import Swift
+from tests.functional.pipelines import with_optional_filters
 from tests.support.cluster import Cluster
 
 USERS = {
@@ -46,16 +47,6 @@ def our_cluster(request, tmp_path_factory):
         cluster.configure(f"{kind}-replicator", "interval", 3600, kind=kind)
     with cluster:
         yield cluster
-
-
-def with_optional_filters(cluster):
-    """Those that change nothing for who does not ask for them."""
-    names = ("crossdomain", "domain_remap", "etag_quoter")
-    pipeline = cluster.setting("pipeline:main", "pipeline")
-    pipeline = pipeline.replace("listing_formats", f"{' '.join(names)} listing_formats")
-    cluster.configure("pipeline:main", "pipeline", " ".join(pipeline.split()))
-    for name in names:
-        cluster.configure(f"filter:{name}", "use", f"egg:objstore#{name}")
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,8 @@ def test_pages_that_refer(swift, owner, book, acl, host, status):
         ("{member}", "stranger", False),
         ("{member}", "member", True),
         ("{member}", "anonymous", False),
+        (".rlistings", "anonymous", False),
+        (".rlistings,{member}", "member", True),
     ],
 )
 def test_who_writes(swift, owner, container, acl, user, may):

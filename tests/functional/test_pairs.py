@@ -291,7 +291,34 @@ def test_a_script_of_another_page_follows_a_temporary_url(swift, owner, key, con
     answer = by_link(swift, key, "GET", container, "o", headers={"Origin": page})
     assert answer.status == 200 and answer.headers["access-control-allow-origin"] == page
     refused = by_link(swift, b"wrong", "GET", container, "o", headers={"Origin": page})
-    assert refused.status == 401
+    assert refused.status == 401 and refused.headers["access-control-allow-origin"] == page
+
+
+def test_a_script_may_read_why_a_filter_refuses_it(swift, owner, container):
+    page = "http://page.example"
+    owner.post(
+        container,
+        headers={"X-Container-Meta-Access-Control-Allow-Origin": page, "X-Container-Meta-Quota-Bytes": "1"},
+    )
+    form = {"Origin": page, "Content-Type": "multipart/form-data; boundary=b"}
+    refusals = (
+        (413, owner.put(container, "o", body=b"too much", headers={"Origin": page})),
+        (400, swift.anonymous.post(container, "o", body=b"--b--\r\n", headers=form)),
+        (401, swift.anonymous.get(container, "o", headers={"Origin": page, "X-Auth-Token": "AUTH_tk" + "0" * 32})),
+        (413, owner.put(container, "o", body=b"too much", headers={"Origin": "http://other"})),
+    )
+    for status, answer in refusals:
+        assert answer.status == status, answer
+    shown = [answer.headers.get("access-control-allow-origin") for _, answer in refusals]
+    assert shown == [page, page, page, None]
+    assert "origin" in refusals[0][1].headers["vary"].lower()
+
+
+def test_a_static_large_object_is_no_segment_of_a_dynamic_one(owner, large, container):
+    """Its row does not say what it reads as: refused (409), never its manifest among the data."""
+    assert owner.put_manifest(f"{container}/p/1", [{"path": f"{large}/s/0"}]).status == 201
+    owner.put(f"{container}/whole", headers={"X-Object-Manifest": f"{container}/p/"})
+    assert owner.get(container, "whole").status == owner.head(container, "whole").status == 409
 
 
 @pytest.mark.parametrize(("quota", "status", "names"), [("3", 413, []), ("4", 201, ["f"])])
@@ -433,7 +460,7 @@ def test_a_listing_tells_links_from_large_objects(owner, large):
     owner.put(large, "link", headers=link_to(large, "slo"))
     rows = {row["name"]: row for row in owner.listing(large)}
     assert rows["link"]["symlink_path"] == f"/v1/{owner.account}/{large}/slo"
-    assert rows["slo"]["slo_etag"].strip('"') == ETAG and rows["slo"]["bytes"] == 8
+    assert rows["slo"]["slo_etag"] == f'"{ETAG}"' and rows["slo"]["bytes"] == 8
     assert rows["dlo"]["bytes"] == 0 and "slo_etag" not in rows["dlo"]
 
 

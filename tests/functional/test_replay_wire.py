@@ -13,6 +13,7 @@ from objstore.ring import fileformat
 from objstore.ring.model import Ring
 from tests.functional.servers import running
 from tests.replay.wire import backend, relay
+from tests.replay.wire.beforehand import earlier_objects
 from tests.replay.wire.lines import load
 from tests.replay.wire.sink import Sink
 from tests.replay.wire.tap import Tap
@@ -25,8 +26,12 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "wire"
 SECRETS = {"prefix": "wire-prefix", "suffix": "wire-suffix"}
 DEVICES = ("sdb1", "sdb2", "sdb3", "sdb4")
 # In the order of the recording; what clients do in `updater` only makes the state that the updaters and the
-# direct requests find.
-FILES = ("account", "container", "object", "updater", "expirer", "direct-object", "direct-container", "direct-account")
+# direct requests find. What an encrypting proxy says to servers is in `footers`, too; how ours says it:
+# tests/unit/middleware/encryption/test_recorded.py.
+FILES = (
+    "account", "container", "object", "updater", "expirer", "footers", "direct-object", "direct-container",
+    "direct-account",
+)  # fmt: skip
 
 
 def moment(operation):
@@ -34,16 +39,12 @@ def moment(operation):
     return next((line.response.header("date")[17:25] for line in operation[1] if line.response.header("date")), "")
 
 
-def encrypted():
-    """What an encrypting proxy says to servers; how ours says it: tests/unit/middleware/encryption/test_recorded.py."""
-    found = backend.operations(load(VECTORS / "footers.jsonl"))
-    return [(name, lines) for name, lines in found if name.startswith("footers.enc-")]
-
-
 OPERATIONS = sorted(
-    [*(each for name in FILES for each in backend.operations(load(VECTORS / f"{name}.jsonl"))), *encrypted()],
-    key=moment,
+    (each for name in FILES for each in backend.operations(load(VECTORS / f"{name}.jsonl"))), key=moment
 )
+# Uploaded without a tap: what filters join, and what first needs it.
+EARLIER = list(earlier_objects(OPERATIONS))
+NEEDS_EARLIER = "footers.slo-put"
 BACKEND_IDS = [
     name
     for name, lines in OPERATIONS
@@ -63,6 +64,8 @@ def backend_results(tmp_path_factory):
     results = {}
     with running(folder, devices=DEVICES, **SECRETS) as servers, Sink() as sink:
         for name, lines in OPERATIONS:
+            if name == NEEDS_EARLIER:
+                assert {each.put_to_server(servers.addresses["object"]) for each in EARLIER} == {201}
             results[name] = backend.play(lines, servers, sink)
     return results
 
@@ -94,11 +97,12 @@ def relay_results(tmp_path_factory):
     with cluster:
         answer = cluster.ask("GET", "/auth/v1.0", {"X-Auth-User": "wire:admin", "X-Auth-Key": "key"})
         token = answer.header("x-auth-token")
-        results = {
-            name: relay.play(lines, cluster.address, token, taps)
-            for name, lines in OPERATIONS
-            if name in PROXY_IDS and name not in NOT_RELAYED
-        }
+        results = {}
+        for name, lines in OPERATIONS:
+            if name == NEEDS_EARLIER:
+                assert {each.put_to_proxy(cluster.address, token) for each in EARLIER} == {201}
+            if name in PROXY_IDS and name not in NOT_RELAYED:
+                results[name] = relay.play(lines, cluster.address, token, taps)
     for tap in taps.values():
         tap.close()
     return results

@@ -9,7 +9,7 @@ from typing import Any
 import eventlet
 
 from objstore.runtime.fs import Fs
-from tests.sim.host import HOST, acting
+from tests.sim.host import HOST, Process, acting
 from tests.support.durability import Shadow
 
 
@@ -18,6 +18,8 @@ class SimFs(Fs):
     does not happen any more once its process was killed."""
 
     shadow = Shadow()
+    _holders: dict[int, tuple[Process, int]] = {}
+    """Who holds a file, by which descriptor; by inode number."""
     syncs_are_real = True
     """False: syncs promise and do nothing. A mutation of the tests."""
 
@@ -43,6 +45,16 @@ class SimFs(Fs):
         path = f"{directory}/{prefix}{HOST.random.randbytes(4).hex()}{suffix}"
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
 
+    def hold(self, fd: int) -> bool:
+        """flock() would outlive a simulated process, whose descriptors stay open."""
+        inode, process = os.fstat(fd).st_ino, acting()
+        assert process is not None, "nobody holds"
+        holder, held = self._holders.get(inode, (process, fd))
+        if holder.is_alive and held != fd and _inode(held) == inode:
+            return False
+        self._holders[inode] = process, fd
+        return True
+
     def _effect(self, kind: str, cost_s: float = 0.0) -> None:
         """Let others run now and then, as a disk does; and fail as one."""
         process = acting()
@@ -54,6 +66,14 @@ class SimFs(Fs):
         node = process.node
         if node is not None and node.disk_fails(kind):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _inode(fd: int) -> int:
+    """0: it is closed."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0
 
 
 def _with_effect(name: str, kind: str) -> Any:

@@ -275,11 +275,22 @@ def install() -> None:
     os.getpid = lambda: 4711
     timer.Timer.__lt__ = lambda one, other: one.order < other.order
     eventlet.spawn = _spawned
+    _install_boots()
     _install_threads()
     _install_sweeps()
     _install_addresses()
     _install_files()
     _install_looks()
+
+
+def _install_boots() -> None:
+    from objstore.storage import untold
+
+    def boot_id() -> str:
+        process = current_process()
+        return f"{process.node.name}#{process.node.boots}" if process is not None else ""
+
+    untold.boot_id = boot_id
 
 
 def _install_threads() -> None:

@@ -15,6 +15,7 @@ from objstore.http.response import Response
 from objstore.object import body
 from objstore.object.handlers.put import PutHandler
 from objstore.object.passes import replicate
+from objstore.object.passes.untold import Retelling
 from objstore.object.update import ContainerUpdates
 from objstore.proxy.quorum import WriteQuorum
 from objstore.replication import db_replicator
@@ -107,6 +108,11 @@ def _reaped_in_name_only() -> None:
     AccountReaper._delete_objects = lambda *_: 0  # type: ignore[method-assign]
 
 
+def _never_told_again() -> None:
+    """Names of a server that was killed before it told of them are nobody's business."""
+    Retelling.run = lambda *_: 0  # type: ignore[method-assign]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     "no fsync": _no_fsync,
     "lost on the way": _lost_on_the_way,
@@ -120,4 +126,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "last row wins": _last_row_wins,
     "rows dropped": _rows_dropped,
     "reaped in name only": _reaped_in_name_only,
+    "never told again": _never_told_again,
 }

@@ -69,6 +69,7 @@ class Node:
         self.disks = disks
         self.skew_s = 0.0
         self.error_rate = 0.0
+        self.boots = 1
         self.processes: dict[str, Process] = {}
         self._network = network
         self._passes: dict[str, Runner[Any]] = {}
@@ -133,6 +134,7 @@ class Node:
             if has_power_cut:
                 self._network.servers.pop(address, None)
         if has_power_cut:
+            self.boots += 1
             for disk in self.disks:
                 if (self.root / disk).is_dir():
                     SimFs.shadow.power_cut(str(self.root / disk), ByChance(HOST.random))

@@ -23,6 +23,28 @@ with warnings.catch_warnings():
 SUCCESS, WRONG_PASSWORD, BUSY = 0, 49, 51
 START_TLS = "1.3.6.1.4.1.1466.20037"
 
+PEOPLE, GROUPS = "ou=people,dc=example", "ou=groups,dc=example"
+"""Where tests have people and groups."""
+SERVICE, SERVICE_PASSWORD = "cn=objstore,dc=example", "planted-service-password"
+OPTIONS = {
+    "user_base": PEOPLE,
+    "group_base": GROUPS,
+    "bind_dn": SERVICE,
+    "bind_password": SERVICE_PASSWORD,
+    "start_tls": "no",
+    "allow_plaintext": "yes",
+    "reseller_admin_group": "swift-admins",
+    "reseller_reader_group": "swift-readers",
+    "connect_timeout": "20",
+    "timeout": "20",
+}
+"""Of ldapauth, but for ldap_url."""
+
+
+def person(name: str) -> str:
+    """The dn of a user."""
+    return f"uid={name},{PEOPLE}"
+
 
 @dataclass
 class FakeDirectory:

@@ -1,7 +1,6 @@
 """A cluster that a scenario hurts and that heals by rounds of passes: what was acknowledged, and the way to the end.
 
-with Cluster(...) as cluster:                       started with --no-daemons
-    scene = Scene(OneDirectory(cluster))
+with started(directory) as scene:                   a cluster of its own, without daemons
     scene.ledger.put("c", "o", b"x")
     ...                                             a disk emptied, a node away
     scene.heal()                                    rounds of passes, then the final check: all counts zero
@@ -11,7 +10,8 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,6 +95,19 @@ def prepared(directory: Path, **options: Any) -> Cluster:
     for kind, section, key, value in SETTINGS:
         made.configure(section, key, value, kind=kind)
     return made
+
+
+@contextmanager
+def started(directory: Path, *settings: tuple[str, str, str, object], **options: Any) -> Iterator[Scene]:
+    """A Scene on a cluster of its own, without daemons. settings: as SETTINGS, beside those; options: as Cluster's."""
+    cluster = prepared(directory, **options)
+    for kind, section, key, value in settings:
+        cluster.configure(section, key, value, kind=kind)
+    cluster.start("--no-daemons")
+    try:
+        yield Scene(OneDirectory(cluster))
+    finally:
+        cluster.close()
 
 
 def asked(address: tuple[str, int], method: str, path: str) -> Answer:

@@ -101,7 +101,7 @@ def running_server(app: WSGIApp, limits: ServerLimits | None = None, **kwargs: o
     log = LogLines()
     logger = logging.Logger("test-server")
     logger.addHandler(log)
-    server = Server(listener, app, limits=limits, logger=logger, **kwargs)  # type: ignore[arg-type]
+    server = Server(listener, app, limits=limits, logger=logger, **kwargs)
     task = green.spawn(server.serve)
     try:
         yield RunningServer(server, listener, log)
@@ -111,7 +111,7 @@ def running_server(app: WSGIApp, limits: ServerLimits | None = None, **kwargs: o
         listener.close()
 
 
-def wait_until(condition, timeout_s: float = PATIENCE_S) -> None:  # type: ignore[no-untyped-def]
+def wait_until(condition, timeout_s: float = PATIENCE_S) -> None:
     """Let the hub run until a condition holds."""
     end = green.monotonic() + timeout_s
     while not condition():

@@ -15,6 +15,7 @@ import dataclasses
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class NetworkCluster:
         self._options = options
         self._template = prepared(directory / "template", nodes=len(self.nodes), policies=policies)
         self._configure = configure
+        self._starter = ThreadPoolExecutor(1, "starter")
         self.machines = {node: Machine(directory / node, network, node) for node in self.nodes}
 
     def __enter__(self) -> NetworkCluster:
@@ -86,6 +88,7 @@ class NetworkCluster:
         for machine in self.machines.values():
             machine.close()
         self._template.close()
+        self._starter.shutdown()
 
     def _lay_out(self, node: str) -> None:
         source, etc = self._template.directory.etc, self.machines[node].directory.etc
@@ -120,7 +123,8 @@ class NetworkCluster:
         self.machines[node].crash()
 
     def start_node(self, node: str) -> None:
-        self.machines[node].start(*self._options)
+        """From whatever thread: what is started dies with the thread that starts it (PR_SET_PDEATHSIG)."""
+        self._starter.submit(self.machines[node].start, *self._options).result()
 
     def pids(self, node: str | None = None, role: str | None = None) -> list[int]:
         wanted = self.nodes if node is None else [node]

@@ -78,7 +78,7 @@ class RecordingFs(Fs):
         self._do("truncate", _target(fd))
         super().truncate(fd, size)
 
-    def set_attributes(self, target: int | str, attributes: dict[str, bytes]) -> None:  # type: ignore[override]
+    def set_attributes(self, target: int | str, attributes: dict[str, bytes]) -> None:
         self._do("set attributes", _target(target) if isinstance(target, int) else target)
         super().set_attributes(target, attributes)
 

@@ -38,7 +38,7 @@ def make_etc(etc: Path, rings: tuple[str, ...] = RINGS, **options: float) -> Pat
     """Builders and rings; options as for make_builder."""
     etc.mkdir(parents=True, exist_ok=True)
     for ring in rings:
-        builder = make_builder(ring, **options)  # type: ignore[arg-type]
+        builder = make_builder(ring, **options)
         save_builder(builder, etc / f"{ring}.builder")
         save(builder.to_ring(), etc / f"{ring}.ring.gz")
     return etc

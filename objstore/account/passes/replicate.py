@@ -17,7 +17,7 @@ from objstore.replication.db_settings import AccountReplicatorSettings
 
 
 class Accounts:
-    """What is peculiar to accounts (db_replicator.Kindred)."""
+    """What account replication does differently (db_replicator.Kindred)."""
 
     def prepare(self, database: Database, state: LocalState) -> Sequence[Location]:
         return ()

@@ -85,7 +85,7 @@ def missing(info: ContainerInfo | None) -> Response:
 
 
 def backend_headers(info: ContainerInfo) -> dict[str, str]:
-    """What every answer about a container that exists, or existed, says."""
+    """The headers of every answer about a container that exists or existed."""
     return {
         "x-backend-timestamp": _internal(info.created_at),
         "x-backend-put-timestamp": _internal(info.put_timestamp),
@@ -96,7 +96,7 @@ def backend_headers(info: ContainerInfo) -> dict[str, str]:
 
 
 def add_live_headers(headers: dict[str, str], state: ContainerState) -> None:
-    """What only a live container has."""
+    """Add the headers that only a live container has."""
     info = state.info
     headers["x-container-object-count"] = str(info.object_count)
     headers["x-container-bytes-used"] = str(info.bytes_used)

@@ -242,7 +242,7 @@ class ContainerReconciler:
         return is_success(response.status) or response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
     def _ask(self, method: str, path: str, index: int) -> SubResponse:
-        """Of the newest replica, expired or not: an object is moved as it is."""
+        """Ask for the newest replica, expired or not: an object is moved as it is."""
         headers = {
             "X-Backend-Storage-Policy-Index": str(index),
             "X-Newest": "true",

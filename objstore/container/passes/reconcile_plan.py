@@ -55,7 +55,7 @@ class Entry:
 
 
 def entry_of(queue: str, row: Mapping[str, object]) -> Entry | None:
-    """Of a row of a JSON listing; None for one that is none of ours, which is left alone."""
+    """The entry in a row of a JSON listing; None for a row that is not an entry, which is left alone."""
     name, etag, kind = str(row.get("name", "")), str(row.get("hash", "")), str(row.get("content_type", ""))
     index, colon, path = name.partition(":")
     parts = path.split("/", 3)
@@ -114,7 +114,7 @@ def policy_of(claims: Iterable[Claim | None]) -> int | None:
 
 
 class Step(Enum):
-    """What to do about a misplaced object."""
+    """The next step for a misplaced object."""
 
     MOVE = "moved"
     """Copy it, then delete the old one."""
@@ -169,7 +169,7 @@ def step_for(entry: Entry, right: Copy, wrong: Copy, age_s: float, reclaim_age_s
 
 
 def moved_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Of the PUT that makes the copy, from those of the GET. Lower-case names."""
+    """Headers of the PUT that makes the copy, from those of the GET. Lower-case names."""
     return {
         name: value for name, value in headers.items() if name not in _NOT_MOVED and not name.startswith("x-backend-")
     }
@@ -180,7 +180,7 @@ def _missing(age_s: float, reclaim_age_s: float) -> Step:
 
 
 def _listed_at(text: str) -> Timestamp:
-    """Of last_modified in a listing. Raises ValueError."""
+    """The timestamp in last_modified of a listing. Raises ValueError."""
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     whole = int(moment.replace(microsecond=0).timestamp())
     return Timestamp(whole * TICKS_PER_SECOND + moment.microsecond // 10)

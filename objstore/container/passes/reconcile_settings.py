@@ -10,7 +10,7 @@ from objstore.daemon.settings import DaemonSettings
 
 @dataclass(frozen=True)
 class ContainerReconcilerSettings(DaemonSettings):
-    """How objects that were written with another policy than their container's are taken to where they belong. The
+    """Takes objects that were written with another policy than their container's to where they belong. The
     nodes of a cluster share the work by themselves."""
 
     interval: float = setting("30", decimal(0), "Seconds from the start of one pass to the start of the next.")

@@ -32,7 +32,7 @@ BATCHES_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Containers:
-    """What is peculiar to containers (db_replicator.Kindred)."""
+    """What container replication does differently (db_replicator.Kindred)."""
 
     secrets: HashSecrets
     ring: Callable[[], Ring]

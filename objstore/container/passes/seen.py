@@ -21,7 +21,7 @@ _TICK_NS = 1_000_000_000
 
 
 class Look(NamedTuple):
-    """How a database stood. newest_ns: when it last changed."""
+    """The state of a database's files at one look. newest_ns: when it last changed."""
 
     files: tuple[tuple[int, int, int], ...]
     newest_ns: int
@@ -53,25 +53,30 @@ class Seen:
         self._limit = limit
         self._again_s = again_s
         self._looks: dict[str, Look] = {}
-        self._due_s: dict[str, float] = {}
+        self._due_s: dict[str, tuple[float, float]] = {}
 
     def is_unchanged(self, location: Location, now: Look) -> bool:
         return self._looks.get(location.directory) == now
 
     def is_due(self, location: Location, now_s: float) -> bool:
-        """Whether one that is unchanged is to be looked after again. now_s: wall time."""
-        return now_s >= self._due_s.get(location.directory, math.inf)
+        """Whether one that is unchanged is to be looked after again. now_s: wall time.
+
+        Where the clock went back since, what it said then is worth nothing: a date ahead might be years away."""
+        noted_s, due_s = self._due_s.get(location.directory, (-math.inf, math.inf))
+        return now_s >= due_s or now_s < noted_s
 
     def remember(self, location: Location, before: Look, now_s: float) -> None:
-        """There was nothing to do. before: how it stood before that was found out; now_s: wall time of that look."""
+        """There was nothing to do. before: how it stood before that was found out; now_s: wall time of that look.
+
+        A file dated ahead of us (its clock was wrong) is believed, too: its next change shows, having another date."""
         age_s = now_s - before.newest_ns / 1e9
-        if age_s * 1e9 < _TICK_NS:
+        if abs(age_s) * 1e9 < _TICK_NS:
             return
         if location.directory in self._looks or len(self._looks) < self._limit:
             self._looks[location.directory] = before
             if self._again_s:
                 # At twice its age: that needs no memory of the times before, and a restart begins no new round.
-                self._due_s[location.directory] = now_s + max(self._again_s, age_s)
+                self._due_s[location.directory] = now_s, now_s + max(self._again_s, age_s)
 
     def forget_others(self, directories: set[str]) -> None:
         """Databases that a whole pass has not found are gone."""

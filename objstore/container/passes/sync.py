@@ -27,7 +27,7 @@ from objstore.core.hashing import HashSecrets
 from objstore.core.sync_realms import Realms
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.surroundings import Surroundings
-from objstore.db.connection import Handles
+from objstore.db.connection import IDLE_CONNECTIONS_OF_A_WALK
 from objstore.db.container import KIND, UNSHARDED, ContainerBroker
 from objstore.db.database import Database, Databases
 from objstore.db.location import Location
@@ -42,7 +42,6 @@ from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
 from objstore.runtime.netinfo import local_addresses
 
-_IDLE_HANDLES = 8
 _AWAY_S = 60.0
 """How long nothing is tried with a cluster that was away, at most; less where passes come more often."""
 _FILTERS = ("slo", "symlink")
@@ -171,9 +170,7 @@ class ContainerSync:
 def factory(surroundings: Surroundings[ContainerSyncSettings]) -> ContainerSync:
     """Raises ConfigError."""
     settings, cluster = surroundings.settings, surroundings.cluster
-    databases = Databases(KIND, _log)
-    # A walk comes back to no database before the next pass: open handles would only cost memory.
-    databases.handles = Handles(_IDLE_HANDLES)
+    databases = Databases(KIND, _log, idle_connections=IDLE_CONNECTIONS_OF_A_WALK)
     ring = ReloadingRing(cluster.swift_dir / "container.ring.gz")
     ip, port = surroundings.address
     addresses = local_addresses(ip)

@@ -73,7 +73,7 @@ class ContainerTurn:
     _failed: int = field(init=False, default=0)
 
     def run(self) -> Counter[str]:
-        """What was done, as counts of the pass."""
+        """Do the turn; counts of the pass."""
         self._tried, self._done = self.state.tried, self.state.done
         for step in (self._check_others, self._do_own):
             self._away = self._failed = 0

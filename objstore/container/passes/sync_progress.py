@@ -37,7 +37,7 @@ class Progress:
 
 
 class Memory:
-    """By database id."""
+    """Progress of containers by database id."""
 
     def __init__(self, most: int = REMEMBERED_MAX) -> None:
         self._most = most

@@ -40,7 +40,7 @@ _NOT_SENT_PREFIXES = ("x-backend-", "x-object-sysmeta-", "x-object-transient-sys
 
 
 class RowSync:
-    """Of one container. client: the pipeline that reads objects here."""
+    """Syncs rows of one container. client: the pipeline that reads objects here."""
 
     def __init__(self, client: InternalClient, peer: Peer, target: Target, info: ContainerInfo) -> None:
         self._client = client

@@ -34,7 +34,9 @@ class ContainerSyncSettings(DaemonSettings):
     conn_timeout: float = setting("5", decimal(0.001), "Seconds to connect to another cluster.")
     node_timeout: float = setting("60", decimal(0.001), "Seconds of silence after which another cluster is given up.")
     peer_ca_file: str = setting("", text, "PEM file of authorities for https:// clusters; empty: the system's.")
-    peer_insecure: bool = setting("no", boolean, "Believe any certificate of another cluster.", advanced=True)
+    peer_insecure: bool = setting(
+        "no", boolean, "Accept any certificate of another cluster without checking it.", advanced=True
+    )
     internal_client_conf_path: str = setting(
         "", text, "An internal-client.conf with the pipeline to read objects by; empty: slo, symlink and the proxy."
     )

@@ -31,7 +31,7 @@ from objstore.daemon.interleave import interleaved
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.surroundings import Surroundings
 from objstore.db import on_disk
-from objstore.db.connection import Handles
+from objstore.db.connection import IDLE_CONNECTIONS_OF_A_WALK
 from objstore.db.container import KIND, ContainerBroker, ContainerInfo
 from objstore.db.database import Database, Databases
 from objstore.db.location import CONTAINERS, Location
@@ -47,7 +47,6 @@ from objstore.runtime.clock import Clock
 from objstore.runtime.devices import Devices
 from objstore.runtime.netinfo import local_addresses
 
-_IDLE_HANDLES = 8
 _log = logging.getLogger("objstore.container-updater")
 
 
@@ -177,9 +176,7 @@ class ContainerUpdater:
 @reads(ContainerUpdaterSettings)
 def factory(surroundings: Surroundings[ContainerUpdaterSettings]) -> ContainerUpdater:
     settings, cluster = surroundings.settings, surroundings.cluster
-    databases = Databases(KIND, _log)
-    # A walk comes back to no database before the next pass: open handles would only cost memory.
-    databases.handles = Handles(_IDLE_HANDLES)
+    databases = Databases(KIND, _log, idle_connections=IDLE_CONNECTIONS_OF_A_WALK)
     ring = ReloadingRing(cluster.swift_dir / "account.ring.gz")
     calls = NodeClient("container-updater", Timeouts(settings.conn_timeout, settings.node_timeout), silence=Silences())
     containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")

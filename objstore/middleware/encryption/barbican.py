@@ -38,7 +38,7 @@ class Barbican:
     def key(self, key_id: str) -> bytes:
         """The payload of a secret. Raises NoKey."""
         if _ID.match(key_id) is None:
-            raise NoKey(f"{key_id[:100]!r} is no id of a secret: expected the UUID at the end of its reference")
+            raise NoKey(f"{key_id[:100]!r} is not an id of a secret: expected the UUID at the end of its reference")
         token, endpoint = self._session
         url = f"{endpoint}/secrets/{key_id}/payload"
         headers = [("X-Auth-Token", token), ("Accept", "application/octet-stream")]
@@ -61,7 +61,7 @@ class Barbican:
             raise NoKey(str(error)) from None
         token = answer.headers.get("x-subject-token", "")
         if answer.status != HTTPStatus.CREATED or not token:
-            raise NoKey(f"{url}: {answer.status} {_TOKEN_MEANINGS.get(answer.status, 'is no token')}")
+            raise NoKey(f"{url}: {answer.status} {_TOKEN_MEANINGS.get(answer.status, 'is not a token')}")
         endpoint = (self.endpoint or self._catalogued(answer.body)).rstrip("/")
         return token, endpoint if endpoint.endswith("/v1") else f"{endpoint}/v1"
 

@@ -25,7 +25,7 @@ class Transform(Protocol):
     def update(self, data: bytes | memoryview) -> bytes: ...
 
     def apply(self, view: memoryview) -> None:
-        """In place."""
+        """Transform the bytes in place."""
 
 
 class EncryptingBody:

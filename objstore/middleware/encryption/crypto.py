@@ -40,7 +40,7 @@ class KeyStream:
         return self._context.update(data)
 
     def apply(self, view: memoryview) -> None:
-        """In place: no second buffer for what may be a megabyte."""
+        """Combine the bytes with the stream in place: no second buffer for what may be a megabyte."""
         self._context.update_into(view, view)
 
 

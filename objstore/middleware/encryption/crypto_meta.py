@@ -71,9 +71,9 @@ class CryptoMeta:
         try:
             value = json.loads(_unquoted(text))
         except (ValueError, RecursionError):
-            raise Undecipherable("the crypto metadata is no JSON") from None
+            raise Undecipherable("the crypto metadata is not JSON") from None
         if not isinstance(value, dict):
-            raise Undecipherable("the crypto metadata is no JSON object")
+            raise Undecipherable("the crypto metadata is not a JSON object")
         if value.get("cipher") != CIPHER:
             raise Undecipherable(f"the cipher is {str(value.get('cipher'))[:32]!r}, expected {CIPHER!r}")
         wrapped = value.get("body_key")
@@ -144,7 +144,7 @@ def _unquoted(text: str) -> str:
 
 def _key_id(value: Any) -> KeyId:
     if not isinstance(value, dict):
-        raise Undecipherable("key_id is no JSON object")
+        raise Undecipherable("key_id is not a JSON object")
     version, path, secret_id = (value.get(name) for name in ("v", "path", "secret_id"))
     if not isinstance(version, str) or not isinstance(path, str) or not isinstance(secret_id, str | None):
         raise Undecipherable("v, path and secret_id of a key_id must be text")
@@ -153,7 +153,7 @@ def _key_id(value: Any) -> KeyId:
 
 def _wrapped(value: Any) -> WrappedKey:
     if not isinstance(value, dict):
-        raise Undecipherable("body_key is no JSON object")
+        raise Undecipherable("body_key is not a JSON object")
     return WrappedKey(_bytes(value.get("key"), KEY_BYTES), _bytes(value.get("iv"), IV_BYTES))
 
 
@@ -162,7 +162,7 @@ def _base64(data: bytes) -> str:
 
 
 def _bytes(text: Any, size: int | None = None) -> bytes:
-    """Of base64. Raises Undecipherable when it is none, or not of that many bytes."""
+    """The bytes of a base64 text. Raises Undecipherable when it is not base64, or not of that size."""
     try:
         data = b64decode(text, validate=True)
     except (ValueError, TypeError):

@@ -70,11 +70,11 @@ class Opened:
 
     @property
     def etag(self) -> str:
-        """In the clear, without quotes."""
+        """The ETag in the clear, without quotes."""
         return next((value for name, value in self.header_list if name.lower() == "etag"), "").strip('"')
 
     def body(self) -> Iterable[bytes]:
-        """Of the answer; to be closed as its own."""
+        """The answer's body in the clear; closing it closes the answer's."""
         body = self._answer.body
         if self._meta is None or self._answer.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             return body

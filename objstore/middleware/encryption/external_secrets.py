@@ -9,26 +9,42 @@ The keys are fetched once, when a worker starts: requests never wait for a key m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from objstore.config.errors import ConfigError, ConfigProblem
+from objstore.config.settings import setting, text
 from objstore.middleware.encryption.keyring import Keyring
 from objstore.middleware.encryption.kmip import NoKey
-from objstore.middleware.encryption.root_secrets import SECRET_BYTES_MIN, check_active, secret_ids
+from objstore.middleware.encryption.root_secrets import SECRET_BYTES_MIN, RootSecretSettings, check_active, secret_ids
 
 KEY_ID = "key_id"
 
 
+@dataclass(frozen=True)
+class ExternalSecretSettings(RootSecretSettings):
+    """The settings of every keymaster that asks a key manager. Further keys are key_id_<id>."""
+
+    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{KEY_ID}_",)
+
+    key_id: str = setting(
+        "",
+        text,
+        "What the key manager calls the root secret without an id (Barbican: its UUID; KMIP: an AES key of 256 bits).",
+    )
+
+
 def fetched_keyring(
-    values: Mapping[str, str],
-    active_id: str | None,
-    version: str,
-    file: str,
-    section: str,
-    fetch: Callable[[str], bytes],
+    settings: ExternalSecretSettings, file: str, section: str, fetch: Callable[[str], bytes]
 ) -> Keyring:
-    """values: of the section. fetch(id in the key manager): raises NoKey. Raises ConfigError."""
-    ids = secret_ids(values, KEY_ID)
+    """The keyring of a section's keys, asked of the key manager now.
+
+    file, section: where the settings stand, for errors. fetch(id in the key manager): the key; raises NoKey. Raises
+    ConfigError for a key that cannot be had or is too short, and where no key would be written with.
+    """
+    active_id = settings.active_root_secret_id or None
+    ids = secret_ids({KEY_ID: settings.key_id, **settings.extra}, KEY_ID)
     check_active(file, section, KEY_ID, ids, active_id)
     secrets: dict[str | None, bytes] = {}
     for id_, key_id in ids.items():
@@ -41,4 +57,4 @@ def fetched_keyring(
             expected = f"a key of {SECRET_BYTES_MIN} bytes or more; {key_id[:100]!r} has {len(secret)}"
             raise ConfigError([ConfigProblem(file, section, name, "", expected)])
         secrets[id_] = secret
-    return Keyring(secrets, active_id, version)
+    return Keyring(secrets, active_id, settings.meta_version_to_write)

@@ -40,7 +40,7 @@ _IN_PART = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIAB
 @dataclass(frozen=True)
 class EncryptionSettings(Settings):
     disable_encryption: bool = setting(
-        "no", boolean, "Store new objects as they come. What is encrypted already can still be read."
+        "no", boolean, "Store new objects unencrypted. Those that are encrypted already can still be read."
     )
 
 

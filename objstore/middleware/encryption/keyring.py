@@ -24,7 +24,7 @@ WRITTEN_VERSION = "2"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """For one object that is written."""
+    """The keys for one object that is written."""
 
     object: bytes
     container: bytes
@@ -42,10 +42,11 @@ class Keyring:
         """active_id: of the secret that new objects are encrypted under. Raises KeyError when there is none of it."""
         if version not in VERSIONS:
             raise ValueError(f"no version {version!r} of key ids")
+        if active_id not in secrets:
+            raise KeyError(active_id)  # Here, and not at the first PUT.
         self._secrets = dict(secrets)
         self._active_id = active_id
         self._version = version
-        self._secrets[active_id]  # noqa: B018  (a ring that cannot write is refused here, not at the first PUT)
 
     def for_writing(self, path: ClientPath) -> Keys:
         """path: of an object."""
@@ -87,7 +88,7 @@ class Keyring:
 
 
 def _path_bytes(key_id: KeyId) -> bytes:
-    """What the key of an object was made of."""
+    """The path, as bytes, that the key of an object was made of."""
     path = key_id.path
     if key_id.version != "3" and not path.isascii():
         # Version 1 wrote text where it ran on Python 2, and bytes that are UTF-8 are hardly ever anything else.

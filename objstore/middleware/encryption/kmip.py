@@ -110,13 +110,13 @@ def _key_of(response: Item) -> bytes:
     item = response.find(_BATCH_ITEM) if response.tag == _RESPONSE else None
     status = item.find(_RESULT_STATUS) if item is not None else None
     if item is None or status is None:
-        raise NotTtlv("the answer is no response message of one item")
+        raise NotTtlv("the answer is not a response message of one item")
     if status.number() != _SUCCESS:
         said = item.find(_RESULT_MESSAGE)
         raise NotTtlv(f"refused: {said.text()[:200] if said is not None else 'without a reason'!r}")
     block = item.find(_RESPONSE_PAYLOAD, _SYMMETRIC_KEY, _KEY_BLOCK)
     if block is None:
-        raise NotTtlv("what has that id is no symmetric key")
+        raise NotTtlv("what has that id is not a symmetric key")
     kind, material = block.find(_KEY_FORMAT), block.find(_KEY_VALUE, _KEY_MATERIAL)
     if kind is None or kind.number() != _RAW or material is None or block.find(_WRAPPING) is not None:
         raise NotTtlv("the key is wrapped, or not in the raw format")

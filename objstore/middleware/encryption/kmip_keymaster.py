@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from objstore.config.settings import decimal, number, reads, setting, text
 from objstore.http.environ import WSGIApp
 from objstore.http.outgoing import Trust
-from objstore.middleware.encryption.external_secrets import KEY_ID, fetched_keyring
+from objstore.middleware.encryption.external_secrets import ExternalSecretSettings, fetched_keyring
 from objstore.middleware.encryption.keymaster import Keymaster
 from objstore.middleware.encryption.kmip import KmipServer
-from objstore.middleware.encryption.root_secrets import RootSecretSettings, keymaster_settings
+from objstore.middleware.encryption.root_secrets import keymaster_settings
 
 SECTION = "kmip_keymaster"
 
 
 @dataclass(frozen=True)
-class KmipSettings(RootSecretSettings):
+class KmipSettings(ExternalSecretSettings):
     """Further keys are key_id_<id>. They are fetched when a worker starts."""
 
-    WILDCARDS: ClassVar[tuple[str, ...]] = (f"{KEY_ID}_",)
-
     host: str = setting("", text, "The key manager: a name that its certificate has, or an address.")
-    port: int = setting("5696", number(1, 65535), "Its port.")
+    port: int = setting("5696", number(1, 65535), "The key manager's port.")
     certfile: str = setting("", text, "Our certificate, by which it knows us, in PEM.")
-    keyfile: str = setting("", text, "Its key; empty: it stands in certfile.")
+    keyfile: str = setting("", text, "The private key of certfile; empty: certfile has it too.")
     ca_certs: str = setting(
         "", text, "Authorities that sign the key manager's certificate, in PEM; empty: the system's."
     )
     username: str = setting("", text, "For a key manager that asks for it beside the certificate.")
-    password: str = setting("", text, "Of username.")
-    key_id: str = setting("", text, "The key manager's id of the root secret without an id: an AES key of 256 bits.")
-    timeout: float = setting("30", decimal(0.01), "Seconds for each key.", advanced=True)
+    password: str = setting("", text, "The password of username.")
+    timeout: float = setting("30", decimal(0.01), "Seconds to fetch each key.", advanced=True)
 
 
 @reads(KmipSettings)
@@ -47,12 +43,5 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         settings.password,
         settings.timeout,
     )
-    keyring = fetched_keyring(
-        {KEY_ID: settings.key_id, **settings.extra},
-        settings.active_root_secret_id or None,
-        settings.meta_version_to_write,
-        file,
-        SECTION,
-        server.key,
-    )
+    keyring = fetched_keyring(settings, file, SECTION, server.key)
     return lambda app: Keymaster(app, keyring)

@@ -21,7 +21,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 
 def boundary_of(content_type: str) -> str | None:
-    """Of a multipart/byteranges content type; None for any other."""
+    """The boundary of a multipart/byteranges content type; None for any other type."""
     if not content_type.lower().startswith("multipart/byteranges"):
         return None
     found = _BOUNDARY.search(content_type)

@@ -30,18 +30,20 @@ _GROUP_WRITES_OR_OTHERS = stat.S_IWGRP | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class RootSecretSettings(Settings):
-    """What every keymaster has."""
+    """The settings of every keymaster."""
 
     active_root_secret_id: str = setting(
         "", text, "The id of the secret that new objects are encrypted under; empty: the one without an id."
     )
     keymaster_config_path: str = setting(
-        "", text, "A file whose section of this filter's name has everything instead, so that this one holds no secret."
+        "",
+        text,
+        "A file that has this filter's settings, in a section of the filter's name, so that this file holds no secret.",
     )
     meta_version_to_write: str = setting(
         WRITTEN_VERSION,
         choice(*VERSIONS),
-        "Form of the key ids in objects: 3 is read by newer versions of Swift alone.",
+        "Version of the key ids in objects; only newer versions of Swift read 3.",
         advanced=True,
     )
 

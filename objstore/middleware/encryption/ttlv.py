@@ -59,7 +59,7 @@ class Item:
         return f"Item(tag={self.tag:06x}, kind={self.kind}, {len(self._value)} bytes)"
 
     def items(self) -> Iterator[Item]:
-        """Of a structure. Raises NotTtlv."""
+        """The items of a structure. Raises NotTtlv."""
         self._is(STRUCTURE)
         return _items(self._value)
 
@@ -73,9 +73,9 @@ class Item:
         return found
 
     def number(self) -> int:
-        """Of an integer or an enumeration. Raises NotTtlv."""
+        """The value of an integer or an enumeration. Raises NotTtlv."""
         if self.kind not in (INTEGER, ENUMERATION) or len(self._value) != 4:
-            raise NotTtlv(f"{self!r} is no number")
+            raise NotTtlv(f"{self!r} is not a number")
         return int.from_bytes(self._value, "big")
 
     def text(self) -> str:

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from objstore.core.acl import ContainerAcl
 from objstore.core.names import ClientPath
 from objstore.http.access import container_acl
-from objstore.http.environ import INFO, OWNER, Environ, client_path_of
+from objstore.http.environ import INFO, OWNER, Environ
 from objstore.http.identity import IDENTITY, SERVICE_IDENTITY, Identity
 from objstore.http.request import Request
-from objstore.http.response import Response, page
-from objstore.http.status import HTTPStatus
+from objstore.http.response import Response
 from objstore.middleware.keystone.keystoneauth_settings import KeystoneauthSettings, PrefixRoles, lower
-from objstore.middleware.refusal import refusal
+from objstore.middleware.reseller import ResellerPrefixes
 
 PROJECT_DOMAIN = "project-domain-id"
 """The system metadata of an account that holds the domain of its project."""
@@ -29,7 +28,7 @@ _ANYBODY = "*"
 
 class Access:
     def __init__(self, settings: KeystoneauthSettings) -> None:
-        self._by_length = sorted(settings.reseller_prefix, key=len, reverse=True)
+        self._prefixes = ResellerPrefixes(settings.reseller_prefix)
         self._roles = {prefix: settings.roles(prefix) for prefix in settings.reseller_prefix}
         self._reseller_admin = lower((settings.reseller_admin_role,)) if settings.reseller_admin_role else frozenset()
         self._system_readers = lower(settings.system_reader_roles)
@@ -38,8 +37,8 @@ class Access:
         self._same_name_is_operator = settings.is_admin
 
     def prefix_of(self, account: str) -> str | None:
-        """The reseller prefix of an account; None when it is none of ours."""
-        return next((prefix for prefix in self._by_length if account.startswith(prefix)), None)
+        """The reseller prefix of an account; None when the account is another filter's."""
+        return self._prefixes.prefix_of(account)
 
     def is_reseller(self, identity: Identity) -> bool:
         """Whether a user administers every account."""
@@ -52,29 +51,14 @@ class Access:
 
     def authorize(self, request: Request) -> Response | None:
         """None: go on; otherwise the answer. Sets OWNER."""
-        environ = request.environ
-        environ[OWNER] = False
-        path = client_path_of(environ)
-        if path is None or path.account is None:
-            return page(HTTPStatus.NOT_FOUND)
-        if request.method == "OPTIONS":
-            return None
-        prefix = self.prefix_of(path.account)
-        if prefix is None:
-            return refusal(environ)
-        rules = container_acl(environ)
-        identity: Identity | None = environ.get(IDENTITY)
-        if identity is not None and self._is_granted(request, path, prefix, identity, rules):
-            return None
-        if rules.admits_referrer(environ.get("HTTP_REFERER")) and (path.obj is not None or rules.allows_listing):
-            return None
-        return refusal(environ)
+        return self._prefixes.authorize(request, self._is_granted)
 
-    def _is_granted(
-        self, request: Request, path: ClientPath, prefix: str, identity: Identity, rules: ContainerAcl
-    ) -> bool:
+    def _is_granted(self, request: Request, path: ClientPath, prefix: str) -> bool:
         assert path.account is not None
         environ, method = request.environ, request.method
+        identity: Identity | None = environ.get(IDENTITY)
+        if identity is None:
+            return False
         if not path.account[len(prefix) :].startswith("."):
             # Under an empty prefix the system's own accounts, which begin with a dot, are nobody's.
             if self.is_reseller(identity):
@@ -86,7 +70,7 @@ class Access:
             return False  # Making and deleting accounts is for reseller admins.
         if self.is_own(identity, path.account) and self._is_granted_by_roles(environ, method, prefix, identity):
             return True
-        return self._is_granted_by_acl(environ, path.account, identity, rules)
+        return self._is_granted_by_acl(environ, path.account, identity, container_acl(environ))
 
     def _is_granted_by_roles(self, environ: Environ, method: str, prefix: str, identity: Identity) -> bool:
         """Rights in the account of one's own project."""

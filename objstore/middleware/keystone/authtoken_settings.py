@@ -27,7 +27,7 @@ _service_url = Kind(_url, "http://host:port or https://host:port")
 
 @dataclass(frozen=True)
 class AuthtokenSettings(KeystoneUserSettings):
-    auth_url: str = setting("", _service_url, "Where Keystone is asked, such as http://keystone.example:5000.")
+    auth_url: str = setting("", _service_url, "Keystone's address, such as http://keystone.example:5000.")
     www_authenticate_uri: str = setting(
         "", _service_url, "Where clients get tokens, for Www-Authenticate; empty: auth_url."
     )
@@ -43,7 +43,7 @@ class AuthtokenSettings(KeystoneUserSettings):
         "forms and static web need yes.",
     )
     token_cache_time: float = setting(
-        "300", decimal(0), "Seconds until Keystone is asked again about a token: so long a revoked one goes on."
+        "300", decimal(0), "Seconds until Keystone is asked again about a token; a revoked one is accepted for as long."
     )
     service_token_roles: tuple[str, ...] = setting(
         "service",
@@ -55,27 +55,34 @@ class AuthtokenSettings(KeystoneUserSettings):
     )
     cafile: str = setting("", text, "Authorities that sign Keystone's certificate, in PEM; empty: the system's.")
     certfile: str = setting("", text, "Our certificate, where Keystone asks for one.", advanced=True)
-    keyfile: str = setting("", text, "Its key; empty: it stands in certfile.", advanced=True)
-    insecure: bool = setting("false", boolean, "Believe any certificate: for tests alone.", advanced=True)
+    keyfile: str = setting("", text, "The private key of certfile; empty: certfile has it too.", advanced=True)
+    insecure: bool = setting(
+        "false", boolean, "Accept any certificate without checking it: for tests only.", advanced=True
+    )
     http_connect_timeout: float = setting("3", decimal(0.01), "Seconds to connect to Keystone.")
     http_request_timeout: float = setting("10", decimal(0.01), "Seconds for a whole answer of Keystone.")
     http_request_max_retries: int = setting(
-        "3", number(0, 10), "Asked again so often when Keystone breaks off in the middle.", advanced=True
+        "3", number(0, 10), "How often a question is repeated when Keystone breaks its answer off.", advanced=True
     )
     memcache_secret_key: str = setting(
         "",
         text,
-        "What cached answers are sealed with; empty: made from password. The same on all proxies.",
+        "The secret that cached answers are encrypted with, the same on all proxies; empty: derived from password.",
         advanced=True,
     )
     memcache_security_strategy: str = setting(
-        "encrypt", choice("none", "mac", "encrypt"), "Answers in memcached are always encrypted here.", advanced=True
+        "encrypt",
+        choice("none", "mac", "encrypt"),
+        "Read and not used: answers in memcached are always encrypted.",
+        advanced=True,
     )
     cache: str = setting("", text, "Read and not used: the cache is the pipeline's.", advanced=True)
     memcached_servers: str = setting("", text, "Read and not used: those of the filter cache count.", advanced=True)
     service_type: str = setting("", text, "Read and not used: tokens with access rules are refused.", advanced=True)
     include_service_catalog: bool = setting("false", boolean, "Read and not used: nobody needs it.", advanced=True)
-    auth_version: str = setting("v3", choice("v3", "v3.0", "3", "3.0"), "The only one there is.", advanced=True)
+    auth_version: str = setting(
+        "v3", choice("v3", "v3.0", "3", "3.0"), "The version of Keystone's API; no other is spoken.", advanced=True
+    )
     region_name: str = setting("", text, "Read and not used: auth_url is asked.", advanced=True)
     interface: str = setting("", text, "Read and not used: auth_url is asked.", advanced=True)
 

@@ -35,7 +35,7 @@ class KeystoneauthSettings(Settings):
         "admin, swiftoperator", names, "Who has one of these roles on a project may do everything in its account."
     )
     service_roles: tuple[str, ...] = setting(
-        "", names, "If there are any: operators also need an X-Service-Token with one of these."
+        "", names, "If there are any, operators also need an X-Service-Token with one of these roles."
     )
     project_reader_roles: tuple[str, ...] = setting(
         "", names, "Who has one of these roles on a project may read everything in its account."
@@ -58,7 +58,7 @@ class KeystoneauthSettings(Settings):
     is_admin: bool = setting(
         "false",
         boolean,
-        "Outdated: who is called as the project, and has any role on it, is an operator.",
+        "Deprecated: a user who has the name of the project, and any role on it, is an operator.",
         advanced=True,
     )
     allow_overrides: bool = setting(

@@ -67,7 +67,7 @@ class Keystone:
         self._said = ("", 0.0)
 
     def validate(self, token: str, *, allow_expired: bool = False) -> Identity | None:
-        """Whom a token stands for; None when it is none, is over or was revoked. Raises KeystoneAway, GivenUp.
+        """Whom a token stands for; None when it is invalid, expired or revoked. Raises KeystoneAway, GivenUp.
 
         allow_expired: also one that is over, for as long as Keystone allows that to services.
         """

@@ -55,7 +55,7 @@ def _named(id_: str, name: str, domain_id: str, domain_name: str) -> dict[str, A
 
 
 def identity_of(body: bytes) -> Identity:
-    """Of the answer to GET /v3/auth/tokens. Raises NotAToken."""
+    """The identity in the answer to GET /v3/auth/tokens. Raises NotAToken."""
     try:
         token = json.loads(body)["token"]
         user = token["user"]
@@ -85,7 +85,7 @@ def identity_of(body: bytes) -> Identity:
 
 
 def expiry_of(body: bytes) -> float:
-    """Of the answer to POST /v3/auth/tokens. Raises NotAToken."""
+    """The expiry, in Unix seconds, in the answer to POST /v3/auth/tokens. Raises NotAToken."""
     try:
         return seconds_of(json.loads(body)["token"]["expires_at"])
     except (ValueError, KeyError, TypeError, RecursionError):

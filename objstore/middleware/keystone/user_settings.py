@@ -18,16 +18,18 @@ class KeystoneUserSettings(Settings):
     username: str = setting(
         "",
         text,
-        "Our own user there: to check tokens it needs the role service or admin, for keys one that reads them.",
+        "Our own user in Keystone: with the role service or admin to check tokens, or one that reads secrets for keys.",
     )
-    user_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    user_domain_id: str = setting("", text, "The domain of username; empty and without a name: default.")
-    user_domain_name: str = setting("", text, "That domain's name, instead of its id.", advanced=True)
+    user_id: str = setting("", text, "The id of our user, instead of username and its domain.", advanced=True)
+    user_domain_id: str = setting("", text, "The id of our user's domain; default where user_domain_name is empty too.")
+    user_domain_name: str = setting("", text, "The name of our user's domain, instead of its id.", advanced=True)
     password: str = setting("", text, "The password of our user.")
     project_name: str = setting("", text, "The project that our own token is for, such as service.")
-    project_id: str = setting("", text, "Instead of its name and domain.", advanced=True)
-    project_domain_id: str = setting("", text, "The domain of project_name; empty and without a name: default.")
-    project_domain_name: str = setting("", text, "That domain's name, instead of its id.", advanced=True)
+    project_id: str = setting("", text, "The id of that project, instead of its name and domain.", advanced=True)
+    project_domain_id: str = setting(
+        "", text, "The id of that project's domain; default where project_domain_name is empty too."
+    )
+    project_domain_name: str = setting("", text, "The name of that project's domain, instead of its id.", advanced=True)
 
     @property
     def credentials(self) -> Credentials:

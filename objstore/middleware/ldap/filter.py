@@ -18,12 +18,24 @@ from objstore.http.environ import WSGIApp
 from objstore.middleware.ldap.settings import LdapauthSettings
 from objstore.middleware.tempauth import Tempauth
 from objstore.middleware.tempauth_tokens import derived_key
+from objstore.middleware.tempauth_users import Users
 
 
 @reads(LdapauthSettings)
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApp], Tempauth]:
     settings = settings_for(LdapauthSettings, global_conf, local_conf)
-    file = global_conf.get("__file__", "") or "configuration"
+    people = _people(settings, global_conf.get("__file__", "") or "configuration")
+    capabilities.register("ldapauth", account_acls=True)
+
+    def default_key() -> bytes:
+        secrets = load_cluster(swift_dir_of(global_conf)).secrets
+        return derived_key(b"ldapauth\0" + secrets.prefix + b"\0" + secrets.suffix)
+
+    return lambda app: Tempauth(app, settings, default_key=default_key, users=people)
+
+
+def _people(settings: LdapauthSettings, file: str) -> Users:
+    """The users of the directory. file: where the settings stand, for errors. Raises ConfigError."""
     try:
         # Here, so that nobody needs the library who does not use the filter.
         from objstore.middleware.ldap.people import People
@@ -41,16 +53,9 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         settings.timeout,
     )
     try:
-        people = People(settings, server)
+        return People(settings, server)
     except ValueError as error:
         wrong = Problem(
             "user_filter", settings.user_filter, "filters as RFC 4515 has them, here and in group_filter", str(error)
         )
         raise ConfigError(located([wrong], file, "filter:ldapauth")) from None
-    capabilities.register("ldapauth", account_acls=True)
-
-    def default_key() -> bytes:
-        secrets = load_cluster(swift_dir_of(global_conf)).secrets
-        return derived_key(b"ldapauth\0" + secrets.prefix + b"\0" + secrets.suffix)
-
-    return lambda app: Tempauth(app, settings, default_key=default_key, users=people)

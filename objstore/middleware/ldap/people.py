@@ -32,7 +32,7 @@ _NO_ATTRIBUTES = ("1.1",)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the directory said: a user, or that there is none."""
+    """The directory's answer about a name: a user, or that there is none."""
 
     user: User | None
 
@@ -43,7 +43,7 @@ class People:
     def __init__(
         self, settings: LdapauthSettings, server: LdapServer, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Raises ValueError for filters that are none."""
+        """Raises ValueError for filters that are not valid."""
         self._settings = settings
         self._server = server
         self._known = MemoryCache(_KNOWN, now)

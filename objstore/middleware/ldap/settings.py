@@ -49,23 +49,34 @@ class LdapauthSettings(TempauthSettings):
     WILDCARDS: ClassVar[tuple[str, ...]] = (KEY_PREFIX,)
 
     ldap_url: str = setting("", _ldap_url, "The directory; ldaps:// speaks TLS from the first byte.")
-    start_tls: bool = setting("true", boolean, "With ldap://: TLS before anything else is said.")
+    start_tls: bool = setting("true", boolean, "With ldap://: start TLS before anything else is sent.")
     allow_plaintext: bool = setting(
-        "false", boolean, "Without TLS at all: passwords cross the network in the clear.", advanced=True
+        "false",
+        boolean,
+        "Allow connections without any TLS: passwords then cross the network in clear text.",
+        advanced=True,
     )
     cafile: str = setting("", text, "Authorities that sign the directory's certificate, in PEM; empty: the system's.")
     certfile: str = setting("", text, "Our certificate, where the directory asks for one.", advanced=True)
-    keyfile: str = setting("", text, "Its key; empty: it stands in certfile.", advanced=True)
-    insecure: bool = setting("false", boolean, "Believe any certificate: for tests alone.", advanced=True)
-    bind_dn: str = setting("", text, "Who looks users up; empty: nobody in particular, where the directory allows it.")
-    bind_password: str = setting("", text, "Its password.")
+    keyfile: str = setting("", text, "The private key of certfile; empty: certfile has it too.", advanced=True)
+    insecure: bool = setting(
+        "false", boolean, "Accept any certificate without checking it: for tests only.", advanced=True
+    )
+    bind_dn: str = setting(
+        "", text, "The user as whom people are looked up; empty: anonymously, where the directory allows that."
+    )
+    bind_password: str = setting("", text, "The password of bind_dn.")
     user_base: str = setting("", text, "Where users are, such as ou=people,dc=example,dc=org.")
-    user_filter: str = setting("(uid={user})", _template("user"), "Which entry a user is; it must be one alone.")
+    user_filter: str = setting(
+        "(uid={user})", _template("user"), "The filter that finds a user's entry; it must match exactly one."
+    )
     group_base: str = setting("", text, "Where groups are, such as ou=groups,dc=example,dc=org.")
     group_filter: str = setting(
-        "(member={dn})", _template("dn", "user"), "Which groups a user is in; posixGroup: (memberUid={user})."
+        "(member={dn})",
+        _template("dn", "user"),
+        "The filter that finds a user's groups; for posixGroup: (memberUid={user}).",
     )
-    group_attribute: str = setting("cn", text, "The attribute of a group that is its name.")
+    group_attribute: str = setting("cn", text, "The attribute that holds a group's name.")
     member_group: str = setting(
         "{account}", _template("account"), "The group of an account's members: they are let in where ACLs name them."
     )
@@ -84,7 +95,9 @@ class LdapauthSettings(TempauthSettings):
         advanced=True,
     )
     rights_life: float = setting(
-        "60", decimal(0), "Seconds until the directory is asked again about a user: so long a removed one goes on."
+        "60",
+        decimal(0),
+        "Seconds until the directory is asked again about a user; one who is removed there keeps access for as long.",
     )
     connect_timeout: float = setting("3", decimal(0.01), "Seconds to connect, TLS included.")
     timeout: float = setting("5", decimal(0.01), "Seconds to wait for the directory's next bytes.")

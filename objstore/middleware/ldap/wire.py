@@ -72,7 +72,7 @@ def escaped(text: str) -> str:
 
 
 def check_filter(text: str) -> None:
-    """Raises ValueError for what is no filter."""
+    """Raises ValueError for what is not a filter."""
     try:
         parse_filter(text, None, True, False, None, False)
     except LDAPException as error:
@@ -177,7 +177,7 @@ def _text(value: bytes) -> str:
 
 
 class _Transport:
-    """What ldap3 takes for its socket."""
+    """A socket for ldap3, on a green stream."""
 
     def __init__(self, server: LdapServer, stream: Stream) -> None:
         self.stream: Any = stream
@@ -211,7 +211,7 @@ class _Transport:
 
 
 class _Strategy(SyncStrategy):  # type: ignore[misc]  # ldap3 is untyped
-    """How ldap3 asks and waits for answers, but for the connection itself."""
+    """ldap3's strategy for asking and waiting, with a connection that we open."""
 
     def __init__(self, connection: Any, server: LdapServer) -> None:
         super().__init__(connection)

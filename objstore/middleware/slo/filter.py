@@ -63,9 +63,10 @@ class Slo:
 
 
 def _show_etag(row: Row) -> None:
+    """Bare in the row (formats 8.2), in quotes where clients see it. Rows of former days have the quotes already."""
     found = taken(row, ("slo_etag",))
     if found:
-        row.update(found)
+        row["slo_etag"] = '"{}"'.format(found["slo_etag"].strip('"'))
 
 
 @reads(SloSettings)

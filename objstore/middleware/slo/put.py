@@ -189,7 +189,7 @@ class SloPut:
             ("etag", stored_etag),
             (SLO_ETAG, etag),
             (SLO_SIZE, str(manifest.size)),
-            (OVERRIDE_ETAG, joined(stored_etag, {"slo_etag": f'"{etag}"'})),
+            (OVERRIDE_ETAG, joined(stored_etag, {"slo_etag": etag})),
         ):
             environ[environ_key(name)] = value
         answer = call(self._app, environ)

@@ -7,7 +7,7 @@ Source: features A4.7, A4.8; formats 8.5.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
 from objstore.core.errors import BadRequest
@@ -228,12 +228,10 @@ class ContainerVersions:
     def _list(
         self, environ: Environ, start_response: StartResponse, path: ClientPath, info: ContainerInfo
     ) -> Iterable[bytes]:
-        """Raises BadRequest."""
+        """All versions of all objects: the rows of this container among those of the hidden one. Raises BadRequest."""
         query = dict(Request(environ).query)
         marker, version_marker = query.get("marker", ""), query.pop("version_marker", "")
-        at = parse_id(version_marker) if version_marker else None
-        if version_marker and not marker:
-            raise BadRequest("version_marker needs a marker")
+        hidden_query = _hidden_query(query, version_marker)
         query.pop("versions")
         answer = call(self._app, {**environ, "QUERY_STRING": _encoded(query)})
         if not is_json_listing(answer):
@@ -242,23 +240,12 @@ class ContainerVersions:
         current = json.loads(answer.read(LISTING_BYTES_MAX))
         for row in current:
             row.setdefault("symlink_path", "")
-        reverse = is_true(query.get("reverse"))
-        versions = []
-        if info.sysmeta.get("versions-container"):
-            if marker:
-                end = "" if reverse else AFTER_IDS
-                if version_marker == NULL:
-                    end = AFTER_IDS if reverse else ""
-                elif at is not None:
-                    end = at.inverted().internal
-                query["marker"] = f"\0{marker}\0{end}"
-            if query.get("end_marker"):
-                query["end_marker"] = f"\0{query['end_marker']}" + (f"\0{AFTER_IDS}" if reverse else "")
-            query["prefix"] = "\0" + query.get("prefix", "")
-            versions = self._hidden_rows(environ, path, query)
+        has_versions = info.sysmeta.get("versions-container")
+        versions = self._hidden_rows(environ, path, hidden_query) if has_versions else []
         most = self._limits.container_listing_limit
         limit = query.get("limit", "")
         count = int(limit[:20]) if limit.isascii() and limit.isdigit() else most
+        reverse = is_true(query.get("reverse"))
         after = marker if version_marker and version_marker != NULL and not reverse else ""
         rows = merged(current, versions, path.container or "", min(count, most), reverse=reverse, after=after)
         for row in rows:
@@ -275,6 +262,28 @@ class ContainerVersions:
             raise BadRequest("The versions could not be listed; please try again.")
         found: list[dict[str, object]] = json.loads(answer.read(LISTING_BYTES_MAX))
         return found
+
+
+def _hidden_query(query: Mapping[str, str], version_marker: str) -> dict[str, str]:
+    """The parameters of a listing of versions as the hidden container is asked for them: a version stands there as
+    `\\0name\\0id`, the newest first. version_marker: an id, or NULL for an object that has none. Raises BadRequest."""
+    marker = query.get("marker", "")
+    at = parse_id(version_marker) if version_marker else None
+    if version_marker and not marker:
+        raise BadRequest("version_marker needs a marker")
+    reverse = is_true(query.get("reverse"))
+    hidden = {name: value for name, value in query.items() if name != "versions"}
+    if marker:
+        end = "" if reverse else AFTER_IDS
+        if version_marker == NULL:
+            end = AFTER_IDS if reverse else ""
+        elif at is not None:
+            end = at.inverted().internal
+        hidden["marker"] = f"\0{marker}\0{end}"
+    if query.get("end_marker"):
+        hidden["end_marker"] = f"\0{query['end_marker']}" + (f"\0{AFTER_IDS}" if reverse else "")
+    hidden["prefix"] = "\0" + query.get("prefix", "")
+    return hidden
 
 
 def _encoded(query: dict[str, str]) -> str:

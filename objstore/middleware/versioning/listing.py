@@ -6,7 +6,7 @@ either, the newest version is current when it is a delete marker. Source: featur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import unquote
 
@@ -50,27 +50,38 @@ def merged(
 ) -> list[Row]:
     """current: rows of the container; versions: rows of the hidden one, both in the order of the listing. after: the
     name in whose versions the listing begins, so that the first of them is not the newest; '' for none."""
-    links: dict[str, str] = {}
-    items: list[tuple[str, int, Row]] = []
-    seen_subdirs: set[str] = set()
+    links = {row["name"]: version_of_row(row, container) or NULL for row in current if "subdir" not in row}
+    subdirs = {row["subdir"] for row in current if "subdir" in row}
+    items = [*_current_items(current, links), *_version_items(versions, links, subdirs, after, reverse=reverse)]
+    items.sort(key=lambda item: item[:2], reverse=reverse)
+    return [row for _, _, row in items[:limit]]
+
+
+_Item = tuple[str, int, Row]
+"""(name, its place among the rows of that name, row)."""
+
+
+def _current_items(current: Iterable[Row], links: Mapping[str, str]) -> Iterator[_Item]:
+    """Subdirectories, and the objects that are no link to a version."""
     for row in current:
         if "subdir" in row:
-            seen_subdirs.add(row["subdir"])
-            items.append((row["subdir"], 0, row))
-            continue
-        version_id = version_of_row(row, container)
-        links[row["name"]] = version_id or NULL
-        if version_id is None:
-            items.append((row["name"], -1, {**row, "version_id": NULL, "is_latest": True}))
-    newest: set[str] = {after} if after else set()
-    ordered = reversed(versions) if reverse else versions
-    found: list[tuple[str, int, Row]] = []
-    for position, row in enumerate(ordered):
+            yield row["subdir"], 0, row
+        elif links[row["name"]] == NULL:
+            yield row["name"], -1, {**row, "version_id": NULL, "is_latest": True}
+
+
+def _version_items(
+    versions: Sequence[Row], links: Mapping[str, str], subdirs: Set[str], after: str, *, reverse: bool
+) -> Iterator[_Item]:
+    """links: by name, the id of the current version. subdirs: those that are listed already."""
+    told = set(subdirs)
+    newest = {after} if after else set()
+    for position, row in enumerate(reversed(versions) if reverse else versions):
         if "subdir" in row:
             name = row["subdir"].removeprefix("\0")
-            if name not in seen_subdirs:
-                seen_subdirs.add(name)
-                found.append((name, position, {"subdir": name}))
+            if name not in told:
+                told.add(name)
+                yield name, position, {"subdir": name}
             continue
         parsed = parse_version_name(row["name"])
         if parsed is None:
@@ -81,7 +92,4 @@ def merged(
         else:
             is_latest = name not in newest and is_deleted(row.get("content_type", ""))
         newest.add(name)
-        found.append((name, position, {**row, "name": name, "is_latest": is_latest, "version_id": version_id}))
-    items += found
-    items.sort(key=lambda item: item[:2], reverse=reverse)
-    return [row for _, _, row in items[:limit]]
+        yield name, position, {**row, "name": name, "is_latest": is_latest, "version_id": version_id}

@@ -280,7 +280,7 @@ class ObjectVersions:
             raise _Refused(_unavailable("Whether the object exists could not be found out."))
 
     def _keep_current(self, environ: Environ, path: ClientPath) -> None:
-        """Make a version of what is there, if it is none yet. Raises _Refused when that is not confirmed."""
+        """Make a version of the current object, if it is not one yet. Raises _Refused when that is not confirmed."""
         found = read_current(self._app, environ, environ["PATH_INFO"])
         headers = found.headers
         if found.status == HTTPStatus.NOT_FOUND or is_true(headers.get(VERSIONS_SYMLINK)):
@@ -406,13 +406,13 @@ def _version_of(headers: dict[str, str], path: ClientPath) -> str | None:
 
 
 def _as_stored(headers: dict[str, str]) -> dict[str, str]:
-    """Of an answer about a link itself (symlink=get), as Link.of takes it."""
+    """The headers of an answer about a link itself (symlink=get), as Link.of takes them."""
     target = headers.get("x-symlink-target")
     return {**headers, SYS_TARGET: target} if target else headers
 
 
 def _shown(answer: SubResponse, path: ClientPath, version_id: str | None) -> list[tuple[str, str]]:
-    """With the version's id, and no trace of where it lies."""
+    """The headers that the client sees: with the version's id, and no trace of where the version is stored."""
     found = []
     for name, value in answer.header_list:
         lower = name.lower()

@@ -75,13 +75,16 @@ class DeleteHandler:
         part_power = next_part_power(request)
         engine = self._context.engine
         replicas = _replicas(request, path)
-        with self._context.updates.announced(replicas):
-            self._context.threads.run_short(
-                address.device, lambda: engine.delete(address, timestamp, next_part_power=part_power)
-            )
-        if not isinstance(stored, Absent):
-            self._expiries.changed(request, path, address, stored.data_timestamp, stored.size, None, stored.delete_at_s)
-        self._tell(request, path, address, timestamp, replicas)
+        with self._context.change(request, address.device) as change:
+            change.begin()
+            with self._context.updates.announced(replicas):
+                self._context.threads.run_short(
+                    address.device, lambda: engine.delete(address, timestamp, next_part_power=part_power)
+                )
+            if not isinstance(stored, Absent):
+                old_s = stored.delete_at_s
+                self._expiries.changed(request, path, address, stored.data_timestamp, stored.size, None, old_s)
+            self._tell(request, path, address, timestamp, replicas)
 
     def _tell(
         self, request: Request, path: BackendPath, address: ObjectAddress, timestamp: Timestamp, replicas: Replicas

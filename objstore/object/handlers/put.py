@@ -66,16 +66,18 @@ class PutHandler:
             # What is shorter is taken in and refused when it is to be stored.
             self._context.engine.check_room(upload.address.device, upload.length or 0)
         body = _Body(self._context, request, upload)
-        with body.intake:
-            received = body.receive()
-            if isinstance(received, Response):
-                return received
-            headers = self._stored_headers(request, upload, received)
-            replicas = _replicas(request, upload, received.footers)
-            with self._context.updates.announced(replicas):
-                body.intake.commit(upload.timestamp, headers, next_part_power(request))
-            size = body.intake.size
-        self._tell(request, upload, old_delete_at_s, headers, received.footers, size, replicas)
+        with self._context.change(request, upload.address.device) as change:
+            with body.intake:
+                received = body.receive()
+                if isinstance(received, Response):
+                    return received
+                headers = self._stored_headers(request, upload, received)
+                replicas = _replicas(request, upload, received.footers)
+                change.begin()
+                with self._context.updates.announced(replicas):
+                    body.intake.commit(upload.timestamp, headers, next_part_power(request))
+                size = body.intake.size
+            self._tell(request, upload, old_delete_at_s, headers, received.footers, size, replicas)
         return plain(HTTPStatus.CREATED, headers={"etag": f'"{received.etag}"'})
 
     def _parse(self, request: Request) -> _Upload | None:

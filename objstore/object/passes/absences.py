@@ -21,7 +21,7 @@ class Absences:
     _until: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def note(self, node: Node, failure: NodeFailure | None) -> None:
-        """What came of asking a node."""
+        """Take in the outcome of asking a node."""
         if failure is not None and failure.is_silence:
             self._until[node.replication_address] = self.clock.monotonic() + PAUSE_S
         else:

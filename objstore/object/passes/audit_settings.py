@@ -44,7 +44,7 @@ _byte_sizes = Kind(_sizes, "numbers of bytes separated by commas")
 
 @dataclass(frozen=True)
 class ObjectAuditorSettings(DaemonSettings):
-    """How objects on disk are compared with what was written: all of them in turn, the empty ones first."""
+    """Compares every object on disk with its checksum, and sets damaged ones aside; empty files are found first."""
 
     interval: float = setting("30", decimal(0), "Seconds from the start of one pass to the start of the next.")
     concurrency: int = setting("1", number(1, WORKERS_MAX), f"Devices that are read at once. {WORKERS_DOC}")
@@ -59,7 +59,7 @@ class ObjectAuditorSettings(DaemonSettings):
         "0: leave that part out.",
     )
     object_size_stats: tuple[int, ...] = setting(
-        "", _byte_sizes, "Count objects of at most so many bytes each, and larger ones."
+        "", _byte_sizes, "Sizes by which objects are counted: up to so many bytes each, and larger than the last."
     )
     rsync_tempfile_timeout: float = setting(
         "auto", _age_or_auto, "Age in seconds at which what an interrupted rsync left is removed; auto: a day."

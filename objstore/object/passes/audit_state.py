@@ -41,7 +41,7 @@ def load(fs: Fs, path: str) -> Loaded:
 
 
 def parsed(content: bytes, path: str) -> Loaded:
-    """What a state file says. Pure."""
+    """The state in the text of a state file. Pure."""
     problem = f'{path}: expected {{"partitions": [decimal names]}}; the audit begins anew'
     try:
         found = json.loads(content[:SIZE_LIMIT])

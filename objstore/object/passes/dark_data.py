@@ -147,13 +147,13 @@ def _listed(reply: Reply | NodeFailure, policy_index: int) -> tuple[list[object]
 
 
 def _names(body: bytes) -> list[object]:
-    """Raises BadRequest for a body that is no listing."""
+    """Raises BadRequest for a body that is not a listing."""
     try:
         found = json.loads(body or b"[]")
     except (ValueError, RecursionError):
-        raise BadRequest("an answer that is no JSON") from None
+        raise BadRequest("an answer that is not JSON") from None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise BadRequest("an answer that is no listing")
+        raise BadRequest("an answer that is not a listing")
     return [item.get("name") for item in found]
 
 

@@ -181,7 +181,7 @@ class ObjectExpirer:
             self._drop_if_past(container)
 
     def _task(self, container: str, row: dict[str, Any]) -> Task | None:
-        """What a row asks for, when it is due and ours to do."""
+        """The task of a row; None when it is not due, or another daemon's."""
         settings = self._settings
         entry = str(row.get("name", ""))
         task = task_of(entry, str(row.get("content_type", "")))
@@ -223,7 +223,7 @@ class ObjectExpirer:
         return gone
 
     def _do_together(self, names: tuple[str, str], tasks: Sequence[Task]) -> dict[Task, Verdict]:
-        """What became of those that need no proxy."""
+        """Run the tasks without the proxy, many at once; the verdicts of those for which that was possible."""
         if self._together is None or len(tasks) < 2:
             return {}
         policy_index = self._policy_of(names)

@@ -47,7 +47,7 @@ class Verdict(Enum):
 
 
 def task_of(entry: str, content_type: str = "") -> Task | None:
-    """None for a name that is none of ours; it is left alone."""
+    """None for a name that is not an entry of the queue; it is left alone."""
     when, dash, path = entry.partition("-")
     parts = path.split("/", 2)
     if not dash or len(parts) != 3 or not all(parts):
@@ -92,7 +92,7 @@ def is_told_of(task: Task, headers: Mapping[str, str]) -> bool:
 
 
 def delete_verdict(status: int, age_s: float, reclaim_age_s: float) -> Verdict:
-    """Of the answer to the DELETE."""
+    """The verdict on a task after the answer to its DELETE."""
     if is_success(status) or status == HTTPStatus.CONFLICT:
         return Verdict.DONE
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED):

@@ -15,7 +15,7 @@ DELAY_PREFIX = "delay_reaping_"
 
 @dataclass(frozen=True)
 class ObjectExpirerSettings(DaemonSettings):
-    """How objects whose X-Delete-At has passed are removed. The nodes of a cluster share the work by themselves.
+    """Removes objects whose X-Delete-At has passed. The nodes of a cluster share the work by themselves.
 
     delay_reaping_ACCOUNT = SECONDS and delay_reaping_ACCOUNT/CONTAINER = SECONDS keep expired objects for longer
     (nobody but an operator can read them); names are quoted as in URLs."""

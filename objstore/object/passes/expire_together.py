@@ -122,7 +122,7 @@ class TogetherExpirer:
 
 
 def _side_by_side(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """What a function makes of each, some at a time, in order."""
+    """The function's result for each item, in order; some run at a time."""
     found: dict[int, R] = {}
     waiting = iter(enumerate(items))
 

@@ -33,7 +33,7 @@ class Here:
         return any(device is not None and self._is_mine(device) for device in ring.devices)
 
     def region(self, rings: Iterable[Ring]) -> int | None:
-        """Of this node's devices; None when no ring names it."""
+        """The region of this node's devices; None when no ring names the node."""
         for ring in rings:
             for device in ring.devices:
                 if device is not None and self._is_mine(device):

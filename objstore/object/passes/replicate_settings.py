@@ -57,7 +57,7 @@ class ObjectReplicatorSettings(DaemonSettings):
         "1800", decimal(0), "Accepted for Swift's sake: every wait has its own limit.", advanced=True
     )
     stats_interval: float = setting("300", decimal(0), "Accepted for Swift's sake.", advanced=True)
-    ring_check_interval: float = setting("15", decimal(0), "Accepted for Swift's sake: 15 it is.", advanced=True)
+    ring_check_interval: float = setting("15", decimal(0), "Accepted for Swift's sake: it is always 15.", advanced=True)
     log_rsync_transfers: bool = setting("yes", boolean, "Accepted for Swift's sake.", advanced=True)
     rsync_error_log_line_length: int = setting("0", number(0), "Accepted for Swift's sake.", advanced=True)
     run_pause: float = setting("30", decimal(0), "Accepted for Swift's sake: see interval.", advanced=True)

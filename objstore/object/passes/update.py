@@ -1,8 +1,9 @@
 """object-updater: carries container rows that were left in async_pending to the container servers.
 
-A job is the waiting rows of one container on one device. Each of the container's primaries that has not got them yet is
-sent them, in one UPDATE where it takes that and the rows allow it, else one by one. A file goes when every primary has
-taken its row; until then it remembers who has. Source: formats 4.14, 6.5.
+Where a server was killed before it could leave a row there, that is done first (object/passes/untold.py). A job is the
+waiting rows of one container on one device. Each of the container's primaries that has not got them yet is sent them,
+in one UPDATE where it takes that and the rows allow it, else one by one. A file goes when every primary has taken its
+row; until then it remembers who has. Source: formats 4.14, 6.5.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from objstore.daemon.interleave import interleaved
 from objstore.daemon.pace import Pace
 from objstore.daemon.pass_ import FAILURES, Counts, Job, PassReport, Scope
 from objstore.daemon.surroundings import Surroundings
+from objstore.object.expiring import ExpiryQueue
 from objstore.object.passes.oldest import OldestPending
+from objstore.object.passes.untold import Retelling
 from objstore.object.passes.update_batch import Batch
 from objstore.object.passes.update_plan import Verdict, container_of, groups, verdict
 from objstore.object.passes.update_settings import ObjectUpdaterSettings
@@ -40,6 +43,7 @@ from objstore.storage import pending
 from objstore.storage.layout import DeviceLayout
 from objstore.storage.pending_walk import Corrupt, Waiting, Window, windows
 from objstore.storage.quarantine import set_aside
+from objstore.storage.untold import boot_id
 
 _log = logging.getLogger("objstore.object-updater")
 
@@ -57,7 +61,7 @@ class SendRows(Job):
 
 @dataclass(frozen=True, slots=True)
 class Tidy(Job):
-    """What lies in some suffix directories besides rows to send."""
+    """A job: clear away what is in some suffix directories besides rows to send."""
 
     policy_index: int
     superseded: tuple[str, ...] = ()
@@ -70,7 +74,12 @@ class CannotRead(Job):
     reason: str
 
 
-UpdateJob = SendRows | Tidy | CannotRead
+@dataclass(frozen=True, slots=True)
+class TellAgain(Job):
+    """A server was killed that had changes open on this device."""
+
+
+UpdateJob = TellAgain | SendRows | Tidy | CannotRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,7 @@ class ObjectUpdater:
     limits: Limits = Limits()
     oldest: OldestPending = field(default_factory=OldestPending)
     fs: Fs = field(default_factory=Fs)
+    queue: ExpiryQueue | None = None
     name: str = "object-updater"
     _threads: DeviceThreads = field(default_factory=lambda: DeviceThreads(2), init=False)
     _paces: dict[int, Pace] = field(default_factory=dict, init=False)
@@ -120,6 +130,8 @@ class ObjectUpdater:
     def _jobs_of(self, device: str, scope: Scope) -> Iterator[UpdateJob]:
         try:
             layout = DeviceLayout(self.devices.path(device))
+            if scope.partitions is None and self._retelling(device).is_due():
+                yield TellAgain(f"{device}/untold", device)
             for policy in self.policies:
                 if scope.has_policy(policy.index):
                     for window in windows(layout.pending(policy.index)):
@@ -149,6 +161,13 @@ class ObjectUpdater:
     def run(self, job: UpdateJob) -> Counts:
         if isinstance(job, SendRows):
             return self._send(job)
+        if isinstance(job, TellAgain):
+            count = self._threads.run(job.device, self._retelling(job.device).run)
+            if count:
+                _log.warning(
+                    "device=%s rows=%d: a server ended before it had told these; told again", job.device, count
+                )
+            return {"told_again": count}
         if isinstance(job, Tidy):
             counts = self._threads.run(job.device, self._tidy, job)
             for corrupt in job.corrupt:
@@ -156,6 +175,11 @@ class ObjectUpdater:
             return counts
         _log.error("device=%s path=%r error=%r: pending updates cannot be read", job.device, job.key, job.reason)
         return {FAILURES: 1}
+
+    def _retelling(self, device: str) -> Retelling:
+        """Raises DeviceUnavailable."""
+        layout, queue = DeviceLayout(self.devices.path(device)), self.queue or ExpiryQueue(self.secrets)
+        return Retelling(self.fs, layout, self.policies, self.secrets, queue, boot_id())
 
     def finished(self, report: PassReport) -> Mapping[str, object]:
         now = self.clock.now().seconds
@@ -191,7 +215,7 @@ class ObjectUpdater:
         return counts
 
     def _allowed(self, job: SendRows) -> Sequence[Waiting]:
-        """As many of the rows as this container's rate lets through now."""
+        """The rows that this container's rate limit lets through now."""
         if not self.limits.rows_per_s:
             return job.rows
         bucket = self.secrets.digest(*job.container_path.split("/"))[0:4]
@@ -327,4 +351,7 @@ def factory(surroundings: Surroundings[ObjectUpdaterSettings]) -> ObjectUpdater:
             settings.interval,
         ),
         OldestPending(settings.async_tracker_max_entries, settings.async_tracker_dump_count),
+        queue=ExpiryQueue(
+            cluster.secrets, settings.expiring_objects_account_name, settings.expiring_objects_container_divisor
+        ),
     )

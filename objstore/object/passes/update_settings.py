@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from objstore.config.settings import decimal, number, setting
+from objstore.config.settings import decimal, number, setting, text
 from objstore.daemon.settings import WORKERS_DOC, WORKERS_MAX, DaemonSettings, Rate
 
 
@@ -23,7 +23,10 @@ class ObjectUpdaterSettings(DaemonSettings):
         "0", decimal(0), "Rows sent a second to one container; what is above waits. 0: no limit."
     )
     per_container_ratelimit_buckets: int = setting(
-        "1000", number(1), "Containers share so many limits of that kind.", advanced=True
+        "1000",
+        number(1),
+        "How many such limits there are; containers that fall on the same one share it.",
+        advanced=True,
     )
     max_deferred_updates: int = setting(
         "10000", number(0), "Rows above that limit kept in memory to be sent at the end of the pass.", advanced=True
@@ -33,6 +36,12 @@ class ObjectUpdaterSettings(DaemonSettings):
     )
     async_tracker_dump_count: int = setting("5", number(1), "Of those, how many it shows.", advanced=True)
     updater_workers: int = setting("1", number(0, WORKERS_MAX), f"{WORKERS_DOC} 0: one, as 1.", advanced=True)
+    expiring_objects_account_name: str = setting(
+        "expiring_objects", text, "Account of the queue of objects to expire, without its dot.", advanced=True
+    )
+    expiring_objects_container_divisor: int = setting(
+        "86400", number(1), "Seconds of expiry per container of that queue. The same everywhere.", advanced=True
+    )
     slowdown: float = setting("0", decimal(0), "Accepted for Swift's sake: see objects_per_second.", advanced=True)
     report_interval: float = setting("300", decimal(0), "Accepted for Swift's sake.", advanced=True)
 

@@ -124,7 +124,7 @@ class Guarded:
 
 
 def guarded(watchers: Sequence[Watcher]) -> list[Guarded]:
-    """For watchers that come from elsewhere than load_watchers()."""
+    """Guard watchers that do not come from load_watchers()."""
     return [
         watcher if isinstance(watcher, Guarded) else Guarded(type(watcher).__name__, watcher) for watcher in watchers
     ]

@@ -80,6 +80,8 @@ GAPS: Mapping[str, str] = {
     "container.get-path": "objects d0/* and d1/* were uploaded without a tap",
     "container.get-plain": "objects d0/* and d1/* were uploaded without a tap",
     "container.head-after": "objects d0/* and d1/* were uploaded without a tap",
+    "footers.slo-list": "objects d0/* and d1/* were uploaded without a tap",
+    "footers.dlo-get": "objects d0/* and d1/* were uploaded without a tap",
     "direct-container": "large objects, fragments and expiry ran in between",
     "direct-account": "large objects, fragments and expiry ran in between",
 }
@@ -113,6 +115,7 @@ LATER_REQUEST_HEADERS: Mapping[str, str] = {
     "x-backend-override-shard-name-filter": "asks for shards, which are not built yet",
     "x-backend-include-deleted": "asks for shards, which are not built yet",
     "accept": "only our listing filter reads it",
+    "x-symlink-target-etag": "read by the symlink filter alone, which leaves it in sysmeta",
     "x-copy-from": "read by the copy filter alone",
     "x-newest": "read by the proxy alone",
     "x-backend-data-timestamp": "a response header of the source that the reference forgets to drop in a copy",
@@ -125,9 +128,26 @@ OPTIONAL_BY_METHOD: Mapping[tuple[str, str], str] = {
     ("HEAD", "x-backend-allow-reserved-names"): "a HEAD that is asked for may fill the cache too",
     ("PUT", "etag"): "we know the hash of a small body before we send it",
 }
+OPTIONAL_BY_OPERATION: Mapping[str, Mapping[str, str]] = {
+    "footers.slo-delete": {"range": "the reference asks for the end of a manifest, and gets all of it, as we do"},
+    "footers.versions-on": {"x-backend-storage-policy-default": "of no meaning beside a policy that is named"},
+    "footers.versions-put": {"x-backend-allow-reserved-names": "of no meaning for a name that is not reserved"},
+    "footers.versions-delete": {"x-backend-allow-reserved-names": "of no meaning for a name that is not reserved"},
+}
+# Operations in which our proxy asks more nodes than the reference did, in the same words.
+ASKS_MORE: Mapping[str, str] = {
+    "object.post-missing": "handoffs too are asked for an object that primaries do not have, before a POST is 404",
+}
 FREE_PARAMETERS: Mapping[str, str] = {
     "format": "of no meaning to a HEAD, and sent with every GET",
     "states": "asks for shards, which are not built yet",
+    "multipart-manifest": "read by the filters for large objects alone, which take it away",
+    "symlink": "read by the symlink filter alone, which takes it away",
+    "versions": "read by the versioning filter alone, which takes it away",
+}
+# Operations of which the recording kept one request for several servers that were told of different peers.
+TOLD_ALIKE: Mapping[str, str] = {
+    "footers": "same_to keeps the first server's X-Container-Host and X-Backend-Clean-Expiring-Object-Queue",
 }
 NOT_RELAYED: Mapping[str, str] = {
     "container.put-account-down": "needs account servers that refuse connections; tests/cluster does that",

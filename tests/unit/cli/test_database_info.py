@@ -156,7 +156,7 @@ def test_shard_ranges(tmp_path):
             lambda path: sqlite3.connect(path).executescript(
                 "CREATE TABLE account_stat (account TEXT, metadata TEXT); INSERT INTO account_stat VALUES ('a', '[]')"
             ),
-            "no JSON object",
+            "not a JSON object",
         ),
     ],
     ids=["none", "directory", "text", "empty", "no row", "metadata"],

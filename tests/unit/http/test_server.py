@@ -381,13 +381,25 @@ def test_an_unread_body_that_does_not_come_ends_the_connection_without_another_a
 
 
 def test_who_keeps_sending_after_a_refusal_is_cut_at_a_bound():
-    limits = ServerLimits(linger_s=600, linger_bytes=100_000)
+    limits = ServerLimits(linger_s=600, linger_most_s=0.2)
     with running_server(answering(), limits) as running, running.connect() as client:
         client.send(b"no request\r\n\r\n")
         assert client.read_to_end().startswith(b"HTTP/1.1 400 ")
         with contextlib.suppress(OSError):
-            client.send(b"x" * 200_000)
+            while running.server.connection_count:
+                client.send(b"x" * 10_000)
+                green.sleep(0)
         wait_until(lambda: running.server.connection_count == 0)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 50000000", b"Transfer-Encoding: chunked"])
+def test_who_sends_all_of_a_large_body_before_it_reads_still_gets_the_answer(framing):
+    with running_server(answering("413 Too Large", body=[b"no"])) as running, running.connect() as client:
+        client.send(b"PUT /a HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
+        for _ in range(500):
+            client.send(b"186a0\r\n" + b"x" * 99_993)
+        answer = client.read_to_end()
+    assert answer.startswith(b"HTTP/1.1 413 ") and answer.endswith(b"no")
 
 
 def test_an_unread_large_body_closes_the_connection_but_the_answer_arrives():

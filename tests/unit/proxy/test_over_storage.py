@@ -575,6 +575,41 @@ def test_nothing_is_left_open_after_many_requests(proxy, container):
     assert proxy.app._services.caller.pool.idle_count < 40
 
 
+def moved_to_handoffs(nodes, proxy, count):
+    """Copies of AUTH_a/c/o on so many handoffs and nowhere else, as after a write while all its primaries were away."""
+    place = proxy.app._services.object_place(0, "AUTH_a", "c", "o")
+    first = place.primaries[0].id
+    source = nodes.device_root(first) / f"sd{first}" / "objects"
+    for node in list(place.ring.handoffs(place.partition))[:count]:
+        shutil.copytree(source, nodes.device_root(node.id) / f"sd{node.id}" / "objects", dirs_exist_ok=True)
+    for node in place.primaries:
+        nodes.lose_objects(node.id)
+
+
+@pytest.mark.parametrize(("copies", "status"), [(2, 202), (1, 503), (0, 404)])
+def test_metadata_is_posted_to_copies_that_lie_on_handoffs_alone(tmp_path, copies, status):
+    with StorageNodes(tmp_path, nodes=5) as nodes:
+        proxy = nodes.proxy()
+        proxy.put("/v1/AUTH_a/c")
+        proxy.put("/v1/AUTH_a/c/o", body=b"x")
+        moved_to_handoffs(nodes, proxy, copies)
+        assert proxy.post("/v1/AUTH_a/c/o", {"X-Object-Meta-A": "new"}).status == status
+        if status == 202:
+            assert proxy.head("/v1/AUTH_a/c/o").headers["x-object-meta-a"] == "new"
+
+
+def test_a_post_to_what_was_deleted_is_404_though_one_replica_has_not_heard_of_it(fragile):
+    proxy = fragile.proxy()
+    proxy.put("/v1/AUTH_a/c/o", body=b"x")
+    away = primaries_of(fragile, proxy, "AUTH_a", "c", "o")[0]
+    kept = fragile.device_root(away) / f"sd{away}" / "objects"
+    kept.rename(kept.with_name("kept"))
+    assert proxy.delete("/v1/AUTH_a/c/o").status == 204
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.with_name("kept").rename(kept)
+    assert proxy.post("/v1/AUTH_a/c/o", {"X-Object-Meta-A": "new"}).status == 404
+
+
 def test_a_container_can_be_made_while_most_primaries_of_its_account_are_new_and_empty(nodes):
     """Rings have changed, replication has not been there yet: the account exists, on one of its primaries."""
     proxy = nodes.proxy()

@@ -7,8 +7,8 @@ from objstore.proxy.quorum import WriteQuorum, quorum_size
 FINAL = (200, 201, 202, 204, 400, 404, 409, 412, 422, 500, 503, 507)
 
 
-def decided(*statuses, forgiving=False):
-    quorum = WriteQuorum(len(statuses), is_forgiving=forgiving)
+def decided(*statuses, forgiving=False, doubting=False):
+    quorum = WriteQuorum(len(statuses), is_forgiving=forgiving, doubts_absence=doubting)
     for slot, status in enumerate(statuses):
         if status:
             quorum.vote(slot, status)
@@ -61,6 +61,24 @@ def test_answer_of_a_write(statuses, answer):
 )
 def test_a_delete_is_done_where_nothing_is_as_soon_as_one_replica_had_the_object(statuses, answer):
     assert decided(*statuses, forgiving=True).final() == answer
+
+
+@pytest.mark.parametrize(
+    ("statuses", "answer", "absent", "is_contested"),
+    [
+        ((404, 404, 202), 503, [0, 1], True),
+        ((404, 404, 404), 404, [0, 1, 2], False),
+        ((404, 202, 202), 202, [], False),
+        ((404, 404, 503), 404, [0, 1], False),
+        ((409, 409, 404), 409, [], False),
+        ((503, 503, 202), 503, [], False),
+    ],
+)
+def test_absence_is_no_answer_to_a_post_while_somebody_has_the_object(statuses, answer, absent, is_contested):
+    quorum = decided(*statuses, doubting=True)
+    assert quorum.final() == answer
+    assert quorum.absent == absent
+    assert quorum.is_contested == is_contested
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,34 @@ def test_where_replicas_disagree_a_slow_one_that_says_it_is_there_has_its_time(p
     assert written(peers, errors, handoffs=(), method="POST", times=times).status == 202
 
 
+@pytest.mark.parametrize(
+    ("primaries", "handoffs", "status"),
+    [
+        ((404, 404, 404), (202, 202), 202),
+        ((404, 404, 404), (202, 404), 503),
+        ((404, 404, 404), (404, 404), 404),
+        ((404, 404, 404), (), 404),
+        ((404, 404, 202), (202, 404), 202),
+        ((404, 404, 202), (404, 404), 503),
+        ((404, 404, 202), (), 503),
+        ((404, 404, 503), (202, 202), 202),
+        ((404, 404, 503), (404, 404), 404),
+        ((409, 409, 404), (202, 202), 409),
+    ],
+)
+def test_a_post_finds_an_object_that_lies_on_handoffs(peers, errors, primaries, handoffs, status):
+    for node, answer in zip([*PRIMARIES, *HANDOFFS], [*primaries, *handoffs], strict=False):
+        peers.on(node, Says(answer))
+    found = written(peers, errors, handoffs=HANDOFFS[: len(handoffs)], method="POST", doubts_absence=True)
+    assert found.status == status
+
+
+def test_handoffs_are_not_asked_about_an_object_that_primaries_have(peers, errors):
+    peers.on(PRIMARIES[0], Says(404)).otherwise(Says(202))
+    assert written(peers, errors, method="POST", doubts_absence=True).status == 202
+    assert told(peers) == ports(*PRIMARIES)
+
+
 def test_connections_go_back_after_an_answer_and_are_closed_without_one(peers, errors):
     peers.otherwise(Says(201, body=b"fine")).on(PRIMARIES[2], SILENT)
     written(peers, errors, handoffs=())

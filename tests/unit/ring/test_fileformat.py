@@ -154,15 +154,15 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(write, name):
 
 BAD_PLAINTEXTS = {
     "empty": (b"", "ends after 0 of the 6 bytes of the preamble"),
-    "other magic": (b"RING" + bytes(100), "no ring"),
-    "a pickle": (b"\x80\x02}q\x00.", "no ring"),
+    "other magic": (b"RING" + bytes(100), "not a ring"),
+    "a pickle": (b"\x80\x02}q\x00.", "not a ring"),
     "future version": (plaintext_v1(HEADER, TABLE, version=3), "format version 3: this release reads versions 1 and 2"),
     "absurd header length": (b"R1NG\x00\x01\xff\xff\xff\xff{}", "announces 4294967295 bytes of header"),
     "header longer than the file": (b"R1NG\x00\x01\x00\x00\xff\xff{}", "ends after 2 of the 65535 bytes"),
-    "header no JSON": (plaintext_v1(b"{"), "the header is no JSON"),
-    "header no UTF-8": (plaintext_v1(b"\xff\xfe\xff"), "the header is no JSON"),
-    "header nested too deep": (plaintext_v1(b"[" * 100_000), "the header is no JSON"),
-    "header no object": (plaintext_v1(b"[]"), "the header is no JSON object"),
+    "header no JSON": (plaintext_v1(b"{"), "the header is not JSON"),
+    "header no UTF-8": (plaintext_v1(b"\xff\xfe\xff"), "the header is not JSON"),
+    "header nested too deep": (plaintext_v1(b"[" * 100_000), "the header is not JSON"),
+    "header no object": (plaintext_v1(b"[]"), "the header is not a JSON object"),
     "no part_shift": (plaintext_v1({"devs": [], "replica_count": 1}), "part_shift is None"),
     "part_shift above 32": (plaintext_v1(HEADER | {"part_shift": 33}, TABLE), "part_shift is 33: expected 0 to 32"),
     "part_shift below 0": (plaintext_v1(HEADER | {"part_shift": -1}, TABLE), "part_shift is -1"),
@@ -174,7 +174,7 @@ BAD_PLAINTEXTS = {
     "unknown byte order": (plaintext_v1(HEADER | {"byteorder": "pdp"}, TABLE), "byteorder is 'pdp'"),
     "version no number": (plaintext_v1(HEADER | {"version": "1"}, TABLE), "version is '1'"),
     "next_part_power too large": (plaintext_v1(HEADER | {"next_part_power": 99}, TABLE), "next_part_power is 99"),
-    "devices no list": (plaintext_v1(HEADER | {"devs": {}}, TABLE), "the list of devices is no list"),
+    "devices no list": (plaintext_v1(HEADER | {"devs": {}}, TABLE), "the list of devices is not a list"),
     "device no object": (plaintext_v1(HEADER | {"devs": [3]}, TABLE), "device 0 is 3"),
     "device id not its place": (plaintext_v1(HEADER | {"devs": [{**HEADER["devs"][0], "id": 1}]}), "says its id is 1"),
     "device without ip": (plaintext_v1(HEADER | {"devs": [{"id": 0}]}, TABLE), "device 0 has ip None"),
@@ -282,7 +282,7 @@ def test_a_bomb_is_refused_before_it_is_inflated(write, plain):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("data", "reason"), [(b"", "is empty"), (b"R1NG\0\1", "is no gzip file")])
+@pytest.mark.parametrize(("data", "reason"), [(b"", "is empty"), (b"R1NG\0\1", "is not a gzip file")])
 def test_a_file_that_is_no_gzip_is_refused(write, data, reason):
     with pytest.raises(RingFileError, match=reason):
         load(write(data))

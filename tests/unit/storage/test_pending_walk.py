@@ -1,5 +1,6 @@
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,11 @@ def keep(layout, name="o", at=1.5, update=UPDATE, policy_index=0):
     return pending.keep(Fs(), layout, policy_index, SECRETS.hash_path("AUTH_a", "c", name), ts(at), update)
 
 
+def stored(at):
+    """The row of an object whose data is of that time."""
+    return replace(UPDATE, headers={**UPDATE.headers, "x-timestamp": ts(at).internal})
+
+
 def test_what_was_kept_is_found(layout):
     path = keep(layout)
     (window,) = windows(layout.pending(0))
@@ -30,8 +36,27 @@ def test_what_was_kept_is_found(layout):
     assert (window.superseded, window.corrupt, window.empty) == ([], [], [])
 
 
+def test_a_post_does_not_supersede_a_put_that_came_in_between(layout):
+    """Its row tells of older data: without that of the PUT, the listing would never show what is stored."""
+    post = keep(layout, at=4.0, update=stored(1.0))
+    put = keep(layout, at=3.0, update=stored(3.0))
+    older = keep(layout, at=2.0, update=stored(2.0))
+    (window,) = windows(layout.pending(0))
+    assert sorted(item.path for item in window.waiting) == sorted([post, put])
+    assert window.superseded == [older]
+
+
+def test_what_cannot_be_read_supersedes_nothing(layout):
+    broken, older = keep(layout, at=2.0), keep(layout, at=1.0, update=stored(1.0))
+    with open(broken, "wb") as file:
+        file.write(b"")
+    (window,) = windows(layout.pending(0))
+    assert [item.path for item in window.waiting] == [older]
+    assert [item.path for item in window.corrupt] == [broken]
+
+
 def test_only_the_newest_of_a_hash_is_read(layout):
-    paths = [keep(layout, at=at) for at in (3.0, 1.0, 2.0)]
+    paths = [keep(layout, at=at, update=stored(at)) for at in (3.0, 1.0, 2.0)]
     for path in paths[1:]:
         with open(path, "wb") as file:
             file.write(b"would be corrupt if anybody read it")

@@ -1,5 +1,6 @@
 """storage/removal.py: what a handoff takes away, and what it must not."""
 
+import os
 import threading
 import time
 
@@ -9,7 +10,7 @@ from objstore.runtime.fs import Fs
 from objstore.storage.hashes import PartitionHashes
 from objstore.storage.removal import remove_confirmed, remove_partition
 from objstore.storage.replica import inventory, removal_order
-from tests.support.objects import LARGE_METADATA, make_address, make_disk_engine, names_of, put, ts
+from tests.support.objects import LARGE_METADATA, directory_of, make_address, make_disk_engine, names_of, put, ts
 from tests.support.recording_fs import PowerCut, RecordingFs
 
 NOW = 1_700_000_000.0
@@ -53,6 +54,14 @@ def test_an_object_that_changed_meanwhile_stays(tmp_path, engine, change):
     assert remove(tmp_path, confirmed) == 0
     assert names_of(tmp_path, ADDRESS) == before
     assert not remove_partition(Fs(), place(tmp_path))
+
+
+def test_what_was_named_since_its_row_may_be_unsafe_stays(tmp_path, engine):
+    put(engine, ADDRESS, at=NOW)
+    confirmed = inventory(place(tmp_path), ADDRESS.suffix)
+    named_ns = os.stat(directory_of(tmp_path, ADDRESS)).st_ctime_ns
+    assert remove_confirmed(Fs(), place(tmp_path), ADDRESS.suffix, confirmed, named_ns) == 0
+    assert remove_confirmed(Fs(), place(tmp_path), ADDRESS.suffix, confirmed, named_ns + 1) == 1
 
 
 def test_a_name_that_nobody_knows_keeps_its_directory(tmp_path, engine):

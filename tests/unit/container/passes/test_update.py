@@ -193,6 +193,22 @@ def test_what_changed_a_moment_ago_is_not_believed(tmp_path):
     assert seen.is_unchanged(location, before)
 
 
+def test_a_file_dated_in_the_future_is_remembered_and_due_in_time():
+    location = Location("/d", CONTAINERS, "1", "0" * 32)
+    seen, before = Seen(again_s=60.0), Look(((1, 2, 3),), 2_000_000_000_000_000_000)
+    seen.remember(location, before, 1_000_000_000.0)
+    assert seen.is_unchanged(location, before)
+    assert [seen.is_due(location, 1_000_000_000.0 + later_s) for later_s in (1, 59, 60)] == [False, False, True]
+
+
+def test_what_was_noted_by_a_clock_that_went_back_is_due():
+    location = Location("/d", CONTAINERS, "1", "0" * 32)
+    seen = Seen(again_s=60.0)
+    seen.remember(location, Look(((1, 2, 3),), 1_999_999_000_000_000_000), 2_000_000_000.0)
+    assert not seen.is_due(location, 2_000_000_001.0)
+    assert seen.is_due(location, 1_000_000_000.0)
+
+
 def test_memory_of_databases_is_bounded_and_forgets_those_that_are_gone():
     seen = Seen(limit=2)
     places = [Location("/d", CONTAINERS, "1", f"{number:032x}") for number in range(3)]

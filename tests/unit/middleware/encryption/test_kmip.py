@@ -95,7 +95,7 @@ def test_cve_2013_6396_a_key_manager_that_nobody_vouches_for_is_not_believed(kmi
 
 
 @pytest.mark.parametrize(
-    "kind, key_format, said", [(0x420085, 1, "no symmetric key"), (0x42008F, 2, "not in the raw format")]
+    "kind, key_format, said", [(0x420085, 1, "not a symmetric key"), (0x42008F, 2, "not in the raw format")]
 )
 def test_what_is_no_raw_symmetric_key_is_refused(kmip, options, kind, key_format, said):
     kmip.kind, kmip.key_format = kind, key_format

@@ -22,17 +22,20 @@ from objstore.middleware.tempauth_throttle import Throttle
 from objstore.runtime import green
 from tests.support.certificates import make_authority
 from tests.support.clock import SimClock
-from tests.support.directory import BUSY, running_directory
+from tests.support.directory import (
+    BUSY,
+    GROUPS,
+    OPTIONS,
+    PEOPLE,
+    SERVICE,
+    SERVICE_PASSWORD,
+    person,
+    running_directory,
+)
 from tests.support.http_script import scripted_server
 from tests.support.pipeline import RecordingApp, send
 
-PEOPLE, GROUPS = "ou=people,dc=example", "ou=groups,dc=example"
-SERVICE = "cn=objstore,dc=example"
-PASSWORD, SERVICE_PASSWORD = "planted-pass w\xf6rd", "planted-service-password"
-
-
-def person(name):
-    return f"uid={name},{PEOPLE}"
+PASSWORD = "planted-pass w\xf6rd"
 
 
 def entries():
@@ -52,20 +55,6 @@ def entries():
     return people | {
         f"cn={name},{GROUPS}": {"cn": [name], "member": list(map(person, members))} for name, members in groups.items()
     }
-
-
-OPTIONS = {
-    "user_base": PEOPLE,
-    "group_base": GROUPS,
-    "bind_dn": SERVICE,
-    "bind_password": SERVICE_PASSWORD,
-    "start_tls": "no",
-    "allow_plaintext": "yes",
-    "reseller_admin_group": "swift-admins",
-    "reseller_reader_group": "swift-readers",
-    "connect_timeout": "20",
-    "timeout": "20",
-}
 
 
 def parsed(pairs):

@@ -6,9 +6,10 @@ import pytest
 
 from objstore.middleware.ldap.wire import ldap3  # Imported there without its warnings.
 from tests.support.certificates import make_authority
+from tests.support.directory import GROUPS, PEOPLE, person
 from tests.support.packages import ToolsMissing
 from tests.support.slapd import ROOT_DN, ROOT_PASSWORD, running_slapd
-from tests.unit.middleware.ldap.test_ldapauth import GROUPS, PASSWORD, PEOPLE, World, person
+from tests.unit.middleware.ldap.test_ldapauth import PASSWORD, World
 
 pytestmark = pytest.mark.long
 SERVICE = "cn=objstore,dc=example"

@@ -6,9 +6,12 @@ import json
 import pytest
 
 from objstore.http import environ as keys
-from objstore.http.response import page
+from objstore.http.response import Response, page
 from objstore.http.subrequest import BytesInput
+from objstore.middleware.slo.filter import Slo
+from objstore.middleware.slo.settings import SloSettings
 from tests.support.object_filters import FilteredClient, fails
+from tests.support.pipeline import RecordingApp, send
 from tests.support.storage_nodes import StorageNodes
 
 _numbers = itertools.count()
@@ -48,6 +51,14 @@ def test_a_segment_is_looked_at_once_however_often_it_is_named(site, container):
     site.seen.clear()
     assert put_manifest(site, f"{container}/m", [entry] * 20).status == 201
     assert site.methods("HEAD") == [f"{container}/0"]
+
+
+@pytest.mark.parametrize("kept", ["0a1b", '"0a1b"'], ids=["bare", "in quotes, as in former days"])
+def test_a_listing_shows_the_etag_in_quotes_however_the_row_has_it(kept):
+    rows = json.dumps([{"name": "m", "hash": f"d41d; slo_etag={kept}", "bytes": 3}]).encode()
+    inside = RecordingApp(Response(200, {"content-type": "application/json; charset=utf-8"}, rows))
+    answer = send(Slo(inside, SloSettings()), "GET", "/v1/a/c")
+    assert json.loads(answer.body) == [{"name": "m", "hash": "d41d", "bytes": 3, "slo_etag": '"0a1b"'}]
 
 
 def test_who_may_not_write_has_nothing_looked_at(site, container):

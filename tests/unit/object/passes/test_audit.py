@@ -7,46 +7,13 @@ import time
 
 import pytest
 
-from objstore.core.policy import Policies, Policy
-from objstore.daemon.pass_ import EVERYTHING, PassReport, Scope
-from objstore.object.passes.audit import ObjectAuditor
+from objstore.daemon.pass_ import EVERYTHING, Scope
 from objstore.object.passes.audit_settings import ObjectAuditorSettings
-from objstore.runtime.devices import Devices
 from objstore.runtime.fs import Fs
 from objstore.storage.engine import Absent
+from tests.support.auditing import AT, audit, make_auditor
 from tests.support.clock import SimClock
-from tests.support.objects import SECRETS, directory_of, make_address, make_disk_engine, names_of, put, ts
-
-AT = 1_700_000_000.0
-POLICIES = Policies([Policy(0, "gold", is_default=True), Policy(1, "tin")])
-UNPACED = {"files_per_second": "0", "bytes_per_second": "0", "zero_byte_files_per_second": "1000000"}
-
-
-@pytest.fixture
-def clock():
-    return SimClock()
-
-
-@pytest.fixture
-def engine(tmp_path, clock):
-    return make_disk_engine(tmp_path, clock)
-
-
-def make_auditor(root, clock, fs=None, watchers=(), **settings):
-    found, problems = ObjectAuditorSettings.from_pairs(UNPACED | settings)
-    assert not problems
-    devices = Devices(root, mount_check=False)
-    return ObjectAuditor(found, devices, POLICIES, SECRETS, clock, fs=fs, watchers=watchers, shuffle=list.sort)
-
-
-def audit(auditor, scope=EVERYTHING):
-    """One whole pass: (counts added up, recon entries)."""
-    total = {}
-    jobs = list(auditor.jobs(scope))
-    for job in jobs:
-        for name, count in auditor.run(job).items():
-            total[name] = total.get(name, 0) + count
-    return total, auditor.finished(PassReport(AT, 1.5, len(jobs), total))
+from tests.support.objects import directory_of, make_address, make_disk_engine, names_of, put, ts
 
 
 def data_file(root, address):

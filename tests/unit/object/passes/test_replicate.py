@@ -1,5 +1,6 @@
 """object/passes/replicate.py over real object servers on loopback, in-band."""
 
+import os
 from typing import ClassVar
 
 import pytest
@@ -9,6 +10,9 @@ from objstore.object.passes.deliver import Small
 from objstore.replication.plan import RELIST_EVERY
 from objstore.replication.rsync_push import Pushed, RsyncPush
 from objstore.ring.model import Ring, RingHeader
+from objstore.runtime.fs import Fs
+from objstore.storage.layout import DeviceLayout
+from objstore.storage.untold import abandoned, boot_id, make_mark
 from tests.support.clock import SimClock
 from tests.support.replication import RECENT, Copies, make_replicator, run_pass
 from tests.support.storage_nodes import StorageNodes
@@ -97,6 +101,20 @@ CHANGES = {
     "post": lambda copies, node: copies.post(node, NAME, RECENT + 5, x_object_meta_a="1"),
     "delete": lambda copies, node: copies.delete(node, NAME, RECENT + 5),
 }
+
+
+def test_a_handoff_whose_row_was_not_told_stays_until_it_is(nodes, copies):
+    """Its server was killed: the updater tells the row from this copy."""
+    handoff = copies.handoff(NAME)
+    layout = DeviceLayout(str(nodes.device_root(handoff) / f"sd{handoff}"))
+    copies.put(handoff, NAME)
+    make_mark(Fs(), layout, 0, boot_id()).abandon()
+    assert run_pass(make_replicator(nodes, handoff))["remove"] == 0
+    assert copies.names(handoff, NAME)
+    for mark in abandoned(Fs(), layout, boot_id()):
+        os.unlink(mark.path)
+    assert run_pass(make_replicator(nodes, handoff))["remove"] == 1
+    assert not copies.names(handoff, NAME)
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)

@@ -12,10 +12,10 @@ from objstore.peers.failure import NodeFailure
 from objstore.peers.node_client import Reply
 from objstore.ring.model import Node
 from objstore.storage.engine import Absent
+from tests.support.auditing import AT, audit, make_auditor
 from tests.support.objects import SECRETS, make_address, put, ts
 from tests.support.rings import make_device, make_ring
 from tests.support.storage_nodes import StorageNodes
-from tests.unit.object.passes.test_audit import AT, audit, clock, engine, make_auditor  # noqa: F401
 
 NODE = Node(make_device(0))
 LISTED = json.dumps([{"name": "o", "bytes": 5}]).encode()
@@ -49,7 +49,7 @@ class Says:
 
 
 class TestTheContract:
-    def test_a_watcher_sees_every_good_object_once_a_pass(self, tmp_path, clock, engine):  # noqa: F811
+    def test_a_watcher_sees_every_good_object_once_a_pass(self, tmp_path, clock, engine):
         put(engine, make_address(), x_object_meta_a="b")
         watcher = Says(None)
         audit(make_auditor(tmp_path, clock, watchers=[watcher]))
@@ -58,30 +58,30 @@ class TestTheContract:
         assert watcher.events == ["start ALL", "end"]
 
     @pytest.mark.parametrize("word", [None, KEEP, "shred", RuntimeError("a bug")], ids=str)
-    def test_what_is_no_verdict_keeps_the_object(self, tmp_path, clock, engine, word):  # noqa: F811
+    def test_what_is_no_verdict_keeps_the_object(self, tmp_path, clock, engine, word):
         put(engine, make_address())
         counts, _ = audit(make_auditor(tmp_path, clock, watchers=[Says(word)]))
         assert counts["passes"] == 1 and "quarantined" not in counts
         engine.open(make_address()).close()
 
-    def test_a_watcher_can_ask_for_quarantine(self, tmp_path, clock, engine):  # noqa: F811
+    def test_a_watcher_can_ask_for_quarantine(self, tmp_path, clock, engine):
         put(engine, make_address())
         counts, _ = audit(make_auditor(tmp_path, clock, watchers=[Says(QUARANTINE)]))
         assert counts["quarantined"] == 1
         assert (tmp_path / "sda" / "quarantined" / "objects" / make_address().hash_hex).is_dir()
 
-    def test_a_delete_is_a_tombstone_just_newer_than_the_object(self, tmp_path, clock, engine):  # noqa: F811
+    def test_a_delete_is_a_tombstone_just_newer_than_the_object(self, tmp_path, clock, engine):
         written = clock.seconds - 100
         put(engine, make_address(), at=written)
         audit(make_auditor(tmp_path, clock, watchers=[Says(DELETE)]))
         assert engine.open(make_address()) == Absent(ts(written, 1))
 
-    def test_the_tombstone_of_an_old_object_lives_long_enough_to_reach_the_other_copies(self, tmp_path, clock, engine):  # noqa: F811
+    def test_the_tombstone_of_an_old_object_lives_long_enough_to_reach_the_other_copies(self, tmp_path, clock, engine):
         put(engine, make_address())
         audit(make_auditor(tmp_path, clock, watchers=[Says(DELETE)]))
         assert engine.open(make_address()) == Absent(ts(clock.seconds - 604_800 + 86_400))
 
-    def test_an_unknown_watcher_is_refused_by_name(self, tmp_path, clock):  # noqa: F811
+    def test_an_unknown_watcher_is_refused_by_name(self, tmp_path, clock):
         context = WatcherContext(tmp_path, str(tmp_path), SECRETS, clock)
         with pytest.raises(UnknownWatcher, match="nobody#dark"):
             load_watchers(["nobody#dark"], lambda name: {}, context)
@@ -135,32 +135,32 @@ class ScriptedCalls:
 
 
 class TestDarkData:
-    def watcher(self, root, clock, replies, **options):  # noqa: F811
+    def watcher(self, root, clock, replies, **options):
         context = WatcherContext(root, str(root), SECRETS, clock)
         self.calls = ScriptedCalls(replies)
         ring = make_ring()
         return DarkData({"grace_age": "60", **options}, context, calls=self.calls, ring=lambda: ring)
 
     @pytest.mark.parametrize("action, is_there", [("log", True), ("quarantine", False), ("delete", False)])
-    def test_does_what_the_operator_chose(self, tmp_path, clock, engine, action, is_there):  # noqa: F811
+    def test_does_what_the_operator_chose(self, tmp_path, clock, engine, action, is_there):
         put(engine, make_address())
         watcher = self.watcher(tmp_path, clock, [reply()] * 3, action=action)
         audit(make_auditor(tmp_path, clock, watchers=[watcher]))
         found = engine.open(make_address())
         assert not isinstance(found, Absent) if is_there else isinstance(found, Absent)
 
-    def test_says_which_object_is_dark(self, tmp_path, clock, engine, caplog):  # noqa: F811
+    def test_says_which_object_is_dark(self, tmp_path, clock, engine, caplog):
         put(engine, make_address())
         audit(make_auditor(tmp_path, clock, watchers=[self.watcher(tmp_path, clock, [reply()] * 3)]))
         assert "dark data: device=sda" in caplog.text and "'/AUTH_v/c/o'" in caplog.text
 
-    def test_a_young_object_is_left_alone_and_nobody_is_asked(self, tmp_path, clock, engine):  # noqa: F811
+    def test_a_young_object_is_left_alone_and_nobody_is_asked(self, tmp_path, clock, engine):
         put(engine, make_address(), at=clock.seconds - 59)
         audit(make_auditor(tmp_path, clock, watchers=[self.watcher(tmp_path, clock, [reply()], action="delete")]))
         assert self.calls.paths == []
         engine.open(make_address()).close()
 
-    def test_an_object_whose_row_waits_on_this_device_is_left_alone(self, tmp_path, clock, engine):  # noqa: F811
+    def test_an_object_whose_row_waits_on_this_device_is_left_alone(self, tmp_path, clock, engine):
         address = make_address()
         put(engine, address)
         waiting = tmp_path / "sda" / "async_pending" / address.suffix
@@ -169,11 +169,11 @@ class TestDarkData:
         audit(make_auditor(tmp_path, clock, watchers=[self.watcher(tmp_path, clock, [reply()], action="delete")]))
         engine.open(address).close()
 
-    def test_a_wrong_option_is_refused(self, tmp_path, clock):  # noqa: F811
+    def test_a_wrong_option_is_refused(self, tmp_path, clock):
         with pytest.raises(ValueError, match="action = 'shred': expected one of log, delete, quarantine"):
             self.watcher(tmp_path, clock, [], action="shred")
 
-    def test_asks_the_real_servers_and_keeps_the_object_while_one_is_away(self, tmp_path, clock):  # noqa: F811
+    def test_asks_the_real_servers_and_keeps_the_object_while_one_is_away(self, tmp_path, clock):
         with StorageNodes(tmp_path) as nodes:
             proxy = nodes.proxy()
             assert proxy.put("/v1/AUTH_a/c").status == 201
