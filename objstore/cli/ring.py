@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from objstore.cli.at_once import within
 from objstore.cli.place import add_directory, existing
@@ -83,20 +83,18 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        for line in _what_goes_on(rings, facts, steps):
-            terminal.say(line)
+        if steps:
+            terminal.say(f"steps: {steps}")
+        elif any(fact.draining for fact in facts):
+            terminal.say(_next_step(rings, facts))
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
-def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
-    """steps: of a change, "" when none is to follow by itself."""
-    if steps:
-        yield f"steps: {steps}"
-    elif any(fact.draining for fact in facts):
-        # Without builders here nobody knows how long partitions have to stay.
-        is_known = all(fact.waiting is not None for fact in facts)
-        when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
-        yield f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
+def _next_step(rings: Rings, facts: Sequence[RingFact]) -> str:
+    # Without builders here nobody knows how long partitions have to stay.
+    is_known = all(fact.waiting is not None for fact in facts)
+    when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
+    return f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
 
 
 def _steps(rings: Rings) -> str:

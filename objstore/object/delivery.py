@@ -168,7 +168,7 @@ class RowDelivery:
         del queue[: MAX_ROWS - 1]
         accepted = [False] * (1 + len(others))
         try:
-            accepted = self._send_rows(target, [row, *(each.row for each in others)], deadline)
+            accepted = self._send_rows(target, [row, *[each.row for each in others]], deadline)
         finally:
             for each, is_accepted in zip(others, accepted[1:], strict=True):
                 self._room.tell(each.ticket, is_accepted)

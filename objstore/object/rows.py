@@ -64,13 +64,14 @@ class ContainerRow(NamedTuple):
     def item(self) -> dict[str, object]:
         """Of the JSON list that carries several rows: a row of the container's table without ROWID."""
         typed_at = self.content_type_timestamp or self.timestamp
+        is_delete = self.is_delete
         return {
             "name": self.obj,
             "created_at": encode(self.timestamp, typed_at, self.meta_timestamp or typed_at),
-            "size": 0 if self.is_delete else self.size,
-            "content_type": DELETED_TYPE if self.is_delete else _real_text(self.content_type),
-            "etag": DELETED_ETAG if self.is_delete else self.etag,
-            "deleted": int(self.is_delete),
+            "size": 0 if is_delete else self.size,
+            "content_type": DELETED_TYPE if is_delete else _real_text(self.content_type),
+            "etag": DELETED_ETAG if is_delete else self.etag,
+            "deleted": int(is_delete),
             "storage_policy_index": self.policy_index,
         }
 

@@ -109,8 +109,7 @@ def container_replicas(
     path = _shard_path(request)
     owner = path.split("/", 1) if path is not None else [account, container]
     own = _replicas(request.header, "x-container-", owner[0], owner[1])
-    more = _replicas(footers.get, "x-objstore-container-", owner[0], owner[1])
-    found = own | more
+    found = own | _replicas(footers.get, "x-objstore-container-", owner[0], owner[1]) if footers else own
     return Replicas(found.targets, found.is_broken, request.header("x-container-root-db-state"), path)
 
 

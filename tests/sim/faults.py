@@ -103,6 +103,25 @@ class Faults:
         eventlet.sleep(self._chance.uniform(0, 0.2))
         node.restart_daemons()
 
+    def bring_home_and_black_out(self) -> None:
+        """Only handoffs have some objects; they bring them home, and the room loses its power."""
+        self._lend_and_lose()
+        for node in self._world.nodes:
+            node.run_pass("object-replicator")
+        self.blackout()
+
+    def kill_rsync(self) -> None:
+        """In mid-transfer, if a pass of the replicators has one under way: on the sender's side, or the receiver's."""
+        node = self._node()
+        begun = [
+            eventlet.spawn(node.run_pass, self._chance.choice(("object-replicator", "container-replicator")))
+            for node in self._world.nodes
+        ]
+        eventlet.sleep(self._chance.uniform(0, 0.3))
+        node.end_transfers()
+        for each in begun:
+            each.wait()
+
     def _kill_proxy(self) -> None:
         proxy = self._chance.choice(self._world.proxies)
         proxy.process.kill()

@@ -5,6 +5,7 @@ python -m tests.sim --mutation "no fsync" --seeds 1..20
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from objstore.http.response import Response
 from objstore.object import body
 from objstore.object.handlers.put import PutHandler
 from objstore.object.passes import replicate
+from objstore.object.passes.deliver import Deliverer, Delivery
 from objstore.object.passes.untold import Retelling
 from objstore.object.update import ContainerUpdates
 from objstore.proxy.quorum import WriteQuorum
@@ -113,6 +115,18 @@ def _never_told_again() -> None:
     Retelling.run = lambda *_: 0  # type: ignore[method-assign]
 
 
+def _rsync_is_believed() -> None:
+    """A handoff takes what rsync sent without complaint for stored."""
+
+    def believes(self: Deliverer, node: Any, device: str, subject: Any, batch: Any) -> Delivery:
+        counts: Counter[str] = Counter()
+        suffixes = sorted({replica.hash_hex[-3:] for replica in batch})
+        failure = self._push(node, device, subject, suffixes, counts)
+        return Delivery(counts, frozenset(() if failure else (replica.hash_hex for replica in batch)), failure)
+
+    Deliverer.confirm = believes  # type: ignore[method-assign]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     "no fsync": _no_fsync,
     "lost on the way": _lost_on_the_way,
@@ -127,4 +141,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "rows dropped": _rows_dropped,
     "reaped in name only": _reaped_in_name_only,
     "never told again": _never_told_again,
+    "rsync is believed": _rsync_is_believed,
 }

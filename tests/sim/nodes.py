@@ -19,6 +19,7 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon.runner import Runner, Schedule
 from objstore.daemon.surroundings import Surroundings
 from objstore.object.app import app_factory as object_factory
+from objstore.object.passes.deliver import Small
 from objstore.proxy.app import app_factory as proxy_factory
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
@@ -53,6 +54,8 @@ DAEMONS = (
     "object-expirer",
     "account-reaper",
 )
+_TRANSPORT = ("rsync", "rsyncd")
+"""Processes beside those, of which rsync.py makes use."""
 _PASSES = {name: installed().load(DAEMON_GROUP, name) for name in DAEMONS}
 """Loaded here, not when they first run: every run shall begin with the same modules in memory."""
 PROXY_SETTINGS = {"account_autocreate": "yes", "allow_account_management": "yes", "sorting_method": "shuffle"}
@@ -70,6 +73,8 @@ class Node:
         self.skew_s = 0.0
         self.error_rate = 0.0
         self.boots = 1
+        self.travels_in_band = Small()
+        self.daemon_settings = dict(_DAEMON_SETTINGS)
         self.processes: dict[str, Process] = {}
         self._network = network
         self._passes: dict[str, Runner[Any]] = {}
@@ -95,7 +100,7 @@ class Node:
 
     def _start(self) -> None:
         self._incarnation += 1
-        for kind in (*PORTS, "daemons"):
+        for kind in (*PORTS, "daemons", *_TRANSPORT):
             self.processes[kind] = Process(f"{self.name}/{kind}#{self._incarnation}", self, self.skew_s)
         for kind, port in PORTS.items():
             self._serve(kind, port)
@@ -113,6 +118,13 @@ class Node:
             if self.is_up:
                 self._replace("daemons")
                 self._passes = {}
+
+    def end_transfers(self) -> None:
+        """Whatever rsync is about here, on either side, ends."""
+        with self._turn:
+            if self.is_up:
+                for kind in _TRANSPORT:
+                    self._replace(kind)
 
     def _replace(self, kind: str) -> None:
         self._end(self.processes[kind])
@@ -205,7 +217,7 @@ class Node:
     def _runner(self, name: str) -> Runner[Any]:
         settings_class = installed().settings_class(DAEMON_GROUP, name)
         assert settings_class is not None
-        settings: Any = settings_class.from_pairs(_DAEMON_SETTINGS.get(name, {}))[0]
+        settings: Any = settings_class.from_pairs(self.daemon_settings.get(name, {}))[0]
         kind = name.partition("-")[0]
         clock = SystemClock()
         factory: Any = _PASSES[name]
@@ -221,6 +233,8 @@ class Node:
                 lambda path, filters=(), without=(): make_proxy(self.swift_dir),
             )
         )
+        if name == "object-replicator":
+            made.deliverer.small = self.travels_in_band
         return Runner(made, Schedule(settings.interval, settings.concurrency, settings.rate, None), clock)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import eventlet
 
+from tests.sim import rsync
 from tests.sim.checks import Checks
 from tests.sim.clients import Clients
 from tests.sim.disk import SimFs
@@ -26,7 +27,7 @@ from tests.support.durability import Shadow
 
 MEMORY = Path("/dev/shm")
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 2, 7
-MIXES = ("plain", "deep", "accounts")
+MIXES = ("plain", "deep", "accounts", "rsync")
 _PAUSE_S = 61.0
 """Longer than a proxy leaves a failing node alone, and than rings go unread."""
 
@@ -99,6 +100,10 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
         losses = Losses(world, clients, faults)
         faults.kinds |= losses.kinds
         faults.weights |= losses.weights
+    if mix == "rsync":
+        rsync.install(world)
+        faults.kinds |= {"rsync killed": faults.kill_rsync, "home into the dark": faults.bring_home_and_black_out}
+        faults.weights |= {"rsync killed": 3, "home into the dark": 2}
     if mix == "accounts":
         faults.kinds["account deleted"] = reaped.make_and_delete
         faults.weights["account deleted"] = 8
