@@ -144,9 +144,15 @@ def install(database: Database, arrived: str, final_name: str | None) -> bool:
         return False
     target = f"{location.directory}/{final_name}" if final_name else location.new_path
 
-    def prepare() -> None:
-        _change_file(fs, arrived, lambda connection: renew(connection, location.datadir, location.device))
+    def prepare() -> bool:
+        try:
+            _change_file(fs, arrived, lambda connection: renew(connection, location.datadir, location.device))
+        except sqlite3.OperationalError:
+            if os.path.exists(arrived):
+                raise
+            return False  # The disk was taken away since we looked.
         fs.make_directories(location.directory)
+        return True
 
     def move() -> bool:
         if location.current() is not None:
@@ -154,8 +160,7 @@ def install(database: Database, arrived: str, final_name: str | None) -> bool:
         fs.rename_durable(arrived, target)
         return True
 
-    database.shared.threads.run(location.device_path, prepare)
-    return database.locked(move)
+    return database.shared.threads.run(location.device_path, prepare) and database.locked(move)
 
 
 def install_merged(database: Database, arrived: str, now: str) -> bool:

@@ -3,7 +3,7 @@
     verified_bytes()   the whole of a small object, checked before the first byte goes out
     VerifiedBody       the whole of a large one: sendfile, one block behind a native thread that reads and checks the
                        same blocks; the last block goes out only when the checksum of all of them is right
-    SpanBody           a range: sendfile, nothing to check it against
+    SpanBody           a range: sendfile; of a small object all is checked before, of a large one nothing can be
     MultipartBody      several ranges with MIME framing
 
 The thread that runs ahead also brings the blocks into the page cache, so that sendfile does not stop the hub on a slow
@@ -191,7 +191,7 @@ class VerifiedBody:
 
 
 class SpanBody:
-    """One range of an object, unchecked."""
+    """One range of an object, as it is."""
 
     def __init__(self, stored: StoredObject, span: Span) -> None:
         self._stored = stored

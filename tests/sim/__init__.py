@@ -5,6 +5,8 @@
     python -m tests.sim --seeds 1000..3000 --jobs 2
     python -m tests.sim --mix deep --seeds 1..100  with more faults, that look for certain losses (losses.py)
     python -m tests.sim --mix accounts --seeds 1..40  with accounts that are deleted and reaped (reaped.py)
+    python -m tests.sim --mix rsync --seeds 1..40     objects and databases travel by rsync (rsync.py)
+    python -m tests.sim --mix policies --seeds 1..40  containers made with two policies in a split (minds.py)
 
 What runs is objstore itself: the proxy application, the HTTP client and server with their framing, the three storage
 servers with engine and brokers, SQLite, rings that are really built, every daemon with its runner. What is simulated
@@ -32,6 +34,6 @@ parts:
 
 mutations.py breaks objstore on purpose: the checks have to notice.
 
-Not simulated: time that passes while code computes, memory, rsync (objects and databases travel in-band), sharding,
+Not simulated: time that passes while code computes, memory, sharding,
 SQLite's own syncs (a commit that returned is durable), and what happens inside one native call.
 """

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mix",
         choices=MIXES,
         default=MIXES[0],
-        help="what goes wrong (deep: tests/sim/losses.py; accounts: reaped.py)",
+        help="what goes wrong (deep: tests/sim/losses.py; accounts: reaped.py; rsync: rsync.py; policies: minds.py)",
     )
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break something on purpose")
     parser.add_argument("--keep", action="store_true", help="leave the nodes' files where they are")

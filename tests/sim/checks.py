@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from objstore.core.policy import policy_directory
 from objstore.runtime.clock import SystemClock
 from objstore.runtime.devices import Devices
 from objstore.storage.disk import DiskEngine
@@ -17,11 +18,15 @@ from objstore.storage.engine import StoredObject
 from objstore.storage.hashes import hash_parts
 from objstore.storage.layout import ObjectAddress
 from objstore.storage.resolve import resolve
-from tests.sim.clients import ACCOUNT, CONTAINERS, OBJECTS, Answer, Clients
+from tests.sim.clients import ACCOUNT, OBJECTS, Answer, Clients
 from tests.sim.history import Fate, History, Write
 from tests.sim.host import EPOCH_S, HOST
 from tests.sim.nodes import Node
 from tests.sim.world import World
+
+
+class _Held(str):
+    """The path of an object that is there."""
 
 
 class Checks:
@@ -45,7 +50,7 @@ class Checks:
     # Objects, as clients see them
 
     def _objects(self) -> Iterator[str]:
-        for container in CONTAINERS:
+        for container in self._clients.containers:
             for name in OBJECTS:
                 path = f"{ACCOUNT}/{container}/{name}"
                 found = self._clients.ask(self._clients.any_proxy(), "GET", path, {})
@@ -88,15 +93,31 @@ class Checks:
     # Copies, as they lie on disk
 
     def _copies(self) -> Iterator[str]:
-        ring = self._world.ring("object")
+        held: set[str] = set()
+        for index in range(self._world.policy_count):
+            for path in self._copies_of(index):
+                if isinstance(path, _Held):
+                    if path in held:
+                        yield f"{path}: has copies of two policies"
+                    held.add(path)
+                else:
+                    yield path
+        for path in self._there.keys() - held:
+            yield f"{path}: answered, and there is no copy"
+
+    def _copies_of(self, index: int) -> Iterator[str]:
+        """Problems with the copies of a policy, and each path that it has an object of."""
+        top = policy_directory("objects", index)
+        ring = self._world.ring(policy_directory("object", index))
         found: dict[str, dict[tuple[str, str], tuple[str, ...]]] = defaultdict(dict)
         partitions: dict[str, str] = {}
-        for node, disk, directory in self._hash_directories("objects"):
+        objects: set[str] = set()
+        for node, disk, directory in self._hash_directories(top):
             names = [path.name for path in directory.iterdir()]
             live = resolve(names)
-            if (
-                live.data is None
-            ):  # A POST whose data never came is kept for a week; it means nothing without (formats 4.6).
+            if live.data is not None:
+                objects.add(directory.name)
+            else:  # A POST whose data never came is kept for a week; it means nothing without (formats 4.6).
                 live = replace(live, meta=None, content_type_meta=None)
             if hash_parts(live):
                 found[directory.name][node.name, disk] = tuple(hash_parts(live))
@@ -109,19 +130,19 @@ class Checks:
                 yield f"{path}: a copy is left on {place}, which is no primary: {copies[place]}"
             if len({copies.get(home) for home in homes}) > 1:
                 yield f"{path}: copies differ: {sorted((home, copies.get(home)) for home in homes)}"
-            if path in self._there:
-                yield from self._whole(path, hash_hex, partitions[hash_hex], homes)
-        for path in self._there:
-            if self._hash(path) not in found:
-                yield f"{path}: answered, and there is no copy"
+            if hash_hex in objects and path in self._there:
+                yield _Held(path)
+                yield from self._whole(path, hash_hex, partitions[hash_hex], index, homes)
 
-    def _whole(self, path: str, hash_hex: str, partition: str, homes: set[tuple[str, str]]) -> Iterator[str]:
+    def _whole(
+        self, path: str, hash_hex: str, partition: str, index: int, homes: set[tuple[str, str]]
+    ) -> Iterator[str]:
         expected = self._there[path]
         for name, disk in sorted(homes):
             engine = DiskEngine(
                 Devices(self._world.node(name).root, mount_check=False), self._world.secrets, SystemClock()
             )
-            address = ObjectAddress(disk, partition, 0, path.removeprefix("/v1"), hash_hex)
+            address = ObjectAddress(disk, partition, index, path.removeprefix("/v1"), hash_hex)
             try:
                 stored = engine.open(address)
             except Exception as error:
@@ -139,7 +160,7 @@ class Checks:
         return {(by_ip[each.device.ip], each.name) for each in primaries}  # type: ignore[attr-defined]
 
     def _paths(self) -> list[str]:
-        return [f"{ACCOUNT}/{container}/{name}" for container in CONTAINERS for name in OBJECTS]
+        return [f"{ACCOUNT}/{container}/{name}" for container in self._clients.containers for name in OBJECTS]
 
     def _hash(self, path: str) -> str:
         return self._world.secrets.hash_path(*path.removeprefix("/v1/").split("/", 2))
@@ -153,7 +174,7 @@ class Checks:
     # Listings and totals
 
     def _listings(self) -> Iterator[str]:
-        for container in CONTAINERS:
+        for container in self._clients.containers:
             path = f"{ACCOUNT}/{container}"
             found = self._clients.ask(self._clients.any_proxy(), "GET", f"{path}?", {})
             if found is None or found.status not in (200, 204):
@@ -200,7 +221,7 @@ class Checks:
             return
         rows = {row["name"]: (row["count"], row["bytes"]) for row in json.loads(found.body or b"[]")}
         totals: dict[str, tuple[int, int]] = {}
-        for name in (*CONTAINERS, *self._clients.churned):
+        for name in (*self._clients.containers, *self._clients.churned):
             answer = self._clients.ask(self._clients.any_proxy(), "HEAD", f"{ACCOUNT}/{name}", {})
             if answer is not None and answer.status == 204:
                 sizes = [len(each.body) for path, each in self._there.items() if path.split("/")[3] == name]

@@ -36,6 +36,8 @@ class Clients:
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._history = history
+        self.containers = list(CONTAINERS)
+        """Those that stay, with objects in them."""
         self.churned = list(CHURNED)
         """Containers without objects: those that are made and deleted, and others that faults have made."""
         self._used: set[int] = set()
@@ -94,35 +96,35 @@ class Clients:
         for name in CONTAINERS:
             self.put_container(name)
 
-    def put_container(self, name: str) -> Write:
-        proxy = self.any_proxy()
-        return self.write(proxy, Write("PUT", f"{ACCOUNT}/{name}", self.time_for(proxy)), {})
+    def put_container(self, name: str, proxy: Proxy | None = None, headers: Mapping[str, str] | None = None) -> Write:
+        proxy = proxy or self.any_proxy()
+        return self.write(proxy, Write("PUT", f"{ACCOUNT}/{name}", self.time_for(proxy)), headers or {})
 
     def run(self, count: int) -> None:
         """One client: so many requests, one after the other."""
         for _ in range(count):
             eventlet.sleep(HOST.random.choice((0.0, 0.05, 0.5, 2.0, 4.0)))
             HOST.random.choices(
-                (self.put, self._delete, self._post, self._get, self._list, self._churn), (40, 14, 10, 25, 4, 7)
+                (self.put, self.delete, self._post, self._get, self._list, self._churn), (40, 14, 10, 25, 4, 7)
             )[0]()
 
     def _path(self) -> str:
         return f"{ACCOUNT}/{HOST.random.choice(CONTAINERS)}/{HOST.random.choice(OBJECTS)}"
 
-    def put(self) -> Write:
-        proxy, path = self.any_proxy(), self._path()
+    def put(self, proxy: Proxy | None = None, path: str = "", *, may_expire: bool = True) -> Write:
+        proxy, path = proxy or self.any_proxy(), path or self._path()
         stamp = self.time_for(proxy)
         content = content_of(path, stamp, HOST.random.choice(SIZES))
         write = Write("PUT", path, stamp, content, hashlib.md5(content).hexdigest())
         headers = {"content-type": "text/plain", "content-length": str(len(content))}
-        if HOST.random.random() < 0.12:
+        if may_expire and HOST.random.random() < 0.12:
             write.delete_at_s = int(EPOCH_S + HOST.now_s) + HOST.random.choice((10, 40, 100))
             headers["x-delete-at"] = str(write.delete_at_s)
         return self.write(proxy, write, headers)
 
-    def _delete(self) -> None:
-        proxy = self.any_proxy()
-        self.write(proxy, Write("DELETE", self._path(), self.time_for(proxy)), {})
+    def delete(self, proxy: Proxy | None = None, path: str = "") -> None:
+        proxy = proxy or self.any_proxy()
+        self.write(proxy, Write("DELETE", path or self._path(), self.time_for(proxy)), {})
 
     def _post(self) -> None:
         proxy = self.any_proxy()

@@ -6,6 +6,8 @@ They are apart from faults.py, so that the seeds of the plain mix go on to mean 
 
 from __future__ import annotations
 
+import eventlet
+
 from tests.sim.clients import ACCOUNT, CONTAINERS, OBJECTS, Clients
 from tests.sim.faults import Fault, Faults
 from tests.sim.history import Fate
@@ -30,6 +32,7 @@ class Losses:
             "rot is read": self._rot,
             "written into the dark": self._write_and_black_out,
             "database lent and lost": self._lend_and_lose_database,
+            "killed in mid-write": self._kill_in_mid_write,
         }
         self.weights = dict.fromkeys((*self.kinds, "lent and lost"), _WEIGHT)
 
@@ -48,6 +51,15 @@ class Losses:
         for _ in range(_WRITES):
             self._clients.put()
         self._faults.blackout()
+
+    def _kill_in_mid_write(self) -> None:
+        """All object servers, while they write the same object: perhaps after its name, and before its row."""
+        for _ in range(_WRITES):
+            writing = eventlet.spawn(self._clients.put)
+            eventlet.sleep(HOST.random.uniform(0.0, 0.03))
+            for node in self._world.nodes:
+                node.restart_server("object")
+            writing.wait()
 
     def _lend_and_lose_database(self) -> None:
         """A container is made on the victim and on handoffs; then the victim loses it, and only handoffs have it, that

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from objstore.account.passes.reap import AccountReaper
+from objstore.container.passes.reconcile import ContainerReconciler
 from objstore.db import rows
 from objstore.db.tail import Tail
 from objstore.http.response import Response
@@ -112,7 +113,7 @@ def _reaped_in_name_only() -> None:
 
 def _never_told_again() -> None:
     """Names of a server that was killed before it told of them are nobody's business."""
-    Retelling.run = lambda *_: 0  # type: ignore[method-assign]
+    Retelling._keep = lambda *_: 0  # type: ignore[method-assign]
 
 
 def _rsync_is_believed() -> None:
@@ -125,6 +126,11 @@ def _rsync_is_believed() -> None:
         return Delivery(counts, frozenset(() if failure else (replica.hash_hex for replica in batch)), failure)
 
     Deliverer.confirm = believes  # type: ignore[method-assign]
+
+
+def _deleted_before_it_was_moved() -> None:
+    """The reconciler deletes the misplaced copy and has made no other."""
+    ContainerReconciler._copy = lambda *_: True  # type: ignore[method-assign]
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {
@@ -142,4 +148,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "reaped in name only": _reaped_in_name_only,
     "never told again": _never_told_again,
     "rsync is believed": _rsync_is_believed,
+    "deleted before it was moved": _deleted_before_it_was_moved,
 }

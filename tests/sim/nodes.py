@@ -56,7 +56,8 @@ DAEMONS = (
 )
 _TRANSPORT = ("rsync", "rsyncd")
 """Processes beside those, of which rsync.py makes use."""
-_PASSES = {name: installed().load(DAEMON_GROUP, name) for name in DAEMONS}
+RECONCILER = "container-reconciler"
+_PASSES = {name: installed().load(DAEMON_GROUP, name) for name in (*DAEMONS, RECONCILER)}
 """Loaded here, not when they first run: every run shall begin with the same modules in memory."""
 PROXY_SETTINGS = {"account_autocreate": "yes", "allow_account_management": "yes", "sorting_method": "shuffle"}
 

@@ -20,14 +20,15 @@ from tests.sim.faults import Faults
 from tests.sim.history import History
 from tests.sim.host import HOST, Ended, Stuck, where_everybody_waits
 from tests.sim.losses import Losses
-from tests.sim.nodes import DAEMONS
+from tests.sim.minds import Minds
+from tests.sim.nodes import DAEMONS, RECONCILER
 from tests.sim.reaped import Reaped
 from tests.sim.world import World
 from tests.support.durability import Shadow
 
 MEMORY = Path("/dev/shm")
 ROUNDS_AT_LEAST, ROUNDS_AT_MOST = 2, 7
-MIXES = ("plain", "deep", "accounts", "rsync")
+MIXES = ("plain", "deep", "accounts", "rsync", "policies")
 _PAUSE_S = 61.0
 """Longer than a proxy leaves a failing node alone, and than rings go unread."""
 
@@ -78,7 +79,7 @@ def run_seed(
     root = Path(tempfile.mkdtemp(dir=memory, prefix=f"sim-{seed}-"))
     HOST.trace = lambda text: outcome.trace.append(f"{HOST.now_s:.5f} {text.replace(str(root), '')}")
     try:
-        _play(World(root), outcome, mix, clients, requests, faults)
+        _play(World(root, 2 if mix == "policies" else 1), outcome, mix, clients, requests, faults)
     except Stuck as error:
         outcome.problems.append(
             f"stuck: {error}\n{''.join(traceback.format_exception(error))}\n{where_everybody_waits()}"
@@ -95,7 +96,7 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
     clients = Clients(world, history)
     clients.prepare()
     faults = Faults(world, clients.put)
-    reaped = Reaped(world, clients)
+    reaped, minds = Reaped(world, clients), Minds(world, clients)
     if mix == "deep":
         losses = Losses(world, clients, faults)
         faults.kinds |= losses.kinds
@@ -104,6 +105,9 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
         rsync.install(world)
         faults.kinds |= {"rsync killed": faults.kill_rsync, "home into the dark": faults.bring_home_and_black_out}
         faults.weights |= {"rsync killed": 3, "home into the dark": 2}
+    if mix == "policies":
+        faults.kinds["two minds"] = minds.disagree
+        faults.weights["two minds"] = 6
     if mix == "accounts":
         faults.kinds["account deleted"] = reaped.make_and_delete
         faults.weights["account deleted"] = 8
@@ -121,7 +125,7 @@ def _play(world: World, outcome: Outcome, mix: str, client_count: int, requests:
         outcome.rounds += 1
         eventlet.sleep(_PAUSE_S)
         if outcome.rounds >= ROUNDS_AT_LEAST:
-            problems = [*checks.all(), *reaped.problems()]
+            problems = [*checks.all(), *reaped.problems(), *minds.problems()]
             if not problems:
                 break
     outcome.writes = len(history.writes)
@@ -146,7 +150,7 @@ def has_attributes(directory: Path) -> bool:
 
 def _round(world: World, number: int) -> None:
     """Auditors read everything: they come in the first round and in every third."""
-    for name in DAEMONS:
+    for name in (*DAEMONS, RECONCILER) if world.policy_count > 1 else DAEMONS:
         if name.endswith("auditor") and number % 3:
             continue
         for node in world.nodes:

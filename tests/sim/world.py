@@ -22,6 +22,10 @@ swift_hash_path_suffix = simulated
 name = gold
 default = yes
 """
+POLICIES = ("gold", "silver")
+_SECOND_POLICY = """[storage-policy:1]
+name = silver
+"""
 _SKEWS_S = (0.0, 0.0, 0.4, -0.7, 2.5)
 
 
@@ -40,17 +44,19 @@ class Proxy:
 
 
 class World:
-    """root: an empty directory on a memory file system."""
+    """root: an empty directory on a memory file system. policy_count: the first so many of POLICIES are there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, policy_count: int = 1) -> None:
         self.root = root
+        self.policy_count = policy_count
         self.network = Network()
         chance = HOST.random
         self.nodes = [
             Node(root, number, [f"d{number}{letter}" for letter in "ab"[: chance.choice((1, 1, 2))]], self.network)
             for number in range(chance.choice((4, 4, 5)))
         ]
-        self.builders = {kind: RingBuilder.create(PART_POWER, 3, 0) for kind in PORTS}
+        kinds = [*PORTS, "object-1"] if policy_count > 1 else [*PORTS]
+        self.builders = {kind: RingBuilder.create(PART_POWER, 3, 0) for kind in kinds}
         self.proxies: list[Proxy] = []
 
     def start(self) -> None:
@@ -60,7 +66,8 @@ class World:
             node.skew_s = HOST.random.choice(_SKEWS_S)
             for kind, builder in self.builders.items():
                 for disk in node.disks:
-                    builder.add_device(NewDevice(int(node.name[1:]) + 1, node.ip, PORTS[kind], disk, 100.0))
+                    port = PORTS[kind.partition("-")[0]]
+                    builder.add_device(NewDevice(int(node.name[1:]) + 1, node.ip, port, disk, 100.0))
         self.rebalance()
         self.directories = {place.name: place.swift_dir for place in self.nodes}
         for number in range(2):
@@ -68,7 +75,7 @@ class World:
             self.directories[name] = self.root / name
             self.directories[name].mkdir()
         for name, directory in self.directories.items():
-            (directory / "swift.conf").write_text(SWIFT_CONF)
+            (directory / "swift.conf").write_text(SWIFT_CONF + _SECOND_POLICY * (self.policy_count - 1))
             self.push_rings(name)
         for node in self.nodes:
             node.start()
@@ -83,7 +90,7 @@ class World:
 
     def push_rings(self, name: str) -> None:
         """Give one node or proxy the newest rings. It looks for them now and then."""
-        for kind in PORTS:
+        for kind in self.builders:
             target = self.directories[name] / f"{kind}.ring.gz"
             temporary = target.with_suffix(".new")
             shutil.copyfile(self.root / f"{kind}.ring.gz", temporary)

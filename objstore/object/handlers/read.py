@@ -106,6 +106,10 @@ class ReadHandler:
             headers["content-range"] = ranges.unsatisfied(stored.size)
             body = b"<html><h1>Requested Range Not Satisfiable</h1></html>"
             return Response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers, body)
+        if stored.size <= SMALL_BYTES:
+            checker = BodyChecker(stored, may_use_md5=False)
+            if checker.checks_anything:
+                check_whole(stored, checker, self._context.threads, self._quarantine)
         if len(spans) == 1:
             span = spans[0]
             headers["content-range"] = span.content_range(stored.size)

@@ -110,6 +110,17 @@ def test_threat_wrong_bytes_a_small_damaged_object_is_never_answered(node, damag
     assert is_quarantined(node)
 
 
+@pytest.mark.parametrize("size", [5_000, 500_000])
+@pytest.mark.parametrize("wanted", ["bytes=0-99", "bytes=1000-", "bytes=0-9,2000-2009"])
+def test_threat_wrong_bytes_no_range_of_a_small_damaged_object_is_answered(node, wanted, size):
+    node.put(PATH, os.urandom(size))
+    flip(-1)(data_file(node))
+    answer = node.call("GET", PATH, {"range": wanted})
+    assert answer.status == 404
+    assert "x-backend-timestamp" not in answer.headers
+    assert is_quarantined(node)
+
+
 @pytest.mark.parametrize("damage", [flip(0), flip(5_000_000), flip(-1)], ids=["first", "middle", "last"])
 @pytest.mark.parametrize("by", ["crc", "md5"])
 @pytest.mark.parametrize("iterate", [False, True], ids=["transfer", "iterate"])
