@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from objstore.cli.checks import checked
-from objstore.cli.doctor_admission import admitted, of_admission
+from objstore.cli.doctor_admission import admitted, admitted_to_rsync, of_admission
 from objstore.cli.doctor_checks import Finding, of_clock, of_limits, of_modes, of_ports, of_rings, of_rsync
 from objstore.cli.doctor_disks import of_disks
 from objstore.cli.keymaster_check import keymaster_problems
@@ -43,17 +43,21 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         raise CommandError("expected DIR or --conf DIR", code=USAGE)
     if arguments.conf is not None:
         findings, allowed = of_machine(arguments.conf.expanduser().resolve())
+        rsync: list[str] = []
     else:
         directory = directory_of(arguments)
         if not directory.exists:
             raise CommandError(f"{directory.root}: no cluster here; make one with: objstore up {directory.root}")
         findings, allowed = of_directory(directory)
+        rsync = admitted_to_rsync(directory)
     if arguments.json:
         found = [dataclasses.asdict(each) for each in findings]
-        terminal.say(json.dumps({"findings": found, "admitted": allowed}, indent=2))
+        terminal.say(json.dumps({"findings": found, "admitted": allowed, "rsync_admitted": rsync}, indent=2))
     else:
         if allowed:
             terminal.say(f"storage servers admit: {' '.join(allowed)}, and this machine")
+        if rsync:
+            terminal.say(f"rsync admits: {' '.join(rsync)}")
         for each in findings:
             terminal.say(f"{each.what}: {each.text}; {each.fix}")
         if not findings:

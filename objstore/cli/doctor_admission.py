@@ -1,4 +1,4 @@
-"""What `objstore doctor` says about who may connect to storage servers (cluster/peer_gate.py)."""
+"""What `objstore doctor` says about who may connect to storage servers (cluster/peer_gate.py) and to rsync."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from objstore.cli.doctor_checks import Finding
+from objstore.cluster import rsyncd
+from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.peer_gate import gate_of
 from objstore.cluster.servers import PROXY_NODE, ServerFile
 from objstore.runtime.listen import shown
@@ -36,6 +38,14 @@ def admitted(servers: Sequence[ServerFile]) -> list[str]:
             gate = gate_of(server)
             found |= dict.fromkeys(["all"] if gate is None else gate.addresses())
     return list(found)
+
+
+def admitted_to_rsync(directory: ClusterDirectory) -> list[str]:
+    """Addresses and networks that the rsync daemon of a directory admits; nobody where none is configured."""
+    try:
+        return rsyncd.allowed((directory.etc / rsyncd.FILE_NAME).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return []
 
 
 def _is_loopback(host: str) -> bool:

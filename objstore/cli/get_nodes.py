@@ -101,7 +101,13 @@ def _ring_file(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     if arguments.policy_name is None:
         if not arguments.words:
             raise CommandError("name a ring file, or a policy with -P; see --help", code=USAGE)
-        return Path(arguments.words[0]), arguments.words[1:]
+        ring = Path(arguments.words[0])
+        if not ring.name.endswith(".ring.gz") and not ring.exists():
+            raise CommandError(
+                f"{ring}: expected a ring file first, such as {DEFAULT_SWIFT_DIR}/object.ring.gz, or a policy with -P",
+                code=USAGE,
+            )
+        return ring, arguments.words[1:]
     swift_dir = arguments.swift_dir or DEFAULT_SWIFT_DIR
     policy = load_cluster(swift_dir).policies.by_name(arguments.policy_name)
     if policy is None:

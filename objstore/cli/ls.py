@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 
 from objstore.cli.login import add_arguments as add_login
-from objstore.cli.remote import place, printable, size_shown, with_account
+from objstore.cli.remote import nothing_there, place, printable, size_shown, with_account
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.client.account import Account, Row
+from objstore.client.errors import Refused
 from objstore.client.place import Place
+from objstore.http.status import HTTPStatus
 
 EXAMPLE = """\
 example:
@@ -37,7 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    return with_account(arguments, terminal, lambda account: _list(account, arguments, terminal))
+    return with_account(arguments, terminal, lambda account: _run(account, arguments, terminal))
+
+
+def _run(account: Account, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    try:
+        return _list(account, arguments, terminal)
+    except Refused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise CommandError(nothing_there(Place(arguments.place.container)), code=FAILED) from None
 
 
 def _list(account: Account, arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         size = path.stat().st_size
         digest = "" if arguments.no_check_etag or path.suffix != DATA else _digest(path)
     except BadMetadata as error:
-        raise CommandError(f"{path}: {error.reason}") from None
+        raise CommandError(f"{path}: {error.reason}; expected a .data, .meta or .ts file of an object") from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     place, misplaced = _place(path, metadata, arguments.swift_dir)

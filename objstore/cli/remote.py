@@ -40,6 +40,12 @@ def place(text: str) -> Place:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def nothing_there(where: Place) -> str:
+    """What to say of a place that does not exist, or that is hidden from this user."""
+    kind = "object" if where.name else "container" if where.container else "account"
+    return f"{printable(str(where))}: there is no such {kind}"
+
+
 def printable(text: str) -> str:
     """A name as part of a line: what ends lines, moves the cursor or turns the direction of writing is escaped."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

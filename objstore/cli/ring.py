@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from objstore.cli.at_once import within
 from objstore.cli.place import add_directory, existing
 from objstore.cli.plan_view import waiting_text
 from objstore.cli.ring_facts import RingFact, ring_facts
@@ -82,20 +83,18 @@ def _status(rings: Rings, as_json: bool, terminal: Terminal) -> int:
                 terminal.say(line)
         for note in notes:
             terminal.say(f"note: {note}")
-        for line in _what_goes_on(rings, facts, steps):
-            terminal.say(line)
+        if steps:
+            terminal.say(f"steps: {steps}")
+        elif any(fact.draining for fact in facts):
+            terminal.say(_next_step(rings, facts))
     return FAILED if notes or any(fact.differs for fact in facts) else OK
 
 
-def _what_goes_on(rings: Rings, facts: Sequence[RingFact], steps: str) -> Iterator[str]:
-    """steps: of a change, "" when none is to follow by itself."""
-    if steps:
-        yield f"steps: {steps}"
-    elif any(fact.draining for fact in facts):
-        # Without builders here nobody knows how long partitions have to stay.
-        is_known = all(fact.waiting is not None for fact in facts)
-        when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
-        yield f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
+def _next_step(rings: Rings, facts: Sequence[RingFact]) -> str:
+    # Without builders here nobody knows how long partitions have to stay.
+    is_known = all(fact.waiting is not None for fact in facts)
+    when = f"; possible in {waiting_text(max(fact.wait_s for fact in facts))}" if is_known else ""
+    return f"drained drives have partitions to give away{when}: objstore ring continue {rings.directory.root}"
 
 
 def _steps(rings: Rings) -> str:
@@ -103,7 +102,7 @@ def _steps(rings: Rings) -> str:
     if rings.client is not None:
         known, _ = rings.cluster
         return "" if known is None else known.steps
-    text = LocalSteps(rings.directory).text()
+    text = LocalSteps(rings.directory, within).text()
     if text and not lock.is_held(rings.directory.run):
         return f"{text}; nothing follows before this runs: objstore up {rings.directory.root}"
     return text
@@ -164,10 +163,12 @@ def _push(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> in
 
 def _push_to_nodes(client: HolderClient, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Have the holder bring its rings everywhere, over files that came by hand only when that is wanted. Fails when a
-    node has others then."""
+    node has others then. Raises CommandError when the holder's own came by hand."""
     with said():
         facts = client.push(is_forced=False)
     replaced = [f"{node.name}: {', '.join(names)}" for node in facts.nodes if (names := _by_hand(node, facts))]
+    if facts.foreign:
+        raise CommandError(*(f"nothing was pushed: {facts.holder}: {text}" for text in facts.foreign), code=FAILED)
     if replaced and not arguments.json:
         terminal.say(f"plan: rings of {facts.holder} at version {facts.version} replace what was put there by hand:")
         for line in replaced:

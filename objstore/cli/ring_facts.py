@@ -50,6 +50,8 @@ def ring_facts(rings: Rings) -> tuple[int | None, list[str], list[RingFact]]:
     if known is not None:
         remote = list(differing(known))
         notes += [node.problem for node in known.nodes if node.problem]
+        # The holder itself has just looked.
+        notes += [] if rings.has_builders else [f"{known.holder}: {text}" for text in known.foreign]
     facts = [_fact(rings, etc / f"{name}{RING_SUFFIX}", name, ring, remote) for name, ring in rings.rings.items()]
     return None if manifest is None else manifest.version, notes, facts
 

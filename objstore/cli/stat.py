@@ -6,7 +6,7 @@ import argparse
 import json
 
 from objstore.cli.login import add_arguments as add_login
-from objstore.cli.remote import place, printable, size_shown, with_account
+from objstore.cli.remote import nothing_there, place, printable, size_shown, with_account
 from objstore.cli.terminal import FAILED, OK, CommandError, Terminal
 from objstore.client.account import Account
 from objstore.client.place import Place
@@ -40,7 +40,7 @@ def _stat(account: Account, arguments: argparse.Namespace, terminal: Terminal) -
     where: Place = arguments.place
     headers = account.head(where.path)
     if headers is None:
-        raise CommandError(f"{printable(str(where))}: there is no such thing", code=FAILED)
+        raise CommandError(nothing_there(where), code=FAILED)
     if not arguments.secrets:
         headers = {name: value for name, value in headers.items() if not any(secret in name for secret in _SECRET)}
     if arguments.json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from objstore.cli.at_once import within
 from objstore.cli.watchdog import spawn_watchdog
 from objstore.cluster.client import is_of_several
 from objstore.cluster.directory import ClusterDirectory
@@ -32,7 +33,7 @@ def serve(directory: ClusterDirectory, worker: Worker) -> None:
     """Run in the child until the supervisor asks it to stop. A step that is cut off then is done or not
     (cluster/ring_store.py)."""
     logs.log_to_file(directory.log_file(ROLE, worker.program.node))
-    pool, steps = green.ThreadPool(1), LocalSteps(directory)
+    pool, steps = green.ThreadPool(1), LocalSteps(directory, within)
     loop, pet = green.spawn(_run, pool, steps), spawn_watchdog()
     worker.ready()
     worker.wait_for_stop()

@@ -62,7 +62,7 @@ class Account:
         return unquote(urlsplit(self.session.storage_url).path.rstrip("/").rpartition("/")[2])
 
     def head(self, path: str = "", query: Mapping[str, str] | None = None) -> Headers | None:
-        """None: there is no such thing."""
+        """The headers of what is at a path; None when there is nothing."""
         answer = self.session.request("HEAD", path, query=query, also=(HTTPStatus.NOT_FOUND,))
         return answer.headers if answer.status != HTTPStatus.NOT_FOUND else None
 

@@ -130,7 +130,7 @@ def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
 
 
 class _Text(HTMLParser):
-    """The text of a short page, without its tags and its title."""
+    """The text of a short page, without its tags; what it says twice (as a title, as a heading) once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,6 +146,6 @@ def reason(reading: Reading) -> str:
     if reading.headers.get("content-type", "").startswith("text/html"):
         parser = _Text()
         parser.feed(text)
-        text = " ".join(parser.found)
+        text = " ".join(dict.fromkeys(piece.strip() for piece in parser.found))
     line = " ".join(text.split())
     return f" ({line[:_REASON_CHARACTERS]})" if line else ""

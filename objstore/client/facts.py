@@ -58,7 +58,7 @@ def facts_of_answer(headers: Mapping[str, str], size_bytes: int | None = None) -
 
 
 def look(account: Account, place: Place) -> Facts | None:
-    """None: there is no such object. Raises ClientError."""
+    """The facts of an object; None when it does not exist. Raises ClientError."""
     headers = account.head(place.path)
     return facts_of_answer(headers) if headers is not None else None
 

@@ -33,7 +33,7 @@ class Remover:
         self._with_segments = not keeps_segments and not keeps_versions(container)
 
     def one(self, place: Place) -> Removed | None:
-        """None: it is not there. Raises ClientError."""
+        """Delete one object; None when it does not exist. Raises ClientError."""
         headers = self._account.head(place.path)
         if headers is None:
             return None

@@ -33,6 +33,7 @@ from objstore.cluster.rotation import Rotation
 from objstore.cluster.settled import Settlement
 from objstore.cluster.signature import Verifier
 from objstore.cluster.steps import Steps
+from objstore.cluster.strangers import Strangers
 from objstore.cluster.strict_json import BadFields, Fields
 from objstore.cluster.succession import Succession
 from objstore.cluster.token_store import TokenStore
@@ -96,7 +97,7 @@ class Agent:
         self._installed = InstalledRings(directory.etc, fs)
         self._admission = Admission(directory, membership, self._holder, self._tokens, clock)
         self._changes = MemberChanges(directory.etc, membership, self._holder)
-        self._steps = Steps(directory.etc, self._holder, clock)
+        self._steps = Steps(self._holder, clock, Strangers(directory.etc, at_once, clock.monotonic))
         self._keys = keys
         self._rotation = Rotation(keys, membership.node_id, self._revoke_tokens, lambda: self._admission.is_expecting)
         self._distribution = Distribution(

@@ -73,7 +73,7 @@ def exchange(
                     )
                 head = [("Host", str(peer)), ("Connection", "close"), ("Content-Length", str(len(body)))]
                 _send(secure, head_bytes(f"{method} {target} HTTP/1.1", [*head, *headers.items()]) + body, deadline)
-                return _answer(secure, peer, deadline, answer_max)
+                return answer_on(secure, peer, deadline, answer_max)
     except TimeoutError:
         raise ChannelError(f"{peer}: no answer within {timeout_s:g} s") from None
     except ssl.SSLError as error:
@@ -95,12 +95,13 @@ def _send(secure: ssl.SSLSocket, data: bytes, deadline: float) -> None:
         return
 
 
-def _answer(secure: ssl.SSLSocket, peer: Peer, deadline: float, most: int) -> Answer:
-    """Read up to the end of the connection, which the peer was asked for."""
+def answer_on(sock: socket.socket, peer: object, deadline: float, most: int) -> Answer:
+    """What a peer answers to a request that has been sent. peer: as errors name it. deadline: by time.monotonic().
+    most: bytes of its body. Raises ChannelError, HeadError, OSError."""
     scanner = HeadScanner(RESPONSE_LIMITS)
     found = None
     while found is None:
-        found = scanner.feed(_received(secure, peer, deadline))
+        found = scanner.feed(_received(sock, peer, deadline))
     head = parse_response(found[0], "GET")
     if head.length is None:
         raise ChannelError(f"{peer}: answers without a length")
@@ -108,15 +109,15 @@ def _answer(secure: ssl.SSLSocket, peer: Peer, deadline: float, most: int) -> An
         raise ChannelError(f"{peer}: answers more than {most} bytes")
     pieces, size = [found[1]], len(found[1])
     while size < head.length:
-        pieces.append(_received(secure, peer, deadline))
+        pieces.append(_received(sock, peer, deadline))
         size += len(pieces[-1])
-    return Answer(head.status, b"".join(pieces)[: head.length], str(secure.getsockname()[0]))
+    return Answer(head.status, b"".join(pieces)[: head.length], str(sock.getsockname()[0]))
 
 
-def _received(secure: ssl.SSLSocket, peer: Peer, deadline: float) -> bytes:
+def _received(sock: socket.socket, peer: object, deadline: float) -> bytes:
     # Set for every read: a peer that sends a byte now and then would else keep us for ever.
-    secure.settimeout(_left(deadline))
-    data = secure.recv(_PIECE)
+    sock.settimeout(_left(deadline))
+    data = sock.recv(_PIECE)
     if not data:
         raise ChannelError(f"{peer}: closed before its answer was whole")
     return data

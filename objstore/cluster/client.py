@@ -6,13 +6,14 @@ that file up to date, so the command goes to the holder itself, by one connectio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from objstore.cluster.agent import own_membership
-from objstore.cluster.calls import ASK_S, PLAN_S, Calls, TokenKey, UserLine, peer_of
+from objstore.cluster.calls import ASK_S, PLAN_S, Calls, Refusing, TokenKey, UserLine, peer_of
 from objstore.cluster.change_plan import ChangePlan, Usage
 from objstore.cluster.changes import Change
-from objstore.cluster.channel import Peer
+from objstore.cluster.channel import ChannelError, Peer
 from objstore.cluster.cluster_key import KeyRing
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.holder_messages import asked, plan_of
@@ -43,26 +44,42 @@ class HolderClient:
     def holder(self) -> Peer:
         return peer_of(self.members.holding)
 
+    @contextmanager
+    def _at_holder(self) -> Iterator[Peer]:
+        """Whom to ask; one that does not answer is named, with what to do."""
+        try:
+            yield self.holder
+        except Refusing:
+            raise
+        except ChannelError as error:
+            raise ChannelError(
+                f"{error}: there {self.members.holding.name} holds the ring builders: start it, or, when it is gone "
+                "for good, on the node that is to follow: objstore node holder DIR --lost"
+            ) from None
+
     def version(self) -> int:
-        body = self._calls.body_of(self.holder, "GET", "/v1/version", timeout_s=PLAN_S)
+        with self._at_holder() as holder:
+            body = self._calls.body_of(holder, "GET", "/v1/version", timeout_s=PLAN_S)
         return Fields.parse(body, "answer").number("version")
 
     def plan(self, change: Change, usage: Usage | None = None) -> ChangePlan:
-        return plan_of(
-            self._calls.body_of(
-                self.holder, "POST", "/v1/plan", asked(change, usage), timeout_s=PLAN_S, answer_max=BYTES_MAX
+        body = asked(change, usage)
+        with self._at_holder() as holder:
+            return plan_of(
+                self._calls.body_of(holder, "POST", "/v1/plan", body, timeout_s=PLAN_S, answer_max=BYTES_MAX)
             )
-        )
 
     def apply(self, change: Change, expected_version: int, usage: Usage | None = None) -> RingSet:
         """Raises VersionConflict, ChangeRefused, ForeignRing too. After a ChannelError it may have been done: look."""
         body = asked(change, usage, expected_version)
-        answer = self._calls.body_of(self.holder, "POST", "/v1/apply", body, timeout_s=PLAN_S, answer_max=BYTES_MAX)
+        with self._at_holder() as holder:
+            answer = self._calls.body_of(holder, "POST", "/v1/apply", body, timeout_s=PLAN_S, answer_max=BYTES_MAX)
         return unpacked(answer)[1]
 
     def facts(self, timeout_s: float = ASK_S) -> ClusterFacts:
         """What the holder knows of every node."""
-        return self._calls.facts(self.holder, timeout_s)
+        with self._at_holder() as holder:
+            return self._calls.facts(holder, timeout_s)
 
     def local_facts(self, timeout_s: float) -> ClusterFacts:
         """What this node's own agent knows, from the holder."""
@@ -71,11 +88,13 @@ class HolderClient:
     def push(self, *, is_forced: bool) -> ClusterFacts:
         """Bring the holder's rings to every node now; what is known then. is_forced: also over files that came there by
         hand."""
-        return self._calls.push_all(self.holder, is_forced=is_forced)
+        with self._at_holder() as holder:
+            return self._calls.push_all(holder, is_forced=is_forced)
 
     def pause(self, *, is_paused: bool) -> None:
         """Whether further steps of changes wait, or follow by themselves."""
-        self._calls.pause(self.holder, is_paused=is_paused)
+        with self._at_holder() as holder:
+            self._calls.pause(holder, is_paused=is_paused)
 
     def change_user(self, node: Member, line: UserLine) -> None:
         """On one node's proxy."""
@@ -94,11 +113,13 @@ class HolderClient:
         self._calls.put_token_key(peer_of(node), key)
 
     def new_token(self) -> str:
-        return self._calls.new_token(self.holder)
+        with self._at_holder() as holder:
+            return self._calls.new_token(holder)
 
     def rotate_key(self) -> str:
         """Replace the cluster's key on all nodes; says how far that is."""
-        return self._calls.rotate_key(self.holder)
+        with self._at_holder() as holder:
+            return self._calls.rotate_key(holder)
 
     def take_over(self, *, is_lost: bool) -> str:
         """Make this node the holder; says how it went."""

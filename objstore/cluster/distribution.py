@@ -20,7 +20,7 @@ from objstore.cluster.cluster_key import ClusterKey, KeyStamp, key_body
 from objstore.cluster.holder import ForeignRing, Holder
 from objstore.cluster.members import Member, Members
 from objstore.cluster.membership import Membership
-from objstore.cluster.node_state import ClusterFacts, NodeFact, NodeState, facts_body, lacking
+from objstore.cluster.node_state import ClusterFacts, NodeFact, NodeState, Push, facts_body, lacking
 from objstore.cluster.ring_install import InstalledRings, RingState
 from objstore.cluster.ring_manifest import RingSet
 from objstore.cluster.ring_pack import packed
@@ -191,8 +191,11 @@ class Distribution:
         state = self._calls.round(peer, sent.facts_body)
         if state.members > members.stamp or (state.members[0] == members.term and state.holder != members.holder):
             return self._outdated(node, state)
-        rings = RingState(sent.facts.version, sent.facts.digests)
-        push = lacking(node.name, members.stamp, rings, state, is_forced=sent.is_forced)
+        if sent.own is None:  # Whose rings the holder has is not known: others' are none of its business.
+            push = Push(state.members < members.stamp, False)
+        else:
+            rings = RingState(sent.facts.version, sent.facts.digests)
+            push = lacking(node.name, members.stamp, rings, state, is_forced=sent.is_forced)
         problem = push.problem
         try:
             if push.members:

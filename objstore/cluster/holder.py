@@ -163,12 +163,13 @@ class Holder:
         """Raises what go_on() would; nothing is changed."""
         self._next_step(expected_version)
 
-    def unproven_wait_s(self) -> int:
+    def unproven_wait_s(self, *, is_from_now: bool = False) -> int:
         """How long until min_part_hours, an hour at least, have passed since anything moved last in any ring: what a
-        step waits for where nobody can tell whether what has moved has arrived."""
+        step waits for where nobody can tell whether what has moved has arrived. is_from_now: as if that were now."""
         with self._opened():
             builders = [self._store.builder(name) for name in self._store.builder_names()]
-        return max((_hours_left_s(builder, self._now_s()) for builder in builders), default=0)
+        now_s = self._now_s()
+        return max((_hours_left_s(builder, now_s, is_from_now=is_from_now) for builder in builders), default=0)
 
     def rebuild_from_rings(self, min_part_hours: int = MIN_PART_HOURS) -> RingSet:
         """Make builders from the ring files, for rings whose builder is lost or has not made them; others stay. What a
@@ -266,7 +267,8 @@ def _check_version(manifest: Manifest, expected: int) -> None:
         raise VersionConflict(expected, manifest.version)
 
 
-def _hours_left_s(builder: RingBuilder, now_s: int) -> int:
+def _hours_left_s(builder: RingBuilder, now_s: int, *, is_from_now: bool) -> int:
     if builder.last_moves is None:
         return 0
-    return max(0, max(builder.min_part_hours, 1) * _HOUR_S - max(0, now_s - builder.last_moves_epoch_s))
+    passed_s = 0 if is_from_now else max(0, now_s - builder.last_moves_epoch_s)
+    return max(0, max(builder.min_part_hours, 1) * _HOUR_S - passed_s)

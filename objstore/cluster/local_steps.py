@@ -7,6 +7,7 @@ A process under `objstore up` (cli/steps.py) goes on, `objstore ring status` onl
 from __future__ import annotations
 
 from objstore.cluster.directory import STORAGE_KINDS, ClusterDirectory
+from objstore.cluster.distribution import AtOnce
 from objstore.cluster.holder import Holder
 from objstore.cluster.node_addresses import of_servers
 from objstore.cluster.node_state import ClusterFacts, NodeFact
@@ -15,6 +16,7 @@ from objstore.cluster.ring_manifest import read_manifest
 from objstore.cluster.servers import glance
 from objstore.cluster.settled import Settlement
 from objstore.cluster.steps import Steps
+from objstore.cluster.strangers import Strangers
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.fs import Fs
 from objstore.runtime.listen import Address
@@ -23,12 +25,14 @@ from objstore.runtime.listen import Address
 class LocalSteps:
     """Everything raises OSError, LockTimeout, ConfigError, and DomainError of the directory's files."""
 
-    def __init__(self, directory: ClusterDirectory, fs: Fs | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, directory: ClusterDirectory, at_once: AtOnce, fs: Fs | None = None, clock: Clock | None = None
+    ) -> None:
         self._directory = directory
         self._fs = fs or Fs()
         self._clock = clock or SystemClock()
         self._holder = Holder(directory.etc, self._fs, self._clock)
-        self._steps = Steps(directory.etc, self._holder, self._clock)
+        self._steps = Steps(self._holder, self._clock, Strangers(directory.etc, at_once, self._clock.monotonic))
 
     def go_on(self) -> bool:
         """Do the next step if it may follow; whether the rings have changed."""

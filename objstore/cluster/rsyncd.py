@@ -125,6 +125,12 @@ def text(
     return "".join(parts)
 
 
+def allowed(text: str) -> list[str]:
+    """Whom a daemon with that file admits; [] where it does not say, and admits everybody."""
+    lines = (line.partition("=") for line in text.splitlines())
+    return next((value.split() for name, _, value in lines if name.strip() == "hosts allow"), [])
+
+
 def sample() -> str:
     """etc/rsyncd.conf-sample: for a machine that is one node."""
     head = _HEAD.format(

@@ -5,8 +5,9 @@ only when every node that can tell has these rings and has said since that it ha
 (settled.py): so a replica never begins to move while another of its partition is on its way, however long that takes.
 Who should say something and does not stops it, is named, and `objstore ring continue` goes on by hand then.
 
-Drives in the rings of which nobody here can tell (nodes of Swift, say) cannot stop it for ever: for them the rule is
-the one that operators of such clusters go by, min_part_hours, an hour at least, besides what the others say.
+Drives in the rings of which nobody here can tell (nodes of Swift, say) cannot stop it for ever. Where their servers say
+that they have other rings (strangers.py) it waits; else, for them, the rule is the one that operators of such clusters
+go by: min_part_hours, an hour at least, besides what the others say.
 Only steps of what was asked for follow: rings or builders changed by hand since then end it.
 """
 
@@ -15,13 +16,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 
 from objstore.cluster.device_changes import ChangeRefused
 from objstore.cluster.holder import Holder, VersionConflict
 from objstore.cluster.node_state import ClusterFacts
-from objstore.cluster.ring_manifest import RING_SUFFIX, Manifest
-from objstore.ring.fileformat import load
+from objstore.cluster.ring_manifest import Manifest
+from objstore.cluster.strangers import Strangers
 from objstore.runtime.clock import Clock
 from objstore.runtime.listen import Address, shown
 
@@ -30,15 +30,14 @@ _log = logging.getLogger("objstore.steps")
 
 
 class Steps:
-    """etc: of the holder. known: addresses of the storage servers whose nodes say how they are, in facts. Everything
-    raises OSError and DomainError of its own files."""
+    """known: addresses of the storage servers whose nodes say how they are, in facts. Everything raises OSError and
+    DomainError of its own files."""
 
-    def __init__(self, etc: Path, holder: Holder, clock: Clock) -> None:
-        self._etc = etc
+    def __init__(self, holder: Holder, clock: Clock, strangers: Strangers) -> None:
         self._holder = holder
         self._clock = clock
+        self._strangers = strangers
         self._refused: tuple[int, str] = (0, "")
-        self._strangers: tuple[int, list[str]] = (-1, [])
         self._due: tuple[int, float] = (-1, 0.0)
 
     def text(self, facts: ClusterFacts, known: AbstractSet[Address]) -> str:
@@ -51,12 +50,13 @@ class Steps:
         version, reason = self._refused
         if version == manifest.version:
             return f"stopped: {reason}; by hand: objstore ring continue DIR"
-        waiting = list(_waiting_for(facts, manifest.version))
+        behind = [f"{shown(each)} (has other rings)" for each in self._strangers.behind(known, manifest.version)]
+        waiting = [*_waiting_for(facts, manifest.version), *behind]
         if waiting:
             return f"the next step follows when everything is in its place; not yet: {_named(waiting)}"
         wait_s = self._wait_s(known, manifest.version)
         if wait_s > 0:
-            strangers = _named(self._who_says_nothing(known, manifest.version))
+            strangers = _named(list(map(shown, self._strangers.among(known, manifest.version))))
             return (
                 f"the next step follows in {-(-wait_s // 60):.0f} min, when min_part_hours have passed, an hour at "
                 f"least: nobody can tell whether everything is in its place at {strangers} (no member)"
@@ -97,24 +97,15 @@ class Steps:
 
     def _wait_s(self, known: AbstractSet[Address], version: int) -> float:
         """How long yet, for want of anybody's word; 0 when all have theirs."""
-        if not self._who_says_nothing(known, version):
+        if not self._strangers.among(known, version):
             return 0.0
         now_s = self._clock.now().seconds
-        if self._due[0] != version:
+        if self._strangers.behind(known, version):
+            # What it has then begins to move when it has the rings.
+            self._due = version, now_s + self._holder.unproven_wait_s(is_from_now=True)
+        elif self._due[0] != version:
             self._due = version, now_s + self._holder.unproven_wait_s()
         return self._due[1] - now_s
-
-    def _who_says_nothing(self, known: AbstractSet[Address], version: int) -> list[str]:
-        """Addresses in the rings at which nobody could tell."""
-        if self._strangers[0] != version:
-            found = {
-                (device.ip, device.port)
-                for path in self._etc.glob(f"*{RING_SUFFIX}")
-                for device in load(path).devices
-                if device is not None
-            }
-            self._strangers = version, [shown(address) for address in sorted(found - known)]
-        return self._strangers[1]
 
 
 def _waiting_for(facts: ClusterFacts, version: int) -> Iterator[str]:

@@ -36,7 +36,7 @@ def _io_class(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class PrioritySettings(Settings):
-    """None: nothing is said about it."""
+    """Niceness and I/O priority of a process. None: as it was started."""
 
     nice_priority: int | None = setting(
         "",

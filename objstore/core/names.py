@@ -8,7 +8,7 @@ NUL are reserved for the system; inside a cluster they travel as %00.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.core.errors import BadRequest, InvalidName
@@ -20,8 +20,7 @@ _SAFE = "/~"
 _needs_no_quotes = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class ClientPath:
+class ClientPath(NamedTuple):
     """/version[/account[/container[/object]]] as a client sends it. Absent parts are None, never empty."""
 
     version: str
@@ -30,8 +29,7 @@ class ClientPath:
     obj: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BackendPath:
+class BackendPath(NamedTuple):
     """/device/partition[/account[/container[/object]]] between servers. partition is text: it names a directory."""
 
     device: str
@@ -43,7 +41,9 @@ class BackendPath:
     @property
     def name(self) -> str:
         """/account[/container[/object]]: what the metadata key `name` holds."""
-        return "".join(f"/{part}" for part in (self.account, self.container, self.obj) if part is not None)
+        if self.obj is not None:
+            return f"/{self.account}/{self.container}/{self.obj}"
+        return "".join([f"/{part}" for part in (self.account, self.container) if part is not None])
 
 
 def text_of(wsgi_text: str) -> str:

@@ -90,12 +90,14 @@ class Timestamp:
     @property
     def internal(self) -> str:
         """The form of file names, database columns and headers between servers."""
-        return f"{self.normal}_{self.offset:016x}" if self.offset else self.normal
+        normal = self._normal or self.normal
+        return f"{normal}_{self.offset:016x}" if self.offset else normal
 
     @property
     def short(self) -> str:
         """As internal, but with the offset unpadded."""
-        return f"{self.normal}_{self.offset:x}" if self.offset else self.normal
+        normal = self._normal or self.normal
+        return f"{normal}_{self.offset:x}" if self.offset else normal
 
     @property
     def seconds(self) -> float:

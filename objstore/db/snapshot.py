@@ -61,7 +61,7 @@ def read_snapshot(path: Path) -> Snapshot:
         finally:
             connection.close()
     except (sqlite3.Error, ValueError) as error:
-        raise NotADatabase(str(error)) from None
+        raise NotADatabase(f"not readable as an account's or container's .db file: {error}") from None
 
 
 def _read(connection: sqlite3.Connection, path: Path) -> Snapshot:

@@ -46,7 +46,7 @@ class SyncState:
 
 
 def sync_state(info: ContainerInfo) -> SyncState | None:
-    """None: the container is not synced (any more)."""
+    """The container's sync state; None when it is not synced (any more)."""
     said = {name.lower(): entry for name, entry in meta.parse(info.metadata).items()}
     target, since = said.get(SYNC_TO, ("", ""))
     key, _ = said.get(SYNC_KEY, ("", ""))

@@ -5,20 +5,21 @@ Everything is checked here, at the edge: what gets past can be merged without an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from objstore.core.errors import BadRequest
 from objstore.db.merge import ContainerRow, ObjectRow
 from objstore.db.pending import container_row, object_row
 
-_OBJECT_KEYS = ("name", "created_at", "size", "content_type", "etag", "deleted")
-_CONTAINER_KEYS = ("name", "put_timestamp", "delete_timestamp", "object_count", "bytes_used", "deleted")
+_object_fields = itemgetter("name", "created_at", "size", "content_type", "etag", "deleted")
+_container_fields = itemgetter("name", "put_timestamp", "delete_timestamp", "object_count", "bytes_used", "deleted")
 
 
 def object_row_of(item: Any, default_policy: int = 0) -> ObjectRow:
     """A container's row. Raises BadRequest."""
-    fields = _fields(item, _OBJECT_KEYS)
+    fields = _fields(item, _object_fields)
     policy = item.get("storage_policy_index", default_policy)
     try:
         return object_row((*fields, policy, item.get("ctype_timestamp"), item.get("meta_timestamp")))
@@ -28,7 +29,7 @@ def object_row_of(item: Any, default_policy: int = 0) -> ObjectRow:
 
 def container_row_of(item: Any) -> ContainerRow:
     """An account's row. Raises BadRequest."""
-    fields = _fields(item, _CONTAINER_KEYS)
+    fields = _fields(item, _container_fields)
     try:
         return container_row((*fields, item.get("storage_policy_index", 0)))
     except (ValueError, TypeError) as error:
@@ -43,10 +44,10 @@ def row_id_of(item: Any) -> int:
     return row_id
 
 
-def _fields(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
+def _fields(item: Any, take: Callable[[Any], tuple[Any, ...]]) -> tuple[Any, ...]:
     if not isinstance(item, Mapping):
         raise BadRequest("Invalid JSON: a row is an object")
     try:
-        return tuple(item[key] for key in keys)
+        return take(item)
     except KeyError as error:
         raise BadRequest(f"Invalid row: {error} is missing") from None

@@ -15,7 +15,7 @@ from objstore.http.response import Response
 
 
 def denial(request: Request, acl: str | None = None) -> Response | None:
-    """None: go on. acl: of the container, for what the request does to it."""
+    """None lets the request go on; a response refuses it. acl: the container's, for reading or for writing."""
     environ = request.environ
     authorize = environ.get(AUTHORIZE)
     if authorize is None or environ.get(AUTHORIZE_OVERRIDE):

@@ -289,7 +289,10 @@ class Connection:
     @property
     def is_quiet(self) -> bool:
         """Nothing has come since the last look, as far as the hub has told: not worth another one while waiting."""
-        return self._is_drained and not self._held and self._stream.watch.is_quiet
+        if not self._is_drained or self._held:
+            return False
+        watch = self._stream.watch
+        return not watch.is_readable and not watch.has_hung_up
 
     def try_read_head(self) -> ResponseHead | None:
         """The next head, final or interim, if it is there."""
@@ -386,10 +389,23 @@ class Connection:
 
     def read_all(self, limit_bytes: int, timeout_s: float) -> bytes:
         """The rest of the body. Raises BadResponse when it is longer than limit_bytes."""
+        if self._reader is not None and self._reader.is_done:
+            return b""
         data = self.read(limit_bytes + 1, timeout_s)
         if len(data) > limit_bytes:
             raise BadResponse(f"{self._peer}: the body is over {limit_bytes} bytes")
         return data
+
+    def read_whole(self, length: int, timeout_s: float) -> memoryview:
+        """A body whose length the head has said, received into memory of its own. timeout_s: as for read()."""
+        view = memoryview(bytearray(length))
+        got = 0
+        while got < length:
+            count = self.readinto(view[got:], timeout_s)
+            if not count:
+                raise PeerBroken(f"{self._peer}: the body ends {length - got} bytes early")
+            got += count
+        return view
 
     def transfer(self, sink: Sink, count: int, timeout_s: float) -> None:
         """Send the next count bytes of body on, through a pipe and never through Python where the framing allows.

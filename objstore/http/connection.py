@@ -246,6 +246,10 @@ class ServerConnection:
             self._server,
         )
         exchange.run(self._server.app, self._environ(head, body))
+        if exchange.is_reusable and body.is_done:
+            self._held = body.rest
+            self._head_deadline = monotonic() + limits.keepalive_timeout_s
+            return True
         if not body.is_done and exchange.is_reusable and (unwanted := body.on_its_way):
             self._unwanted = unwanted
             self._head_deadline = monotonic() + limits.client_timeout_s

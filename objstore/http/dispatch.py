@@ -30,15 +30,20 @@ class BackendApp:
         handlers: Mapping[str, Handler],
         replication_handlers: Mapping[str, Handler],
         *,
+        own_handlers: Mapping[str, Handler] | None = None,
         replication_server: bool | None = None,
         logger: logging.Logger,
     ) -> None:
+        """own_handlers: of methods that servers of ours alone know; the Allow header does not name them."""
         self._handlers: dict[str, Handler] = {}
         if replication_server is not True:
             self._handlers.update(handlers)
         if replication_server is not False:
             self._handlers.update(replication_handlers)
         self._handlers["OPTIONS"] = self._options
+        self._allow = ", ".join(sorted(self._handlers))
+        if own_handlers and replication_server is not True:
+            self._handlers.update(own_handlers)
         self._server = f"{server_type}-server/{__version__}"
         self._logger = logger
 
@@ -49,7 +54,7 @@ class BackendApp:
     def respond(self, request: Request) -> Response:
         handler = self._handlers.get(request.method)
         if handler is None:
-            return plain(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(self._handlers))})
+            return plain(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": self._allow})
         try:
             return handler(request)
         except Exception as error:  # The request boundary.
@@ -60,4 +65,4 @@ class BackendApp:
             return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal server error; the server's log says more")
 
     def _options(self, request: Request) -> Response:
-        return plain(HTTPStatus.OK, headers={"allow": ", ".join(sorted(self._handlers)), "server": self._server})
+        return plain(HTTPStatus.OK, headers={"allow": self._allow, "server": self._server})

@@ -35,6 +35,8 @@ INFO = "objstore.info"
 """InfoService: there before the first filter of a pipeline (config.loader.load_app)."""
 DELETIONS = "objstore.deletions"
 """DeletionService: there before the first filter, too."""
+SMALL_OBJECTS = "objstore.small_objects"
+"""SmallObjectService: there before the first filter of a pipeline in which it may be used; absent elsewhere."""
 CACHE = "objstore.cache"
 """CacheService; absent when no cache filter is configured."""
 TEMP_URL_PREFIX = "objstore.temp_url_prefix"
@@ -92,6 +94,35 @@ class DeletionService(Protocol):
     def delete_later(self, environ: Environ, account: str, container: str, objects: Sequence[str]) -> bool:
         """Queue objects as they are now; whether a quorum of the queue's servers has every entry. Nobody is asked
         whether the client may delete them."""
+
+
+class SmallObject(Protocol):
+    """An object that somebody knows already. path: /version/account/container/object, a WSGI string; etag: without
+    quotes."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class SmallObjectService(Protocol):
+    """Many small objects with less work than a GET of each."""
+
+    most: int
+    """How many are asked for at once."""
+    most_bytes: int
+    """Of one of them."""
+
+    def collect(
+        self, environ: Environ, objects: Sequence[SmallObject], *, source: str
+    ) -> Sequence[bytes | memoryview | None]:
+        """The body of each that whoever makes the request may read and that is what it is known to be: ETag, size, and
+        no link or manifest. None for the others, whatever the reason: a GET finds out."""
 
 
 class UploadFooters(Protocol):

@@ -13,6 +13,8 @@ _RECEIVE_BYTES = 65536
 _LINE_BYTES = 256
 """What is received at a time where a line of chunked framing is due between large chunks: whatever comes with it is
 copied, and the rest of the chunk can go straight to the reader."""
+_NO_PIECES: deque[bytes] = deque()
+"""Of all bodies of which nothing was set aside; nothing is ever put into it."""
 
 
 class BodyReader:
@@ -28,12 +30,14 @@ class BodyReader:
         """first: bytes that were received with the head."""
         self._stream = stream
         self._decoder = decoder
-        self._pieces: deque[bytes] = deque()
+        # A deque is made for a body that comes in pieces: most come whole, and a deque takes half a KiB.
+        self._pieces: deque[bytes] = _NO_PIECES
         self._start = 0
-        self._held = b"" if decoder.is_done else first
+        is_done = decoder.is_done
+        self._held = b"" if is_done else first
         self._receive_bytes = _RECEIVE_BYTES
         self.received = 0
-        self.rest = first if decoder.is_done else b""
+        self.rest = first if is_done else b""
 
     @property
     def is_done(self) -> bool:
@@ -164,6 +168,8 @@ class BodyReader:
 
     def _feed(self, data: bytes) -> None:
         pieces, rest = self._decoder.feed(data)
+        if self._pieces is _NO_PIECES:
+            self._pieces = deque()
         self._pieces.extend(piece for piece in pieces if piece)
         self.rest = rest
 

@@ -7,7 +7,6 @@ in WebOb where its parsers serve them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 from urllib.parse import parse_qsl
 
 from objstore.core.errors import BadRequest, InvalidTimestamp
@@ -29,11 +28,13 @@ class Request:
     @property
     def path(self) -> str:
         """Percent-decoded, a WSGI string."""
-        return cast(str, self.environ["PATH_INFO"])
+        path: str = self.environ["PATH_INFO"]
+        return path
 
     @property
     def body(self) -> RequestBody:
-        return cast(RequestBody, self.environ["wsgi.input"])
+        body: RequestBody = self.environ["wsgi.input"]
+        return body
 
     @property
     def query(self) -> Mapping[str, str]:

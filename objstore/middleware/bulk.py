@@ -34,7 +34,7 @@ class BulkSettings(Settings):
     max_failed_extractions: int = setting("1000", number(1), "Files that may fail before an archive is given up.")
     max_deletes_per_request: int = setting("10000", number(1), "Names in one bulk delete.")
     max_failed_deletes: int = setting("1000", number(1), "Names that may fail before a bulk delete is given up.")
-    delete_concurrency: int = setting("16", number(1, 100), "DELETEs that one request runs at once.")
+    delete_concurrency: int = setting("32", number(1, 100), "DELETEs that one request runs at once.")
     yield_frequency: float = setting(
         "10", decimal(0.1), "Seconds between the blanks that keep a waiting connection alive.", advanced=True
     )

@@ -92,7 +92,7 @@ class ContainerSync:
         return None
 
     def _admit(self, environ: Environ, path: ClientPath) -> Response | None:
-        """None: go on, as another cluster's request where it has shown that it is one."""
+        """None lets the request go on (as another cluster's, if it is signed as such); a response refuses it."""
         text = environ.get(_AUTH)
         if text is None:
             if path.obj is not None and self._has_key(environ, path):

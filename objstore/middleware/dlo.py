@@ -196,17 +196,17 @@ class Dlo:
         headers = {**_kept(answer.headers), "etag": f'"{etag}"'}
         source = SegmentSource(self._app, environ, SOURCE)
         size = sum(segment.size for segment in segments)
-        return LargeObject(headers, etag, size, lambda span: _parts(segments, span), source.open, self._pace())
+        return LargeObject(headers, etag, size, lambda span: _parts(segments, span), source, self._pace())
 
     def _streamed(self, environ: Environ, answer: SubResponse, segments: Iterator[_Segment]) -> Response:
         """Of a listing that nobody has seen the end of."""
         headers = {name: value for name, value in _kept(answer.headers).items() if name != "etag"}
         source = SegmentSource(self._app, environ, SOURCE)
-        large = LargeObject(headers, "", 0, lambda span: iter(()), source.open)
+        large = LargeObject(headers, "", 0, lambda span: iter(()), source)
         response = condition_failure(environ, large)
         if response is not None or environ["REQUEST_METHOD"] == "HEAD":
             return response or Response(HTTPStatus.OK, headers, iter(()))
-        body = SegmentBody(_whole_parts(segments), source.open, self._pace())
+        body = SegmentBody(_whole_parts(segments), source, self._pace())
         try:
             body.begin()
         except SegmentFailed as error:

@@ -68,7 +68,7 @@ class DomainRemap:
         environ["PATH_INFO"] = "/".join(parts) + (path if path.startswith("/") else f"/{path}")
 
     def _account(self, label: str) -> str | None:
-        """None: no account of ours, so the request stays as it is."""
+        """The account that a label of a host name means; None where it is not one of ours."""
         parts = _FIRST_DASH.split(label, maxsplit=1)
         if len(parts) == 2 and parts[0].lower() in self._prefixes:
             return f"{self._prefixes[parts[0].lower()]}_{parts[1]}"

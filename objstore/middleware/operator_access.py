@@ -19,7 +19,7 @@ _PASSED_ON = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL
 
 
 def refusal(environ: Environ) -> Response | None:
-    """None: an operator asks. Stands behind the auth filter, which knows administrators."""
+    """None where an operator asks; otherwise the refusal. Used behind the auth filter, which knows administrators."""
     if environ.get(RESELLER) or _is_of_this_machine(environ):
         return None
     why = "Only for operators: ask from the machine itself, or with the token of a reseller administrator."

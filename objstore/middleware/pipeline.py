@@ -102,6 +102,8 @@ _ORDER = (
     ("tempauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("ldapauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
     ("keystoneauth", "copy", "a copy is authorized on both sides by what the auth filter left"),
+    ("bulk", "read_only", "what a bulk request writes is written one by one"),
+    ("slo", "read_only", "deleting a large object deletes segments, which may lie elsewhere"),
     ("copy", "slo", "a copy of a large object is a copy of what it reads as"),
     ("copy", "versioned_writes", "what a copy replaces has to become a version"),
     ("slo", "versioned_writes", "a version of a large object is its manifest"),

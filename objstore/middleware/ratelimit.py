@@ -1,6 +1,7 @@
 """ratelimit: so many writes a second to a container of a size, so many container changes a second in an account.
 
-A request that comes too early waits; one that would wait too long is refused with 498. The counters stand in
+A request that comes too early waits; one that would wait too long is refused with 498. What a bulk request or a form
+asks for counts one by one. The counters stand in
 memcached, as a running clock in milliseconds (formats 7); without it each worker limits by itself.
 
     container_ratelimit_<objects> = <PUT, POST, DELETE of objects a second>, container_listing_ratelimit_<objects>
@@ -31,6 +32,8 @@ from objstore.runtime import green
 _OBJECT_WRITES = frozenset({"PUT", "POST", "DELETE"})
 _CONTAINER_CHANGES = frozenset({"PUT", "DELETE"})
 _GLOBAL = "global-write-ratelimit"
+_ONE_BY_ONE = frozenset({"BD", "EA", "FP"})
+"""Sources of requests that a client would make itself, had it not sent many at once: lists, archives, forms."""
 _CONTAINER, _LISTING = "container_ratelimit_", "container_listing_ratelimit_"
 
 
@@ -114,7 +117,8 @@ class Ratelimit:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = client_path_of(environ)
-        if path is not None and path.account is not None and environ.get(SOURCE) is None:
+        source = environ.get(SOURCE)
+        if path is not None and path.account is not None and (source is None or source in _ONE_BY_ONE):
             status = self._hold_back(environ, path)
             if status:
                 return plain(status, _WHY[status])(environ, start_response)

@@ -80,7 +80,7 @@ class Staticweb:
         return answer.body
 
     def _visit(self, environ: Environ) -> Visit | None:
-        """None: the request is not a visitor's, or the container is not a site."""
+        """The visit that a request is; None where the request is not a visitor's, or the container is not a site."""
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return None
         is_by_link = TEMP_URL_PREFIX in environ

@@ -29,7 +29,7 @@ class Access:
         self._prefixes = ResellerPrefixes(required)
 
     def authorize(self, request: Request) -> Response | None:
-        """None: go on; otherwise the answer. Sets OWNER."""
+        """None lets the request through; a response refuses it. Sets OWNER."""
         return self._prefixes.authorize(request, self._is_granted)
 
     def _is_granted(self, request: Request, path: ClientPath, prefix: str) -> bool:

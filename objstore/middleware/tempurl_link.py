@@ -43,7 +43,7 @@ class Link:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Link | None:
-        """None: the parameters make no link."""
+        """The link in a request's parameters; None where they are not those of a link."""
         signature = Signature.parse(query.get(_SIGNATURE, ""))
         expires = parse_expiry(query.get(_EXPIRES, ""))
         if signature is None or expires is None:

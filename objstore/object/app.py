@@ -14,6 +14,7 @@ from objstore.object.changes import OpenChanges
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
+from objstore.object.handlers.collect import CollectHandler
 from objstore.object.handlers.delete import DeleteHandler
 from objstore.object.handlers.post import PostHandler
 from objstore.object.handlers.put import PutHandler
@@ -23,6 +24,7 @@ from objstore.object.handlers.ssync import SsyncHandler
 from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.collected import METHOD as COLLECT
 from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
 from objstore.runtime.device_threads import DeviceThreads
@@ -82,6 +84,7 @@ def build(
             "REPLICATE": ReplicateHandler(replication, places),
             "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),
         },
+        own_handlers={COLLECT: CollectHandler(context)},
         replication_server=settings.replication_server,
         logger=context.logger,
     )

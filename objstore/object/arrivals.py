@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from objstore.object.waiting import Ticket, WaitingRoom
+from objstore.runtime.green import call_after
 
 Target = TypeVar("Target")
 
@@ -23,6 +24,7 @@ class Arrivals(Generic[Target]):
         self._room = WaitingRoom(patience_s, grain_s=patience_s)
         self._announced: dict[Target, int] = {}
         self._waiting: dict[Target, Ticket] = {}
+        self._quiet: list[Target] = []
 
     def announced(self, targets: Iterable[Target]) -> Announced[Target]:
         """with arrivals.announced(targets): a row for each of them is handed in as soon as the block is left, in the
@@ -48,10 +50,18 @@ class Arrivals(Generic[Target]):
             self._announced[target] = left
             return
         del self._announced[target]
-        ticket = self._waiting.get(target)
-        if ticket is not None:
-            # In the next turn of the hub: this row itself is still to be handed in.
-            self._room.tell(ticket, True)
+        if target in self._waiting:
+            # In the next turn of the hub: this row itself is still to be handed in, and that turn may announce more.
+            if not self._quiet:
+                call_after(0, self._wake_quiet)
+            self._quiet.append(target)
+
+    def _wake_quiet(self) -> None:
+        quiet, self._quiet = self._quiet, []
+        for target in quiet:
+            ticket = self._waiting.get(target)
+            if ticket is not None and target not in self._announced:
+                self._room.tell_now(ticket, True)
 
 
 class Announced(Generic[Target]):

@@ -83,6 +83,22 @@ def verified_bytes(stored: StoredObject, checker: BodyChecker, threads: DeviceTh
     return data
 
 
+def verified_into(
+    view: memoryview, stored: StoredObject, checker: BodyChecker, threads: DeviceThreads, quarantine: Quarantine
+) -> None:
+    """As verified_bytes, into memory of the caller's that is as long as the body."""
+    got = stored.body.readinto_cached(view, 0)
+    if got is None:
+        data = threads.run(stored.address.device, _read_whole, stored, stored.size, 0)
+        got = len(data)
+        view[:got] = data
+    checker.update(view[:got])
+    problem = checker.problem if got == stored.size else f"{got} bytes of {stored.size} can be read"
+    if problem is not None:
+        quarantine(stored, problem)
+        raise Corrupt(stored.address.name, problem)
+
+
 _buffer = memoryview(bytearray(TINY_BYTES))
 """Where check_whole() reads to. Nobody else runs between its read and its look: no green thread, no native one."""
 

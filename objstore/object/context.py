@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from objstore.core.headers import environ_key, header_name, is_true
 from objstore.core.names import BackendPath
 from objstore.core.policy import Policies
 from objstore.http.request import Request
-from objstore.object.changes import OpenChanges
+from objstore.object.changes import Change, OpenChanges
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates
@@ -50,16 +49,20 @@ class ObjectContext:
             raise UnknownPolicy(text)
         return policy.index
 
-    def opened(self, request: Request, device: str) -> AbstractContextManager[None]:
+    def change(self, request: Request, device: str) -> Change:
         """Around giving a name and telling of it. A replicator's copies have been told of where they were written."""
-        return nullcontext() if is_true(request.header("x-backend-replication")) else self.changes.open(device)
+        return Change(None if is_true(request.header("x-backend-replication")) else self.changes, device)
 
     def locate(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """The names of an object request and where the object lives. Raises BadRequest, UnknownPolicy."""
         path = request.backend_path(5, 5)
+        return path, self.address(path, self.policy_index(request))
+
+    def address(self, path: BackendPath, policy_index: int) -> ObjectAddress:
+        """Of a path with all five names."""
         assert path.account is not None and path.container is not None and path.obj is not None
         digest = self.secrets.hash_path(path.account, path.container, path.obj)
-        return path, ObjectAddress(path.device, path.partition, self.policy_index(request), path.name, digest)
+        return ObjectAddress(path.device, path.partition, policy_index, path.name, digest)
 
     def locate_for_change(self, request: Request) -> tuple[BackendPath, ObjectAddress]:
         """As locate; a partition that is no number would make a directory nobody walks."""

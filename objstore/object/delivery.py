@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from objstore.core.headers import title
 from objstore.core.names import quoted
@@ -41,8 +41,7 @@ _NOT_UNDERSTOOD = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One replica of a container database. account and container may be those of a shard."""
 
     host: str
@@ -169,7 +168,7 @@ class RowDelivery:
         del queue[: MAX_ROWS - 1]
         accepted = [False] * (1 + len(others))
         try:
-            accepted = self._send_rows(target, [row, *(each.row for each in others)], deadline)
+            accepted = self._send_rows(target, [row, *[each.row for each in others]], deadline)
         finally:
             for each, is_accepted in zip(others, accepted[1:], strict=True):
                 self._room.tell(each.ticket, is_accepted)

@@ -6,7 +6,7 @@ Source: formats 6.3 and 6.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.core.errors import InvalidName, InvalidTimestamp
 from objstore.core.names import text_of
@@ -15,8 +15,7 @@ from objstore.core.timestamp import Timestamp, encode
 DELETED_TYPE, DELETED_ETAG = "application/deleted", "noetag"
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRow:
+class ContainerRow(NamedTuple):
     """account, container: where the row belongs (the queue's, for an expiry). timestamp: of the data, or the tombstone.
 
     content_type is a WSGI string. content_type_timestamp and meta_timestamp: set when a POST makes the row.
@@ -65,13 +64,14 @@ class ContainerRow:
     def item(self) -> dict[str, object]:
         """Of the JSON list that carries several rows: a row of the container's table without ROWID."""
         typed_at = self.content_type_timestamp or self.timestamp
+        is_delete = self.is_delete
         return {
             "name": self.obj,
             "created_at": encode(self.timestamp, typed_at, self.meta_timestamp or typed_at),
-            "size": 0 if self.is_delete else self.size,
-            "content_type": DELETED_TYPE if self.is_delete else _real_text(self.content_type),
-            "etag": DELETED_ETAG if self.is_delete else self.etag,
-            "deleted": int(self.is_delete),
+            "size": 0 if is_delete else self.size,
+            "content_type": DELETED_TYPE if is_delete else _real_text(self.content_type),
+            "etag": DELETED_ETAG if is_delete else self.etag,
+            "deleted": int(is_delete),
             "storage_policy_index": self.policy_index,
         }
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
 from objstore.core.hashing import HashSecrets
@@ -37,8 +36,7 @@ class Delivery(Protocol):
         """Whether the peer took the row in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replicas:
+class Replicas(NamedTuple):
     """Where a row must go. is_broken: the request named replicas in a way that makes no sense; the updater knows the
     real ones. container_path: account/container of a shard, None for the container itself."""
 
@@ -57,7 +55,7 @@ class Replicas:
         if not more.targets and not more.is_broken:
             return self
         others = tuple(target for target in more.targets if target not in self.targets)
-        return replace(self, targets=self.targets + others, is_broken=self.is_broken or more.is_broken)
+        return self._replace(targets=self.targets + others, is_broken=self.is_broken or more.is_broken)
 
 
 NOBODY = Replicas(())
@@ -111,8 +109,7 @@ def container_replicas(
     path = _shard_path(request)
     owner = path.split("/", 1) if path is not None else [account, container]
     own = _replicas(request.header, "x-container-", owner[0], owner[1])
-    more = _replicas(footers.get, "x-objstore-container-", owner[0], owner[1])
-    found = own | more
+    found = own | _replicas(footers.get, "x-objstore-container-", owner[0], owner[1]) if footers else own
     return Replicas(found.targets, found.is_broken, request.header("x-container-root-db-state"), path)
 
 

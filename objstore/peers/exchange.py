@@ -145,7 +145,8 @@ class Exchange:
         """Look for the answer, if the hub has told of anything; True once settled."""
         if self.head is not None or self.failure is not None:
             return True
-        connection = self.connection
+        connection = self._connection
+        assert connection is not None, "an exchange without a failure has a connection"
         if connection.is_quiet:
             return False
         try:

@@ -29,13 +29,22 @@ from objstore.core.headers import title
 from objstore.core.names import ClientPath
 from objstore.http.access import denial
 from objstore.http.client import ConnectionPool
-from objstore.http.environ import DELETIONS, INFO, Environ, StartResponse, WSGIApp, client_path_of
+from objstore.http.environ import (
+    DELETIONS,
+    INFO,
+    SMALL_OBJECTS,
+    Environ,
+    StartResponse,
+    WSGIApp,
+    client_path_of,
+)
 from objstore.http.request import Request
 from objstore.http.response import Response, page
 from objstore.http.status import CLIENT_CLOSED_REQUEST, HTTPStatus
 from objstore.proxy import cors, discovery
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.answers import headless
+from objstore.proxy.collect import Collector, reads_plainly
 from objstore.proxy.containers import Containers
 from objstore.proxy.cors import ClusterRules, Rules
 from objstore.proxy.deletions import Deletions
@@ -67,6 +76,8 @@ class ProxyApp:
         )
         self._discovery = discovery.Discovery(services.settings, services.clock)
         self._unserved: Unserved | None = None
+        self._collector = Collector(services, self.infos)
+        self._collects = False
         accounts = Accounts(services, self.infos)
         containers = Containers(services, self.infos, accounts)
         reads = ObjectReads(services, self.infos)
@@ -104,16 +115,21 @@ class ProxyApp:
         return response(environ, start_response)
 
     def stands_behind(self, filters: Iterable[str]) -> None:
-        """Told while a client's pipeline is built: the entry points of all its filters (proxy/unserved)."""
-        self._unserved = Unserved(filters)
+        """Told while a client's pipeline is built: the entry points of all its filters, in order (proxy/unserved)."""
+        names = list(filters)
+        self._unserved = Unserved(names)
+        self._collects = reads_plainly(names)
 
     def at_the_edge(self, pipeline: WSGIApp) -> WSGIApp:
         """The pipeline around this application, with its services in every environ before the first filter."""
         infos, deletions = self.infos, self._deletions
+        collector = self._collector if self._collects else None
 
         def enter(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             environ[INFO] = infos
             environ[DELETIONS] = deletions
+            if collector is not None:
+                environ[SMALL_OBJECTS] = collector
             if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
                 start_response = self._for_scripts(environ, start_response)
             body: Iterable[bytes] = pipeline(environ, start_response)

@@ -148,6 +148,16 @@ class NodeOrder:
         handoffs = self._usable(self._sorted_handoffs(ring, partition, limit), left_out)
         yield from islice(handoffs, max(0, limit - len(primaries)))
 
+    def nearest(self, ring: Ring, partition: int) -> list[Node]:
+        """The primaries of which any may be asked first, in no order: what reading() would begin with."""
+        primaries = list(self._usable(ring.primaries(partition), []))
+        key = self._ordering.key
+        if key is not None and primaries:
+            best = min(map(key, primaries))
+            primaries = [node for node in primaries if key(node) == best]
+        self._random.shuffle(primaries)
+        return primaries
+
     def _sorted_handoffs(self, ring: Ring, partition: int, limit: int) -> Iterator[Node]:
         handoffs = ring.handoffs(partition)
         if self._ordering.key is None:

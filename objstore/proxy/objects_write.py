@@ -193,7 +193,7 @@ class ObjectWrites:
         found = [
             ("X-Timestamp", change.stamp.internal),
             ("X-Backend-Storage-Policy-Index", str(change.policy_index)),
-            *(item for item in object_headers(environ) if item[0] not in _SET_HERE),
+            *[item for item in object_headers(environ) if item[0] not in _SET_HERE],
             *trace_headers(environ),
         ]
         if change.expires is not None:
@@ -214,7 +214,7 @@ class ObjectWrites:
         method = change.request.method
 
         # The expirer says that nobody is to clean up: it does that itself.
-        is_said = any(name == _CLEANS for name, _ in common)
+        is_said = _CLEANS in [name for name, _ in common]
 
         def requests(servers: Servers) -> list[BackendRequest]:
             cleaners = serving(servers)[: max(_QUEUE_CLEANERS, quorum_size(len(servers)))]

@@ -50,13 +50,14 @@ class WriteQuorum:
     """The votes of one write. `is_forgiving`: with one success, every 404 counts as another (DELETE of an object).
     `doubts_absence`: with one success, a 404 is no vote (POST of an object)."""
 
-    __slots__ = ("_slots", "_is_forgiving", "_doubts_absence", "quorum")
+    __slots__ = ("_slots", "_is_forgiving", "_doubts_absence", "quorum", "success_count")
 
     def __init__(self, slot_count: int, *, is_forgiving: bool = False, doubts_absence: bool = False) -> None:
         self._slots: list[int] = [0] * slot_count
         self._is_forgiving = is_forgiving
         self._doubts_absence = doubts_absence
         self.quorum = quorum_size(slot_count)
+        self.success_count = 0
 
     def vote(self, slot: int, status: int, *, is_primary: bool = True) -> None:
         """The final status of a slot's node. A success stays; anything else is replaced by a later answer, but for a
@@ -65,15 +66,12 @@ class WriteQuorum:
             return
         if is_primary or status != HTTPStatus.NOT_FOUND:
             self._slots[slot] = status
+            self.success_count += is_success(status)
         elif not self._has_answered(slot):
             self._slots[slot] = _KNOWS_NOTHING
 
     def has_succeeded(self, slot: int) -> bool:
         return is_success(self._slots[slot])
-
-    @property
-    def success_count(self) -> int:
-        return sum(map(is_success, self._slots))
 
     @property
     def has_success(self) -> bool:

@@ -15,6 +15,7 @@ stored on them alone (quorum.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.http.client import PeerTimedOut
 from objstore.http.status import HTTPStatus, is_success
@@ -38,8 +39,7 @@ class WriteTimes:
     post_quorum_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class WriteReply:
+class WriteReply(NamedTuple):
     """A node's final answer, body read."""
 
     slot: int

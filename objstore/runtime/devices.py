@@ -62,6 +62,9 @@ class Devices:
 
     def __init__(self, root: Path | str, mount_check: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._root = str(root)
+        if ".." in self._root.split("/"):
+            # As `up` writes it, from the ini file's place. The kernel would go up and down again in every system call.
+            self._root = os.path.realpath(self._root)
         self._mount_check = mount_check
         self._monotonic = monotonic
         self._mounted: dict[str, _Mounted] = {}

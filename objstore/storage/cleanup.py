@@ -8,7 +8,7 @@ nothing: a name of unknown shape stays for good. Source: formats 4.6.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.core.timestamp import TICKS_PER_SECOND, Timestamp
 from objstore.runtime.fs import Fs
@@ -18,8 +18,7 @@ LEFTOVER_AGE_S = 86_400.0
 """Age at which a temporary that rsync or a crashed writer left behind is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleaningRules:
+class CleaningRules(NamedTuple):
     """now: wall time. reclaim_age_s: how long a tombstone is kept; the same on every node, or deletes come undone."""
 
     now: Timestamp

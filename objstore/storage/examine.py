@@ -6,7 +6,6 @@ may be wrong. Used by object/passes/audit.py, in native threads of the device.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 from objstore.core.hashing import HashSecrets
@@ -82,7 +81,7 @@ def _opened(fs: Fs, secrets: HashSecrets, directory: str, address: ObjectAddress
     if reason is not None:
         raise Damaged(data, reason)
     try:
-        return open_object(fs, directory, dataclasses.replace(address, name=found.name))
+        return open_object(fs, directory, address._replace(name=found.name))
     except DamagedObject as error:
         raise Damaged(data, error.reason) from None
     except OtherName:

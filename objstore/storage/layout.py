@@ -12,14 +12,13 @@ Paths are str: they go straight into system calls, thousands of times a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from objstore.core.hashing import suffix_of
+from objstore.core.hashing import SUFFIX_LENGTH
 from objstore.core.policy import policy_directory
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectAddress:
+class ObjectAddress(NamedTuple):
     """One object on one device. device: its name. partition: as it stands in the request, text. hash_hex: of the name.
 
     Nothing here says that the device is usable or the object exists.
@@ -33,11 +32,10 @@ class ObjectAddress:
 
     @property
     def suffix(self) -> str:
-        return suffix_of(self.hash_hex)
+        return self.hash_hex[-SUFFIX_LENGTH:]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceLayout:
+class DeviceLayout(NamedTuple):
     """The directories of one device. path: where it is mounted."""
 
     path: str

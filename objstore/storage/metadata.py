@@ -17,8 +17,8 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from objstore.core import pickles
 from objstore.core.headers import lowered, title
@@ -53,8 +53,7 @@ class OverflowMissing(BadMetadata):
     """The side file is not there: the owner was replaced under the reader, or lost a part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """name: /account/container/object as text. headers: lower-case names to WSGI strings, without the name."""
 
     name: str

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from objstore.core.timestamp import InvalidTimestamp, Timestamp, decode_meta_name, encode_meta_name
 
@@ -33,8 +34,7 @@ _OVERFLOW = re.compile(rf"\.({_STEM}(?:[+-][0-9a-f]+)?\.(?:data|meta|ts))\.[0-9a
 _RSYNC_TEMPORARY = re.compile(r"\..+\.[0-9A-Za-z_]{6}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file of a hash directory. content_type: when a .meta's content type was set, None when it has none."""
 
     name: str

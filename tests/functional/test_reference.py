@@ -11,7 +11,8 @@ TABLE = tomllib.loads((Path(__file__).with_name("reference.toml")).read_text())
 
 
 def sources():
-    """Test -> its text, with decorators and the constants, fixtures and functions of its module that it names."""
+    """Test -> its text, with decorators and the constants, fixtures and functions of its module that it names, and
+    those that these name."""
     found = {}
     for file in ROOT.rglob("test_*.py"):
         text = file.read_text()
@@ -30,8 +31,17 @@ def sources():
                 pieces[name] = "\n".join(lines[first - 1 : node.end_lineno]), used
         for name, (own, used) in pieces.items():
             if name.startswith("test_"):
-                around = [pieces[other][0] for other in sorted(used & pieces.keys() - {name})]
+                near = closure(used, pieces) - {name}
+                around = [pieces[other][0] for other in sorted(near)]
                 found.setdefault(name, []).append("\n".join([own, *around]).lower())
+    return found
+
+
+def closure(used, pieces):
+    found, left = set(), used & pieces.keys()
+    while left:
+        found |= left
+        left = set().union(*(pieces[name][1] for name in left)) & pieces.keys() - found
     return found
 
 
@@ -42,7 +52,7 @@ ENTRIES = [
     for status, tests in statuses.items()
 ] + [
     (f"{section} {name}", name.lower(), tests)
-    for section in ("response", "request", "query")
+    for section in ("response", "request", "query", "field")
     for name, tests in TABLE[section].items()
 ]  # fmt: skip
 

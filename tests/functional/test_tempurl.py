@@ -268,6 +268,9 @@ def test_the_life_of_what_a_form_uploads(swift, owner, container):
     assert send_form(swift, owner, container, "p", x_delete_after="600").status == 201
     left = int(owner.head(container, "pf.txt").headers["x-delete-at"]) - time.time()
     assert 0 < left <= 600
+    at = str(int(time.time()) + 5000)
+    assert send_form(swift, owner, container, "q", x_delete_at=at).status == 201
+    assert owner.head(container, "qf.txt").headers["x-delete-at"] == at
 
 
 def test_a_large_file_by_form_and_its_digest(swift, owner, container):

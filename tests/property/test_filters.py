@@ -18,6 +18,7 @@ from objstore.middleware.formpost_form import Form, FormError
 from objstore.middleware.staticweb_page import Directory, Web, render
 from objstore.middleware.tempurl import Tempurl, TempurlSettings
 from objstore.middleware.tempurl_link import Link, parse_expiry
+from tests.support import bounds
 from tests.support.infos import FixedInfos
 from tests.support.pipeline import RecordingApp, send
 from tests.support.wsgi import MemoryBody
@@ -44,6 +45,7 @@ class Body(MemoryBody):
 
 
 @given(texts)
+@bounds.each_within_a_second
 def test_signatures(text):
     found = Signature.parse(text)
     assert found is None or not found.is_of([b"m"], [b"k"])
@@ -57,6 +59,7 @@ def test_signatures(text):
         texts,
     )
 )
+@bounds.each_within_a_second
 def test_links(query):
     link = Link.parse(query)
     if link is not None:
@@ -72,6 +75,7 @@ _PATH = _Path()
 
 
 @given(wsgi_texts, wsgi_texts)
+@bounds.each_within_a_second
 def test_requests_by_link(rest, query):
     tempurl = Tempurl(inner := RecordingApp(), TempurlSettings(), now=lambda: 0)
     app = CatchErrors(tempurl, CatchErrorsSettings())
@@ -80,6 +84,7 @@ def test_requests_by_link(rest, query):
 
 
 @given(st.binary(max_size=400), st.integers(1, 30))
+@bounds.each_within_a_second
 def test_forms_of_any_bytes(data, step):
     boundary = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
     for body in (data, boundary + data, data.replace(b"x", boundary)):
@@ -93,6 +98,7 @@ def test_forms_of_any_bytes(data, step):
 
 
 @given(st.binary(max_size=300))
+@bounds.each_within_a_second
 def test_a_form_that_nobody_signed_stores_nothing(data):
     inner = RecordingApp()
     reply = send(
@@ -106,6 +112,7 @@ def test_a_form_that_nobody_signed_stores_nothing(data):
 
 
 @given(st.binary(max_size=600), st.sampled_from(sorted(MODES)))
+@bounds.each_within_a_second
 def test_archives_of_any_bytes(data, format_):
     try:
         for member in members(io.BytesIO(data), format_):
@@ -117,6 +124,7 @@ def test_archives_of_any_bytes(data, format_):
 @given(
     st.lists(st.tuples(texts, st.binary(max_size=40), st.dictionaries(texts, texts, max_size=3)), max_size=4), st.data()
 )
+@bounds.each_within_a_second
 def test_archives_that_are_changed_somewhere(files, data):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -138,6 +146,7 @@ def test_archives_that_are_changed_somewhere(files, data):
 
 
 @given(st.binary(max_size=400), st.sampled_from(["application/json", "text/plain", "application/xml"]))
+@bounds.each_within_a_second
 def test_lists_of_names_to_delete(data, accept):
     inner = RecordingApp()
     app = Bulk(inner, BulkSettings(), 1000)
@@ -164,6 +173,7 @@ def test_lists_of_names_to_delete(data, accept):
     texts,
     texts,
 )
+@bounds.each_within_a_second
 def test_pages_hold_nothing_but_their_own_markup(rows, title, css):
     page = render(Web(css=css, label=title), Directory(title, "", title), rows)
     for forbidden in ("<script", "<img", "javascript:"):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from objstore.http.framing import ChunkedDecoder, ClosedEarly, FramingError, FramingLimits, chunk_head
 from objstore.http.head import HeadError, HeadLimits, HeadScanner, head_bytes, parse_request, parse_response
+from tests.support import bounds
 
 HEADS = HeadLimits()
 FRAMING = FramingLimits()
@@ -43,6 +44,7 @@ def scanned(pieces: list[bytes]) -> tuple[bytes, bytes] | int | None:
 
 
 @given(headers, cuts, st.binary(max_size=20))
+@bounds.each_within_a_second
 def test_a_head_reads_alike_in_any_pieces(pairs, positions, rest):
     head = head_bytes("PUT /v1/a/c/o HTTP/1.1", [("Host", "h"), *pairs])
     assert scanned(cut(head + rest, positions)) == (head, rest)
@@ -56,12 +58,14 @@ def test_a_head_reads_alike_in_any_pieces(pairs, positions, rest):
 
 
 @given(headers, st.integers(0, 1000))
+@bounds.each_within_a_second
 def test_a_truncated_head_is_never_a_head(pairs, position):
     head = head_bytes("PUT /v1/a/c/o HTTP/1.1", [("Host", "h"), *pairs])
     assert scanned([head[: position % len(head)]]) is None
 
 
 @given(st.binary(max_size=200), cuts)
+@bounds.each_within_a_second
 def test_any_bytes_are_a_head_or_refused_and_nothing_else_is_raised(data, positions):
     whole = data + b"\r\n\r\n"
     first, second = scanned([whole]), scanned(cut(whole, positions))
@@ -77,6 +81,7 @@ def test_any_bytes_are_a_head_or_refused_and_nothing_else_is_raised(data, positi
         st.sampled_from([b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"a", b"Host: h", b"GET / HTTP/1.1"]), max_size=14
     )
 )
+@bounds.each_within_a_second
 def test_line_ends_of_any_kind_are_judged_alike_in_any_pieces(parts):
     data = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"".join(parts) + b"\r\n\r\n"
     whole = scanned([data])
@@ -102,12 +107,14 @@ def decoded(pieces: list[bytes]) -> tuple[bytes, bytes, int]:
 
 
 @given(bodies, st.booleans(), cuts, st.binary(max_size=20))
+@bounds.each_within_a_second
 def test_a_chunked_body_decodes_alike_in_any_pieces(pieces, trailer, positions, rest):
     data = chunked(pieces, trailer)
     assert decoded(cut(data + rest, positions)) == (b"".join(pieces), rest, int(trailer))
 
 
 @given(bodies, st.booleans(), st.integers(0, 1000), cuts)
+@bounds.each_within_a_second
 def test_a_truncated_chunked_body_is_an_error_at_every_position(pieces, trailer, position, positions):
     data = chunked(pieces, trailer)
     with pytest.raises(ClosedEarly):
@@ -117,6 +124,7 @@ def test_a_truncated_chunked_body_is_an_error_at_every_position(pieces, trailer,
 @given(
     st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b"0", b"1", b"a", b";", b" ", b"x", b"X: 1"]), max_size=16), cuts
 )
+@bounds.each_within_a_second
 def test_any_bytes_of_chunked_framing_are_judged_alike_in_any_pieces(parts, positions):
     def outcome(pieces):
         try:

@@ -17,6 +17,7 @@ from objstore.middleware.slo.settings import SloSettings
 from objstore.middleware.symlink import Symlink, SymlinkSettings
 from objstore.middleware.versioning.filter import VersionedWrites
 from objstore.middleware.versioning.settings import VersionedWritesSettings
+from tests.support import bounds
 from tests.support.infos import FixedInfos
 from tests.support.pipeline import RecordingApp, send
 
@@ -61,6 +62,7 @@ def pipeline(answer):
     st.dictionaries(st.sampled_from(HEADERS), values, max_size=4),
     wsgi_texts,
 )
+@bounds.each_within_a_second
 def test_any_request_is_answered(method, container, is_object, query, headers, text):
     app = pipeline(lambda environ: Response(ANSWERS[environ["REQUEST_METHOD"]], {"etag": "e"}))
     path = f"/v1/a/{container}" + (f"/o{text}" if is_object else "")
@@ -86,6 +88,7 @@ stored_values = wsgi_texts | st.sampled_from(
     st.dictionaries(st.sampled_from(STORED), stored_values, max_size=4),
     st.binary(max_size=30) | st.sampled_from([b"[]", b'[{"name": "/c/o", "bytes": 1, "hash": "e"}]', b"null"]),
 )
+@bounds.each_within_a_second
 def test_anything_stored_is_read_or_refused(method, container, query, stored, body):
     def answer(environ):
         length = {"content-length": str(len(body))}

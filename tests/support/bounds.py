@@ -5,9 +5,10 @@ CPU time of the thread, not time that passes: a busy machine fails nobody.
 
 from __future__ import annotations
 
+import functools
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 CPU_S_MAX = 1.0
@@ -20,6 +21,17 @@ def a_second() -> Iterator[None]:
     yield
     used = time.thread_time() - started
     assert used < CPU_S_MAX, f"{used:.2f} s of CPU for one input"
+
+
+def each_within_a_second(test: Callable[..., None]) -> Callable[..., None]:
+    """Of a test under @given: every example is."""
+
+    @functools.wraps(test)
+    def bounded(*args: object, **kwargs: object) -> None:
+        with a_second():
+            test(*args, **kwargs)
+
+    return bounded
 
 
 @contextmanager

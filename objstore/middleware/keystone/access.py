@@ -50,7 +50,7 @@ class Access:
         return prefix is not None and bool(identity.project_id) and account == prefix + identity.project_id
 
     def authorize(self, request: Request) -> Response | None:
-        """None: go on; otherwise the answer. Sets OWNER."""
+        """None lets the request through; a response refuses it. Sets OWNER."""
         return self._prefixes.authorize(request, self._is_granted)
 
     def _is_granted(self, request: Request, path: ClientPath, prefix: str) -> bool:

@@ -74,7 +74,7 @@ class Authtoken:
         return body
 
     def _identify(self, environ: Environ) -> Response | None:
-        """Tell who asks. None: go on. Raises KeystoneAway."""
+        """Put who asks into the environ. None lets the request go on; a response refuses it. Raises KeystoneAway."""
         token = next((environ[key] for key in _TOKEN_KEYS if environ.get(key)), "")
         service_token = environ.get(_SERVICE_KEY, "")
         service = self._service(environ, service_token) if service_token else None

@@ -14,9 +14,8 @@ from objstore.http.environ import Environ
 from objstore.http.request import Request
 from objstore.http.response import HTML, Response, page
 from objstore.http.status import HTTPStatus
-from objstore.http.subrequest import SubResponse
-from objstore.middleware.segments.body import Pace, SegmentBody
-from objstore.middleware.segments.piece import Part, Piece, SegmentFailed
+from objstore.middleware.segments.body import Pace, SegmentBody, Source
+from objstore.middleware.segments.piece import Part, SegmentFailed
 
 _log = logging.getLogger("objstore.segments")
 _RANGE_TEXT = b"<html><h1>Requested Range Not Satisfiable</h1></html>"
@@ -24,13 +23,14 @@ _RANGE_TEXT = b"<html><h1>Requested Range Not Satisfiable</h1></html>"
 
 @dataclass(frozen=True, slots=True)
 class LargeObject:
-    """headers: lower-case, without Content-Length; etag: without quotes; parts(span): what makes up those bytes."""
+    """headers: lower-case, without Content-Length; etag: without quotes; parts(span): what makes up those bytes;
+    source: who opens them."""
 
     headers: dict[str, str]
     etag: str
     size: int
     parts: Callable[[Span], Iterator[Part]]
-    open: Callable[[Piece], SubResponse]
+    source: Source
     pace: Pace | None = None
 
     @property
@@ -95,7 +95,7 @@ def _framed(large: LargeObject, framing: ranges.Multipart) -> Iterator[Part]:
 
 
 def _begun(large: LargeObject, status: int, headers: dict[str, str], parts: Callable[[], Iterator[Part]]) -> Response:
-    body = SegmentBody(parts(), large.open, large.pace)
+    body = SegmentBody(parts(), large.source, large.pace)
     try:
         body.begin()
     except SegmentFailed as error:

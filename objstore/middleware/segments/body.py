@@ -1,24 +1,28 @@
 """The body of a large object: its parts one after another, each opened while those before it are on their way.
 
-Small segments cost a round trip each, so several are fetched ahead: at most AHEAD_COUNT, and no more once AHEAD_BYTES
-are under way. A segment above 64 KiB stays in its connection until its turn comes, so memory is bounded by
-AHEAD_COUNT times 64 KiB whatever the segments are. Whatever is open or under way ends with close(): a client that
+Small segments that follow each other are fetched together where the pipeline can do that (collection.py), others one by
+one, several ahead: at most AHEAD_COUNT, and no more once AHEAD_BYTES are under way. A segment above 64 KiB stays in its
+connection until its turn comes, so memory is bounded whatever the segments are: by COLLECTIONS_AHEAD collections and
+the one that is being sent, and AHEAD_COUNT times 64 KiB. Whatever is open or under way ends with close(): a client that
 leaves early leaves nothing behind (CVE-2016-0737, CVE-2016-0738).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from objstore.core.errors import DomainError
 from objstore.http.body import Sink
 from objstore.http.subrequest import SubResponse
-from objstore.middleware.segments.piece import Part, Piece
+from objstore.middleware.segments.collection import Collected, Collection, Content
+from objstore.middleware.segments.piece import Open, Part, Piece, opened
 from objstore.runtime import green
 
 AHEAD_COUNT = 8
 AHEAD_BYTES = 4 << 20
+COLLECTIONS_AHEAD = 1
 _CERTAIN_BYTES = 1 << 16
 """Failures of segments that begin within so many bytes are known before the answer begins, and get a status."""
 
@@ -45,23 +49,36 @@ class Pace:
         self._next_s = max(now_s, self._next_s) + self._interval_s
 
 
+class Source(Protocol):
+    """Who opens pieces (source.py)."""
+
+    @property
+    def collection(self) -> Collection | None: ...
+
+    def open(self, piece: Piece) -> SubResponse: ...
+
+
 class _Fetch:
     """A piece that is being opened in a green thread of its own."""
 
     __slots__ = ("piece", "_task")
 
-    def __init__(self, piece: Piece, open_: Callable[[Piece], SubResponse]) -> None:
+    def __init__(self, piece: Piece, open_: Open) -> None:
         self.piece = piece
-        self._task = green.spawn(_opened, open_, piece)
+        self._task = green.spawn(opened, open_, piece)
 
-    def wait(self) -> SubResponse:
-        """Raises what opening raised."""
-        found: SubResponse | DomainError = self._task.join()
-        if isinstance(found, DomainError):
-            raise found
-        return found
+    @property
+    def size(self) -> int:
+        return self.piece.span.size
 
-    def abandon(self) -> None:
+    @property
+    def pieces(self) -> tuple[Piece]:
+        return (self.piece,)
+
+    def wait(self) -> list[Content | DomainError | None]:
+        return [self._task.join()]
+
+    def close(self) -> None:
         if not self._task.is_done:
             self._task.kill()
             return
@@ -70,23 +87,19 @@ class _Fetch:
             found.close()
 
 
-def _opened(open_: Callable[[Piece], SubResponse], piece: Piece) -> SubResponse | DomainError:
-    try:
-        return open_(piece)
-    except DomainError as error:
-        return error  # Raised where the piece is waited for.
-
-
 class SegmentBody:
     """A TransferBody. begin() first, then transfer() or iteration, once; close() always."""
 
-    def __init__(self, parts: Iterator[Part], open_: Callable[[Piece], SubResponse], pace: Pace | None = None) -> None:
+    def __init__(self, parts: Iterator[Part], source: Source, pace: Pace | None = None) -> None:
         self._parts = parts
-        self._open = open_
+        self._drawn: Part | None = None
+        self._open = source.open
+        self._collection = source.collection
         self._pace = pace
-        self._ahead: deque[bytes | _Fetch] = deque()
+        self._ahead: deque[bytes | _Fetch | Collected] = deque()
         self._ahead_bytes = 0
-        self._current: SubResponse | None = None
+        self._collections_ahead = 0
+        self._current: _Fetch | Collected | None = None
 
     def begin(self) -> None:
         """Open the first parts. Raises SegmentFailed when one of the first cannot be had; everything is closed then."""
@@ -96,31 +109,35 @@ class SegmentBody:
             for part in list(self._ahead):
                 if start >= _CERTAIN_BYTES:
                     break
-                if isinstance(part, _Fetch):
-                    part.wait()
-                start += _size(part)
+                if isinstance(part, bytes):
+                    start += len(part)
+                    continue
+                for piece, content in zip(part.pieces, part.wait(), strict=True):
+                    if start < _CERTAIN_BYTES:
+                        _required(content)
+                    start += piece.span.size
         except BaseException:
             self.close()
             raise
 
     def transfer(self, sink: Sink) -> None:
-        for part in self._each():
-            if isinstance(part, bytes):
-                sink.send(part)
-                continue
-            transfer = getattr(part.body, "transfer", None)
-            if transfer is not None:
-                transfer(sink)
-                continue
-            for piece in part.body:
-                sink.send(piece)
+        for content in self._each():
+            if isinstance(content, SubResponse):
+                transfer = getattr(content.body, "transfer", None)
+                if transfer is not None:
+                    transfer(sink)
+                    continue
+                for piece in content.body:
+                    sink.send(piece)
+            else:
+                sink.send(content)
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self._each():
-            if isinstance(part, bytes):
-                yield part
+        for content in self._each():
+            if isinstance(content, SubResponse):
+                yield from content.body
             else:
-                yield from part.body
+                yield bytes(content)
 
     def close(self) -> None:
         current, self._current = self._current, None
@@ -128,35 +145,72 @@ class SegmentBody:
             current.close()
         while self._ahead:
             part = self._ahead.popleft()
-            if isinstance(part, _Fetch):
-                part.abandon()
+            if not isinstance(part, bytes):
+                part.close()
 
-    def _each(self) -> Iterator[bytes | SubResponse]:
+    def _each(self) -> Iterator[Content]:
         while self._ahead or self._fill():
             part = self._ahead.popleft()
-            self._ahead_bytes -= _size(part)
             if isinstance(part, bytes):
+                self._ahead_bytes -= len(part)
                 self._fill()
                 yield part
                 continue
-            if self._pace is not None:
-                self._pace.wait(part.piece)
-            self._current = part.wait()
-            self._fill()
-            yield self._current
+            self._current = part
+            self._ahead_bytes -= part.size
+            self._collections_ahead -= isinstance(part, Collected)
+            yield from self._contents(part)
             current, self._current = self._current, None
-            current.close()
+            if current is not None:
+                current.close()
+
+    def _contents(self, part: _Fetch | Collected) -> Iterator[Content]:
+        """Of its pieces, one after the other; what comes next is under way meanwhile."""
+        for index, piece in enumerate(part.pieces):
+            if self._pace is not None:
+                self._pace.wait(piece)
+            if not index:
+                contents = part.wait()
+                self._fill()
+            yield _required(contents[index])
 
     def _fill(self) -> bool:
         """Begin to open what comes next; whether anything is ahead now."""
         while len(self._ahead) < AHEAD_COUNT and self._ahead_bytes < AHEAD_BYTES:
-            part = next(self._parts, None)
+            if self._collections_ahead >= COLLECTIONS_AHEAD:
+                break
+            part = self._draw()
             if part is None:
                 break
-            self._ahead.append(part if isinstance(part, bytes) else _Fetch(part, self._open))
-            self._ahead_bytes += _size(self._ahead[-1])
+            under_way = part if isinstance(part, bytes) else self._begun(part)
+            self._ahead.append(under_way)
+            self._ahead_bytes += len(under_way) if isinstance(under_way, bytes) else under_way.size
         return bool(self._ahead)
 
+    def _begun(self, piece: Piece) -> _Fetch | Collected:
+        """A piece, with those that follow it where they can be fetched together."""
+        collection = self._collection
+        if collection is None or not collection.takes((), piece):
+            return _Fetch(piece, self._open)
+        pieces = [piece]
+        while (part := self._draw()) is not None:
+            if isinstance(part, bytes) or not collection.takes(pieces, part):
+                self._drawn = part
+                break
+            pieces.append(part)
+        if len(pieces) == 1:
+            return _Fetch(piece, self._open)
+        self._collections_ahead += 1
+        return Collected(pieces, collection, self._open)
 
-def _size(part: bytes | _Fetch) -> int:
-    return len(part) if isinstance(part, bytes) else part.piece.span.size
+    def _draw(self) -> Part | None:
+        drawn, self._drawn = self._drawn, None
+        return next(self._parts, None) if drawn is None else drawn
+
+
+def _required(content: Content | DomainError | None) -> Content:
+    """Raises what opening raised."""
+    if isinstance(content, DomainError):
+        raise content
+    assert content is not None, "a piece that is neither here nor failed"
+    return content

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from objstore.core.errors import DomainError
 from objstore.core.ranges import Span
+from objstore.http.subrequest import SubResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +34,15 @@ class SegmentFailed(DomainError):
         super().__init__(f"segment {path!r}: {why}")
         self.path = path
         self.why = why
+
+
+Open = Callable[[Piece], SubResponse]
+"""The answer that holds exactly the piece. Raises SegmentFailed."""
+
+
+def opened(open_: Open, piece: Piece) -> SubResponse | DomainError:
+    """What opening gives, or what it raises: that is raised when the piece's turn comes."""
+    try:
+        return open_(piece)
+    except DomainError as error:
+        return error

@@ -10,9 +10,10 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from objstore.core.names import ClientPath, client_path
-from objstore.http.environ import Environ, WSGIApp
+from objstore.http.environ import SMALL_OBJECTS, Environ, SmallObjectService, WSGIApp
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import SubResponse, call, child_environ
+from objstore.middleware.segments.collection import Collection
 from objstore.middleware.segments.piece import Piece, SegmentFailed
 
 _ABOUT_THE_WHOLE = frozenset(
@@ -51,6 +52,12 @@ class SegmentSource:
             if answer.status in _FINAL:
                 break
         raise SegmentFailed(piece.path, why)
+
+    @property
+    def collection(self) -> Collection | None:
+        """Several pieces at once, where the pipeline can do that."""
+        service: SmallObjectService | None = self._environ.get(SMALL_OBJECTS)
+        return None if service is None else Collection(service, self._environ, self._name)
 
     def get(self, path: str, headers: dict[str, str] | None = None, query: str = "") -> SubResponse:
         child = child_environ(self._environ, "GET", path, source=self._name, query=query, headers=headers)

@@ -111,7 +111,7 @@ class SloRead:
             etag,
             manifest.size,
             lambda span: self._parts(source, root, manifest, span, 1),
-            source.open,
+            source,
             pace,
         )
 

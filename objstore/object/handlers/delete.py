@@ -75,7 +75,8 @@ class DeleteHandler:
         part_power = next_part_power(request)
         engine = self._context.engine
         replicas = _replicas(request, path)
-        with self._context.opened(request, address.device):
+        with self._context.change(request, address.device) as change:
+            change.begin()
             with self._context.updates.announced(replicas):
                 self._context.threads.run_short(
                     address.device, lambda: engine.delete(address, timestamp, next_part_power=part_power)

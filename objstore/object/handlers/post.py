@@ -45,7 +45,8 @@ class PostHandler:
             raise Conflict(address.name, stored.timestamp)
         assert path.account is not None and path.container is not None
         replicas = container_replicas(request, path.account, path.container)
-        with self._context.opened(request, address.device):
+        with self._context.change(request, address.device) as change:
+            change.begin()
             with self._context.updates.announced(replicas):
                 self._write(request, address, stored, timestamp, content_type, typed_at)
             self._tell(request, path, address, stored, timestamp, content_type, typed_at, delete_at_s, replicas)

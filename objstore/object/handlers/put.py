@@ -8,8 +8,7 @@ X-Objstore-Targets: yes says that the footers may name more container servers to
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from objstore.core.conditional import entity_tags
 from objstore.core.errors import BadRequest, Conflict
@@ -40,8 +39,7 @@ _OVERRIDE_KEYS = {name: environ_key(_OVERRIDE + name) for name in ("size", "cont
 _STORED_PREFIXES = ("x-object-meta-", "x-object-transient-sysmeta-", "x-object-sysmeta-")
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
+class _Upload(NamedTuple):
     """What a PUT asks for, checked, before any byte of body is read."""
 
     path: BackendPath
@@ -68,14 +66,14 @@ class PutHandler:
             # What is shorter is taken in and refused when it is to be stored.
             self._context.engine.check_room(upload.address.device, upload.length or 0)
         body = _Body(self._context, request, upload)
-        with ExitStack() as until_told:
+        with self._context.change(request, upload.address.device) as change:
             with body.intake:
                 received = body.receive()
                 if isinstance(received, Response):
                     return received
                 headers = self._stored_headers(request, upload, received)
                 replicas = _replicas(request, upload, received.footers)
-                until_told.enter_context(self._context.opened(request, upload.address.device))
+                change.begin()
                 with self._context.updates.announced(replicas):
                     body.intake.commit(upload.timestamp, headers, next_part_power(request))
                 size = body.intake.size
@@ -133,7 +131,7 @@ class PutHandler:
     def _tell_again(self, request: Request, upload: _Upload, stored: StoredObject) -> None:
         """Rows of the very object that is stored already, for servers that its first PUT did not name, or did not live
         to tell (proxy/orphans.py)."""
-        upload = replace(upload, delete_at_s=stored.delete_at_s)
+        upload = upload._replace(delete_at_s=stored.delete_at_s)
         self._tell(request, upload, None, stored.headers, {}, stored.size, _replicas(request, upload, {}))
 
     def _tell(
@@ -162,8 +160,7 @@ class PutHandler:
         self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
+class _Received(NamedTuple):
     etag: str
     footers: dict[str, str]
 

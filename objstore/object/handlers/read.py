@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
+from functools import partial
 
 from objstore.core import ranges
 from objstore.core.conditional import Conditions, Verdict, range_applies
@@ -35,6 +36,7 @@ class ReadHandler:
 
     def __init__(self, context: ObjectContext) -> None:
         self._context = context
+        self._quarantine = partial(set_aside, context)
 
     def __call__(self, request: Request) -> Response:
         _, address = self._context.locate(request)
@@ -83,7 +85,7 @@ class ReadHandler:
         headers[CONTENT_LENGTH] = str(stored.size)
         if stored.size == 0:
             return Response(HTTPStatus.OK, headers)
-        checker = BodyChecker(stored, may_use_md5=random.uniform(0, 100) < self._context.settings.etag_validate_pct)
+        checker = body_checker(self._context, stored)
         if TINY_BYTES < stored.size <= SMALL_BYTES and stored.body.fd is not None:
             if checker.checks_anything:
                 check_whole(stored, checker, self._context.threads, self._quarantine)
@@ -127,13 +129,19 @@ class ReadHandler:
         is_private = request.header("x-auth-token") is not None or request.header("x-storage-token") is not None
         return CacheDroppingBody(body, stored) if is_private else body
 
-    def _quarantine(self, stored: StoredObject, problem: str) -> None:
-        address = stored.address
-        where = self._context.engine.quarantine(address, stored.data_timestamp)
-        self._context.logger.error(
-            "device=%s partition=%s name=%r: quarantined to %s: %s",
-            address.device, address.partition, address.name, where, problem,
-        )  # fmt: skip
+
+def body_checker(context: ObjectContext, stored: StoredObject) -> BodyChecker:
+    return BodyChecker(stored, may_use_md5=random.uniform(0, 100) < context.settings.etag_validate_pct)
+
+
+def set_aside(context: ObjectContext, stored: StoredObject, problem: str) -> None:
+    """Quarantine what is damaged, if it is still there, and say so."""
+    address = stored.address
+    where = context.engine.quarantine(address, stored.data_timestamp)
+    context.logger.error(
+        "device=%s partition=%s name=%r: quarantined to %s: %s",
+        address.device, address.partition, address.name, where, problem,
+    )  # fmt: skip
 
 
 def object_headers(stored: StoredObject) -> dict[str, str]:

@@ -108,7 +108,7 @@ class TogetherExpirer:
         return Told(Verdict.DONE, has_row=True) if is_gone else None
 
     def _look(self, nodes: Sequence[Node], path: str, policy: tuple[str, str], task: Task, age_s: float) -> Told | None:
-        """None: they do not say the same, or not all of them say anything."""
+        """The verdict of all primaries; None where they differ, or one of them has not answered."""
         answers = self._client.ask_all(nodes, "HEAD", path, [policy, ("X-Backend-Open-Expired", "true")])
         replies = [answer for answer in answers if isinstance(answer, Reply)]
         if len(replies) < len(nodes) or not replies or task.is_unconditional:

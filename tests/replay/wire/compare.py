@@ -21,6 +21,7 @@ from tests.replay.wire.tolerances import (
     FREE_RESPONSE_HEADERS,
     LATER_VERBS,
     OPTIONAL_RESPONSE_HEADERS,
+    OUR_OWN,
     SHAPED_REQUEST_HEADERS,
     TOLD_ALIKE,
 )
@@ -141,9 +142,9 @@ def _without_counts(rows: Any) -> Any:
 def heard_differences(recorded: Sequence[Line], heard: Sequence[Heard]) -> list[str]:
     """Between the recorded server-to-server requests of an operation and those that came, as sets.
 
-    UPDATE requests are offers that our sink declines; the single requests that follow them are what counts.
+    Those of OUR_OWN are offers that no peer of another kind takes; the single requests that follow are what counts.
     """
-    left = [each for each in heard if each.method != "UPDATE"]
+    left = [each for each in heard if each.method not in OUR_OWN]
     found = []
     for line in recorded:
         best, problems = None, None

@@ -102,8 +102,9 @@ def _is_lookup(client: Line, heard: Heard) -> bool:
 def _is_count_report(client: Line, heard: Heard) -> bool:
     """A container's counts on their way to its account: sent soon after a change here, by a daemon there."""
     is_changed = client.request.method in ("PUT", "DELETE") and client.response.status < 400
-    is_told = client.request.path.count("/") == 3 and is_changed and heard.path.endswith(client.request.path[3:])
-    is_made = client.request.method == "POST" and "%00versions" in heard.path
+    is_of_a_container = client.request.path.count("/") == 3
+    is_told = is_of_a_container and is_changed and heard.path.endswith(client.request.path[3:])
+    is_made = is_of_a_container and client.request.method == "POST" and "%00versions" in heard.path
     return bool(heard.header("x-put-timestamp")) and not (is_told or is_made)
 
 

@@ -25,6 +25,11 @@ OPTIONAL_RESPONSE_HEADERS: Mapping[str, str] = {
 }
 # Verbs of the recorded servers that ours do not have yet.
 LATER_VERBS: Mapping[str, str] = {}
+# Verbs that only our servers answer otherwise than with 405.
+OUR_OWN: Mapping[str, str] = {
+    "UPDATE": "rows for one container, made at the same time, in one request",
+    "COLLECT": "small segments of large objects that lie on one server, in one request",
+}
 # By service: times that a database takes from the clock of its server when it is created.
 CLOCK_HEADERS: Mapping[str, frozenset[str]] = {
     "account": frozenset({"x-timestamp"}),

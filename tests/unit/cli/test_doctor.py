@@ -11,6 +11,7 @@ import pytest
 from objstore.cli.doctor_admission import admitted, of_admission
 from objstore.cli.doctor_checks import FILES_MIN, of_clock, of_limits, of_modes, of_ports, of_rings, of_rsync
 from objstore.cli.doctor_disks import of_disk, of_disks
+from objstore.cluster import rsyncd
 from objstore.cluster.directory import ClusterDirectory
 from objstore.cluster.servers import read_servers
 from objstore.runtime.fs import Fs
@@ -75,6 +76,11 @@ def test_it_says_whom_storage_servers_admit(directory):
     assert "127.0.0.1" in json.loads(output)["admitted"]
     _, output, _ = objstore("doctor", directory.root)
     assert output.startswith("storage servers admit: ") and "127.0.0.1" in output
+    assert "rsync admits" not in output
+    served = rsyncd.text(rsyncd.Listening("10.0.0.1", 6203), [], "lock", None, ["10.0.0.2", "10.1.0.0/16"])
+    (directory.etc / "rsyncd.conf").write_text(served)
+    _, output, _ = objstore("doctor", directory.root)
+    assert "rsync admits: 10.0.0.1 10.0.0.2 10.1.0.0/16" in output.splitlines()
 
 
 def test_storage_servers_that_admit_everybody_are_a_finding(directory):

@@ -91,6 +91,7 @@ def test_the_commands_it_prints_are_whole(swift_dir):
     "words, code, complaint",
     [
         ([], 2, "name a ring file"),
+        (["-d", ".", "AUTH_a", "c", "o"], 2, "expected a ring file first"),
         (["object.ring.gz"], 2, "either a name or a partition"),
         (["object.ring.gz", "AUTH_a", "c", "o", "-p", "1"], 2, "either a name or a partition"),
         (["object.ring.gz", "AUTH_a"], 2, "3 names are needed, 1 given"),

@@ -134,6 +134,31 @@ def test_ring_status_names_nodes_and_their_rings(tmp_path):
         assert code == 0 and "plan" not in output, error
 
 
+def test_a_ring_that_came_by_hand_to_the_holder_is_said_everywhere_and_not_pushed(tmp_path):
+    with Agents(tmp_path) as agents:
+        first, second = agents.first(), agents.join("z2")
+        first.round()
+        before = second.ring()
+        (first.etc / "object.ring.gz").write_bytes(first.ring("account"))
+        first.round()
+        code, output, _ = agents.blocking(objstore, "ring", "status", second.directory.root)
+        assert code == 1 and "note: n1: " in output and "was not made from a builder here" in output
+        assert "newer than the holder's" not in output
+        code, output, error = agents.blocking(objstore, "ring", "push", second.directory.root, "--yes")
+        assert (code, output) == (1, "") and "nothing was pushed: n1: " in error
+        assert second.ring() == before
+
+
+def test_a_holder_that_does_not_answer_is_named_with_what_to_do(tmp_path):
+    with Agents(tmp_path) as agents:
+        first, second = agents.first(), agents.join("z2")
+        first.stop()
+        for words in (("drive", "drain", second.directory.root, "n1", "d1"), ("node", "token", second.directory.root)):
+            code, _, error = agents.blocking(objstore, *words)
+            assert code == 1
+            assert "there n1 holds the ring builders: start it" in error and "objstore node holder DIR --lost" in error
+
+
 def test_builders_are_made_anew_on_the_holder_only(tmp_path):
     with Agents(tmp_path) as agents:
         agents.first()

@@ -114,6 +114,9 @@ def test_rings_that_no_builder_here_has_made_are_not_sent(nodes):
     facts = found.round()
     assert "was not made from a builder here" in facts.foreign[0]
     assert ("10.0.0.2", "PUT", "/v1/rings") not in nodes.asked
+    # Others have those of before, and nothing is wrong with them for that.
+    nodes.state["10.0.0.2"] = NodeState((1, 1), HOLDER, RingState(7, {"object.ring.gz": "0" * 64}))
+    assert [node.problem for node in found.round().nodes] == ["", ""]
 
 
 def test_who_is_not_the_holder_asks_nobody(nodes):

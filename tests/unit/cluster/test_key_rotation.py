@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from objstore.cluster import joining
+from objstore.cluster.admission import Admission
 from objstore.cluster.channel import exchange
 from objstore.cluster.cluster_key import KeyRing, Phase, key_body
 from objstore.cluster.directory import ClusterDirectory
@@ -16,6 +17,7 @@ from objstore.cluster.joining import JoinError
 from objstore.cluster.signature import signed
 from objstore.runtime.fs import Fs
 from tests.support.agents import Agents
+from tests.support.clock import SimClock
 from tests.support.cluster import objstore
 from tests.support.objects import make_address, make_disk_engine, put
 
@@ -172,6 +174,8 @@ class Joining:
 
 def test_the_old_key_stays_good_for_a_machine_that_is_about_to_join(agents):
     fourth = Joining(agents)
+    expected = agents.nodes[0].agent._admission._expected
+    expected |= dict.fromkeys(expected, float("inf"))  # However long this test takes.
     assert "a machine that joins has not confirmed it yet: the old one is good until then" in rotate(agents)
     agents.nodes[0].round()
     assert phases(agents) == [Phase.REPLACED] * 3
@@ -182,6 +186,17 @@ def test_the_old_key_stays_good_for_a_machine_that_is_about_to_join(agents):
     assert phases(agents) == [Phase.SETTLED] * 4
     assert len({key_of(node).signing for node in agents.nodes}) == 1
     assert not agents.nodes[0].agent._distribution.silent()
+
+
+def test_a_machine_is_expected_for_a_minute_and_no_longer():
+    clock = SimClock()
+    admission = Admission(None, None, None, None, clock)
+    assert not admission.is_expecting
+    admission.expect("ab" * 8)
+    clock.advance(59)
+    assert admission.is_expecting
+    clock.advance(1)
+    assert not admission.is_expecting
 
 
 def test_a_machine_that_comes_too_late_is_told_to_get_another_token_and_goes_on_as_the_same_node(agents):

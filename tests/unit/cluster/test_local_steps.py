@@ -32,11 +32,16 @@ def template(tmp_path_factory):
     return root
 
 
+def nobody_is_asked(asked, deadline_s):
+    """Other tests' servers may listen where nobody should."""
+    return {}
+
+
 class Local:
     def __init__(self, root):
         self.directory = ClusterDirectory(root)
         self.clock = SimClock(self.installed_s() + 100)
-        self.steps = LocalSteps(self.directory, None, self.clock)
+        self.steps = LocalSteps(self.directory, nobody_is_asked, None, self.clock)
 
     def installed_s(self):
         return os.stat(self.directory.etc / "rings.json").st_mtime
@@ -116,5 +121,5 @@ def test_where_nothing_is_to_follow_one_small_file_is_read(local):
             raise AssertionError("nothing is to be changed")
 
     (local.directory.etc / "rings.json").write_text('{"version": 1, "rings": {}}')
-    assert not LocalSteps(local.directory, Counting()).go_on()
+    assert not LocalSteps(local.directory, nobody_is_asked, Counting()).go_on()
     assert Counting.reads == [str(local.directory.etc / "rings.json")]

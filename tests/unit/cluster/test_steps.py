@@ -1,9 +1,11 @@
 """cluster/steps.py and what Holder does for it: a step follows on evidence alone, and only one that was asked for."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
+from objstore.cli.at_once import within
 from objstore.cli.ring_builder import main as ring_builder
 from objstore.cluster.changes import Continue, DrainNode
 from objstore.cluster.device_changes import ChangeRefused
@@ -12,6 +14,7 @@ from objstore.cluster.node_state import ClusterFacts, NodeFact, cluster_facts_of
 from objstore.cluster.ring_install import RingState
 from objstore.cluster.ring_manifest import read_manifest
 from objstore.cluster.steps import Steps
+from objstore.cluster.strangers import Strangers
 from objstore.cluster.strict_json import Fields
 from objstore.ring.fileformat import load
 from objstore.runtime.fs import Fs
@@ -33,7 +36,13 @@ class Cluster:
         # Two changes at once, so that the second has partitions to wait for.
         self.holder.apply(DrainNode(node(1)), self.holder.version())
         self.holder.apply(change or DrainNode(node(2)), self.holder.version())
-        self.steps = Steps(self.etc, self.holder, self.clock)
+        self.said = {}
+        self.steps = self.made(self.holder)
+
+    def made(self, holder):
+        """Servers of no member say of their rings what stands in self.said."""
+        strangers = Strangers(self.etc, within, self.clock.monotonic, self.said.get)
+        return Steps(holder, self.clock, strangers)
 
     def facts(self, **others):
         """Every node has these rings, and everything is in its place, but for `others`: name → fields of its fact."""
@@ -132,6 +141,25 @@ def test_drives_of_no_member_hold_a_step_up_for_min_part_hours_and_are_named(clu
     assert not cluster.go_on(STRANGERS)
 
 
+def digests_of(etc):
+    return {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in etc.glob("*.ring.gz")}
+
+
+def test_who_says_that_it_has_other_rings_is_waited_for_and_time_counts_from_when_it_has_these(cluster):
+    address = ("10.0.0.6", 6200)
+    cluster.said[address] = {**digests_of(cluster.etc), "object.ring.gz": "0" * 32}
+    for _ in range(3):
+        cluster.clock.advance(24 * 3600)
+        assert not cluster.go_on(STRANGERS)
+    assert cluster.text(STRANGERS).endswith("not yet: 10.0.0.6:6200 (has other rings)")
+    cluster.said[address] = digests_of(cluster.etc)
+    cluster.clock.advance(61)
+    assert not cluster.go_on(STRANGERS)
+    assert "follows in 59 min" in cluster.text(STRANGERS)
+    cluster.clock.advance(3600)
+    assert cluster.go_on(STRANGERS)
+
+
 def test_however_long_ago_it_was_members_must_have_said_that_all_is_in_place(cluster):
     cluster.clock.advance(10 * 24 * 3600)
     assert not cluster.go_on(STRANGERS, n3={"settled": 0})
@@ -201,7 +229,7 @@ def test_who_only_looks_says_that_the_step_would_be_refused_and_changes_nothing(
         def foresee(self, expected_version):
             raise ChangeRefused("n4/d1 has no room")
 
-    steps = Steps(cluster.etc, Refusing(cluster.etc, None, cluster.clock), cluster.clock)
+    steps = cluster.made(Refusing(cluster.etc, None, cluster.clock))
     before, known = cluster.rows(), MEMBERS.server_addresses()
     assert "not yet: n3" in steps.foreseen(cluster.facts(n3={"settled": 0}), known)
     assert steps.foreseen(cluster.facts(), known).startswith("stopped: n4/d1 has no room")

@@ -434,7 +434,7 @@ def test_a_forward_proxy_gets_plain_requests_with_the_whole_url():
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "refuses a tunnel to far.example:443: 403"),
         (b"HTTP/1.1 200 OK\r\n\r\nsurprise", "said something before"),
-        (b"SSH-2.0-x\r\n\r\n", "no HTTP"),
+        (b"SSH-2.0-x\r\n\r\n", "not HTTP"),
         (b"", "closed before it answered"),
     ],
 )

@@ -132,6 +132,12 @@ def test_what_filters_ask_is_not_counted_twice():
     assert [world.send(**{SOURCE: "SLO"}).status for _ in range(3)] == [200] * 3
 
 
+@pytest.mark.parametrize("source", ["BD", "EA", "FP"])
+def test_what_a_client_asks_for_many_at_once_counts_one_by_one(source):
+    world = World(100, container_ratelimit_0="0.1", max_sleep_time_seconds="0", rate_buffer_seconds="0")
+    assert [world.send(**{SOURCE: source}).status for _ in range(3)] == [200, 498, 498]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("container_ratelimit_x", "1"), ("container_ratelimit_1", "0"), ("container_listing_ratelimit_1", "nan")],

@@ -305,3 +305,18 @@ class TestAnnouncedRows:
         made.set()
         assert second.join() and announced.join()
         assert [[item["name"] for item in call[2]] for call in peer.calls] == [["o3", "o1"]]
+
+    def test_who_is_announced_in_the_turn_that_brings_the_last_is_waited_for_too(self, clock, peer):
+        delivery, made, made_later = delivery_to(peer, clock, 60.0, gather_s=30.0), Future(), Future()
+        announced = spawn(change, delivery, 1, made)
+        sleep(0)
+        first = spawn(delivery.deliver, TARGET, row(2))
+        sleep(0)
+        made.set()
+        announced_later = spawn(change, delivery, 3, made_later)
+        for _ in range(3):
+            sleep(0)
+        assert peer.calls == []
+        made_later.set()
+        assert all(task.join() for task in (first, announced, announced_later))
+        assert [[item["name"] for item in call[2]] for call in peer.calls] == [["o2", "o1", "o3"]]

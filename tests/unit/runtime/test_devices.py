@@ -14,6 +14,13 @@ def test_path_of_a_directory_is_given_when_mounts_are_not_checked(tmp_path):
     assert Devices(tmp_path, mount_check=False).path("sda1") == f"{tmp_path}/sda1"
 
 
+def test_a_root_that_goes_up_and_down_is_walked_once(tmp_path):
+    (tmp_path / "etc" / "n1").mkdir(parents=True)
+    (tmp_path / "nodes" / "sda").mkdir(parents=True)
+    devices = Devices(f"{tmp_path}/etc/n1/../../nodes", mount_check=False)
+    assert devices.path("sda") == f"{tmp_path}/nodes/sda"
+
+
 def test_missing_device_is_unavailable(tmp_path):
     with pytest.raises(DeviceUnavailable, match="sdb1: no such directory"):
         Devices(tmp_path, mount_check=False).path("sdb1")

@@ -5,6 +5,7 @@ import pytest
 from objstore.core.ranges import Span
 from objstore.http.subrequest import SubResponse
 from objstore.middleware.segments.body import AHEAD_COUNT, Pace, SegmentBody
+from objstore.middleware.segments.collection import Collection
 from objstore.middleware.segments.piece import Piece, SegmentFailed
 from objstore.runtime import green
 
@@ -30,6 +31,8 @@ class Library:
     def __init__(self, missing=(), size=10):
         self.missing, self.size = missing, size
         self.open_count, self.asked, self.most = 0, [], 0
+
+    collection = None
 
     def parts(self, count):
         for index in range(count):
@@ -60,7 +63,7 @@ def expected(count, size=10):
 @pytest.mark.parametrize("way", ["iterate", "transfer"])
 def test_pieces_and_bytes_are_joined_in_order(way):
     library = Library()
-    body = SegmentBody(iter([b"head", *library.parts(20), b"tail"]), library.open)
+    body = SegmentBody(iter([b"head", *library.parts(20), b"tail"]), library)
     body.begin()
     sink = Sink()
     if way == "transfer":
@@ -74,7 +77,7 @@ def test_pieces_and_bytes_are_joined_in_order(way):
 
 def test_small_pieces_are_fetched_ahead_and_not_too_far():
     library = Library()
-    body = SegmentBody(library.parts(50), library.open)
+    body = SegmentBody(library.parts(50), library)
     body.begin()
     pieces = iter(body)
     next(pieces)
@@ -87,7 +90,7 @@ def test_small_pieces_are_fetched_ahead_and_not_too_far():
 @pytest.mark.parametrize("taken", [0, 1, 5])
 def test_cve_2016_0737_a_client_that_leaves_leaves_nothing_open(taken):
     library = Library()
-    body = SegmentBody(library.parts(50), library.open)
+    body = SegmentBody(library.parts(50), library)
     body.begin()
     pieces = iter(body)
     for _ in range(taken):
@@ -100,7 +103,7 @@ def test_cve_2016_0737_a_client_that_leaves_leaves_nothing_open(taken):
 
 def test_a_body_that_nobody_ever_reads_leaves_nothing_open():
     library = Library()
-    body = SegmentBody(library.parts(50), library.open)
+    body = SegmentBody(library.parts(50), library)
     body.begin()
     body.close()
     green.sleep(0)
@@ -110,14 +113,14 @@ def test_a_body_that_nobody_ever_reads_leaves_nothing_open():
 def test_a_failure_near_the_start_is_known_before_it():
     library = Library(missing={2})
     with pytest.raises(SegmentFailed):
-        SegmentBody(library.parts(5), library.open).begin()
+        SegmentBody(library.parts(5), library).begin()
     green.sleep(0)
     assert library.open_count == 0
 
 
 def test_a_failure_later_on_ends_the_body_where_it_is():
     library = Library(missing={3}, size=40_000)
-    body = SegmentBody(library.parts(6), library.open)
+    body = SegmentBody(library.parts(6), library)
     body.begin()
     got = b""
     with pytest.raises(SegmentFailed):
@@ -136,3 +139,94 @@ def test_small_segments_are_paced_after_the_first_few(monkeypatch):
     for size in (10, 10, 10, 10, 200, 10):
         pace.wait(Piece("p", "e", size, Span(0, size)))
     assert slept == [0.25, 0.5]
+
+
+class Collecting:
+    """A SmallObjectService over a library that does not have those it `lacks`."""
+
+    most, most_bytes = 4, 100
+
+    def __init__(self, library, lacks=()):
+        self.library, self.lacks = library, lacks
+        self.asked = []
+
+    def collect(self, environ, objects, *, source):
+        self.asked.append([int(each.path) for each in objects])
+        green.sleep(0)
+        return [
+            None if int(each.path) in self.lacks else memoryview(bytes([int(each.path)]) * each.size)
+            for each in objects
+        ]
+
+
+def collecting(library, lacks=()):
+    service = Collecting(library, lacks)
+    library.collection = Collection(service, {}, "T")
+    return service
+
+
+@pytest.mark.parametrize("way", ["iterate", "transfer"])
+@pytest.mark.parametrize("lacks", [(), (1,), (4, 5, 6), tuple(range(30))])
+def test_pieces_are_collected_and_what_is_lacking_is_opened(way, lacks):
+    library = Library()
+    service = collecting(library, lacks)
+    body = SegmentBody(iter([*library.parts(10), b"middle", *library.parts(10)]), library)
+    body.begin()
+    sink = Sink()
+    if way == "transfer":
+        body.transfer(sink)
+    else:
+        sink.data = b"".join(body)
+    body.close()
+    assert sink.data == expected(10) + b"middle" + expected(10)
+    assert service.asked[0] == [0, 1, 2, 3] and library.open_count == 0
+    assert set(lacks) & set(range(4)) <= set(library.asked)
+
+
+def test_collections_end_with_one_that_finds_nothing():
+    library = Library()
+    service = collecting(library, range(50))
+    body = SegmentBody(library.parts(50), library)
+    body.begin()
+    assert b"".join(body) == expected(50)
+    body.close()
+    assert len(service.asked) <= 2
+
+
+def test_large_parts_and_halves_are_not_collected():
+    library = Library()
+    service = collecting(library)
+    parts = [Piece("1", "e", 10, Span(0, 5)), Piece("2", "e", 101, Span(0, 101)), Piece("3", "e", 10, Span(0, 10))]
+    body = SegmentBody(iter(parts), library)
+    body.begin()
+    b"".join(body)
+    body.close()
+    assert not service.asked and library.asked == [1, 2, 3]
+
+
+def test_one_that_is_missing_in_a_collection_ends_the_body_before_it():
+    library = Library(missing={3}, size=90)
+    collecting(library, lacks={3})
+    body = SegmentBody(iter([b"x" * 70_000, *library.parts(8)]), library)
+    body.begin()
+    got = b""
+    with pytest.raises(SegmentFailed):
+        for piece in body:
+            got += piece
+    body.close()
+    green.sleep(0)
+    assert got == b"x" * 70_000 + expected(3, 90) and library.open_count == 0
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_cve_2016_0738_who_leaves_a_collection_leaves_nothing_open(taken):
+    library = Library()
+    service = collecting(library, lacks=range(1, 50, 2))
+    body = SegmentBody(library.parts(50), library)
+    body.begin()
+    pieces = iter(body)
+    for _ in range(taken):
+        next(pieces)
+    body.close()
+    green.sleep(0)
+    assert library.open_count == 0 and len(service.asked) <= 4
