@@ -19,18 +19,18 @@ CAUGHT_BY = {
     "tombstones forgotten": ("plain", "4..12"),
     "oldest wins": ("plain", "1..6"),
     "last row wins": ("plain", "1..6"),
-    "early removal": ("deep", "28..40"),
+    "early removal": ("deep", "60..66"),
 }
 """Mutations, and the mix and seeds among which one notices."""
 CAUGHT_BY_MORE = {
     "one is enough": ("plain", "10..24"),
     "rows dropped": ("plain", "8..20"),
-    "unchecked reads": ("deep", "1..8"),
-    "rows unsynced": ("deep", "1..8"),
+    "unchecked reads": ("deep", "1..60"),
+    "rows unsynced": ("deep", "1..60"),
     "early database removal": ("deep", "6..12"),
     "reaped in name only": ("accounts", "1..4"),
     "rsync is believed": ("rsync", "1..20"),
-    "never told again": ("deep", "1..60"),
+    "never told again": ("deep", "1..20"),
     "deleted before it was moved": ("policies", "1..12"),
 }
 """Others, not always tried."""
@@ -39,7 +39,7 @@ FOUND = {
     (
         "plain",
         73,
-    ): "the container servers of those lost after the footers were told of by nobody when the client heard 503",
+    ): "the container servers of those lost after the footers were told by nobody when the client heard 503",
     ("deep", 95): "a server killed between an object's name and its row told nobody, ever",
     ("policies", 1): "a database that was brought, and vanished with its disk, was an unexpected error",
 }
