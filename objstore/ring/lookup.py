@@ -46,7 +46,8 @@ def handoff_ids(rows: Sequence[Sequence[int]], part_shift: int, partition: int, 
     """Every other device in use, those in the least related failure domains first. Lazy: callers stop early.
 
     Four walks over the partitions, each from a point that depends on the partition: devices in new regions, then in
-    new zones, on new hosts, and then all that is left.
+    new zones, on new hosts, and then all that is left. A walk may pass over partitions (the first one, as a rule, of a
+    small ring); devices that it has not met by that come last, where other implementations end.
     """
     used = set(primary_ids(rows, partition))
     seen = [{tiers.keys[device][tier] for device in used} for tier in range(TIERS)]
@@ -68,6 +69,7 @@ def handoff_ids(rows: Sequence[Sequence[int]], part_shift: int, partition: int, 
                     break
             if len(seen[tier]) >= tiers.totals[tier]:
                 break
+    yield from sorted(tiers.keys.keys() - used)
 
 
 def _walk(partition_count: int, part_shift: int, partition: int) -> Iterator[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from objstore.ring.fileformat import load
-from objstore.ring.lookup import primary_ids
+from objstore.ring.lookup import TierIndex, handoff_ids, primary_ids
 from tests.support.rings import make_ring
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "rings"
@@ -63,3 +63,11 @@ def test_nodes_tell_their_addresses():
 
 def test_partition_is_the_top_bits_of_the_digest():
     assert make_ring(part_power=6).partition(bytes.fromhex("fc000000") + bytes(12)) == 63
+
+
+def test_a_device_that_no_walk_meets_is_the_last_handoff():
+    """With fewer than 65,536 partitions the walks pass over the first one, which is all that device 2 has."""
+    keys = {device: (device, device, device, device) for device in range(3)}
+    rows = [[2, 0, 0, 0], [1, 1, 1, 1]]
+    found = {partition: list(handoff_ids(rows, 30, partition, TierIndex.of(keys))) for partition in range(4)}
+    assert found == {0: [0], 1: [2], 2: [2], 3: [2]}
