@@ -7,7 +7,7 @@ import pytest
 from tests.replay.client import Answer, Outgoing, exchange, head_bytes
 from tests.replay.wire.backend import operations, outgoing
 from tests.replay.wire.compare import heard_differences, response_differences
-from tests.replay.wire.lines import DAY_S, RECORDED_DAY, load, shift
+from tests.replay.wire.lines import DAY_S, RECORDED, load, shift
 from tests.replay.wire.sink import Heard, Sink
 from tests.replay.wire.tolerances import GAPS, INSTEAD
 
@@ -15,7 +15,7 @@ VECTORS = Path(__file__).parents[2] / "vectors" / "wire"
 
 
 def lines(name, days=0):
-    return load(VECTORS / f"{name}.jsonl", now_s=RECORDED_DAY + days * DAY_S)
+    return load(VECTORS / f"{name}.jsonl", now_s=RECORDED + days * DAY_S)
 
 
 def line(name, which):
