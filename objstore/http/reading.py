@@ -45,11 +45,6 @@ class BodyReader:
         return self._decoder.is_done and not self._pieces
 
     @property
-    def is_received(self) -> bool:
-        """Whether the end of the body has been received, given out or not."""
-        return self._decoder.is_done
-
-    @property
     def remaining(self) -> int | None:
         """Bytes still to be given out; None when only the end will tell."""
         if isinstance(self._decoder, LengthDecoder):
