@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+from objstore.core.errors import DomainError
+
 
 class Sink(Protocol):
     """Where a body goes. Every method waits (green) until all of it is in the kernel, or raises ClientDisconnected
@@ -26,6 +28,28 @@ class Sink(Protocol):
         """count bytes that already stand in a pipe."""
 
 
+class CountingSink:
+    """A sink that knows how many bytes it has passed on."""
+
+    __slots__ = ("_sink", "count")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.count = 0
+
+    def send(self, data: bytes | bytearray | memoryview) -> None:
+        self._sink.send(data)
+        self.count += len(data)
+
+    def sendfile(self, fd: int, offset: int, count: int) -> None:
+        self._sink.sendfile(fd, offset, count)
+        self.count += count
+
+    def splice(self, pipe_fd: int, count: int) -> None:
+        self._sink.splice(pipe_fd, count)
+        self.count += count
+
+
 @runtime_checkable
 class TransferBody(Protocol):
     """A body that can send itself. transfer() or iteration, once; close() always, at the end."""
@@ -35,6 +59,14 @@ class TransferBody(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def close(self) -> None: ...
+
+
+class BodyInterrupted(DomainError):
+    """A body breaks off after sent_bytes of it, which are right. Who knows where else it is may go on from there."""
+
+    def __init__(self, sent_bytes: int) -> None:
+        super().__init__(f"the body breaks off after {sent_bytes} bytes")
+        self.sent_bytes = sent_bytes
 
 
 class RequestBody(Protocol):

@@ -13,6 +13,7 @@ from objstore.core.info import AccountInfo, ContainerInfo
 from objstore.core.names import ClientPath, client_path
 
 if TYPE_CHECKING:
+    from objstore.http.body import TransferBody
     from objstore.http.request import Request
     from objstore.http.response import Response
 
@@ -120,9 +121,10 @@ class SmallObjectService(Protocol):
 
     def collect(
         self, environ: Environ, objects: Sequence[SmallObject], *, source: str
-    ) -> Sequence[bytes | memoryview | None]:
+    ) -> Sequence[bytes | memoryview | TransferBody | None]:
         """The body of each that whoever makes the request may read and that is what it is known to be: ETag, size, and
-        no link or manifest. None for the others, whatever the reason: a GET finds out."""
+        no link or manifest. None for the others, whatever the reason: a GET finds out. Those that are still
+        arriving are used in this order, raise BodyInterrupted when they break off, and are all closed."""
 
 
 class UploadFooters(Protocol):

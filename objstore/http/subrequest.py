@@ -15,6 +15,7 @@ from objstore.core.errors import BodyTooLarge, ClientDisconnected
 from objstore.core.headers import environ_key, lowered
 from objstore.core.names import quoted, text_of
 from objstore.http import environ as keys
+from objstore.http.body import Sink
 from objstore.http.environ import Environ, WSGIApp
 
 _NOT_INHERITED = frozenset(
@@ -195,6 +196,15 @@ class SubResponse:
         finally:
             self.close()
         return b"".join(pieces)
+
+    def transfer(self, sink: Sink) -> None:
+        """Send the body on: by itself where it can do that."""
+        transfer = getattr(self.body, "transfer", None)
+        if transfer is not None:
+            transfer(sink)
+            return
+        for piece in self.body:
+            sink.send(piece)
 
     def discard(self, limit_bytes: int = 65536) -> None:
         """Read a short body to its end, so that connections below can be reused; drop a long one."""

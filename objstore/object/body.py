@@ -125,6 +125,18 @@ def check_whole(stored: StoredObject, checker: BodyChecker, threads: DeviceThrea
         raise Corrupt(stored.address.name, problem)
 
 
+def send_checked(
+    sink: Sink, stored: StoredObject, checker: BodyChecker, threads: DeviceThreads, quarantine: Quarantine
+) -> None:
+    """The whole of an object up to SMALL_BYTES: checked, then sent. Raises Corrupt before any of it is."""
+    if stored.size <= TINY_BYTES or stored.body.fd is None:
+        sink.send(verified_bytes(stored, checker, threads, quarantine))
+        return
+    if checker.checks_anything:
+        check_whole(stored, checker, threads, quarantine)
+    _send_span(sink, stored, Span(0, stored.size))
+
+
 class VerifiedBody:
     """The whole of a large object."""
 

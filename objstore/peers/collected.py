@@ -8,9 +8,11 @@
     X-Objstore-Here: 1011...                  whether it is here: a digit for each, in that order
     the bodies of those that are, one after the other
 
-An object is "here" when what a GET would answer is exactly that body: it has this ETag and size, has not expired, was
-checked against its checksum, and nothing in its metadata makes a filter read it as something else. Whoever asked gets
-the others by a GET. Used by proxy/collect and object/handlers/collect.
+An object is "here" when what a GET would answer is exactly that body: it has this ETag and size, has not expired, and
+nothing in its metadata makes a filter read it as something else. Every body is checked against its checksum before a
+byte of it is sent. Up to HELD_BYTES in all, before the answer: what is damaged is not here. Above, one by one, each
+before its turn: the answer is cut before what is damaged. Whoever asked gets by a GET what is not here or does not
+come. Used by proxy/collect and object/handlers/collect.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from objstore.core.errors import BadRequest
 METHOD = "COLLECT"
 HERE = "x-objstore-here"
 OBJECTS_AT_MOST = 16
-OBJECT_BYTES = 1 << 16
-"""The largest object that is collected: what a GET would not send from its file either."""
+OBJECT_BYTES = 1 << 20
+"""The largest object that is collected: larger ones a GET does not check before it answers either."""
+HELD_BYTES = 1 << 20
+"""So much at most, of all objects, is held in memory at either end. What is more passes through."""
 QUESTION_BYTES = 1 << 18
 """Above the longest question: names of 16 objects and their containers, every byte of them escaped."""
 _MEANINGS = ("x-object-manifest", "x-static-large-object")
@@ -73,17 +77,27 @@ def here(are_here: Iterable[bool]) -> str:
     return "".join("1" if is_here else "0" for is_here in are_here)
 
 
-def split(told: str, data: memoryview, wanted: Sequence[Wanted]) -> list[memoryview | None]:
-    """The bodies, as parts of data; None for what is not here. told: the value of HERE. Raises ValueError for what no
-    honest server answers."""
+def total_bytes(wanted: Iterable[Wanted]) -> int:
+    return sum(each.size for each in wanted)
+
+
+def are_here(told: str, length: int, wanted: Sequence[Wanted]) -> list[bool]:
+    """Which objects an answer brings. told: the value of HERE; length: of its body, in bytes. Raises ValueError for
+    what no honest server answers."""
     if len(told) != len(wanted) or not set(told) <= {"0", "1"}:
         raise ValueError(f"{told[:80]!r} does not say which of {len(wanted)} objects are here")
-    found: list[memoryview | None] = []
-    position = 0
-    for each, digit in zip(wanted, told, strict=True):
-        is_here = digit == "1"
-        found.append(data[position : position + each.size] if is_here else None)
-        position += each.size if is_here else 0
-    if position != len(data):
-        raise ValueError(f"{len(data)} bytes of objects came, {position} were announced")
+    found = [digit == "1" for digit in told]
+    announced = total_bytes(each for each, is_here in zip(wanted, found, strict=True) if is_here)
+    if announced != length:
+        raise ValueError(f"the body has {length} bytes, the objects that are here {announced}")
     return found
+
+
+def split(data: memoryview, wanted: Sequence[Wanted], found: Sequence[bool]) -> list[memoryview | None]:
+    """The bodies, as parts of data; None for what is not here. found: by are_here()."""
+    bodies: list[memoryview | None] = []
+    position = 0
+    for each, is_here in zip(wanted, found, strict=True):
+        bodies.append(data[position : position + each.size] if is_here else None)
+        position += each.size if is_here else 0
+    return bodies

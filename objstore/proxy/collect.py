@@ -3,7 +3,8 @@
 It does nothing that a GET of each would not do: every object is routed and authorized by itself, is asked of a primary
 in the order of its policy, and counts only if it is exactly what it is known to be. Whatever cannot be had at once (a
 server that is silent, fails, has something else, or does not know the request) is left to that GET, which asks the
-other replicas. A server that does not know COLLECT, as Swift's, is not asked again for a while.
+other replicas. A server that does not know COLLECT, as Swift's, is not asked again for a while. Few bytes are read at
+once; more of them are handed over while they arrive (proxy/arriving).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from objstore.http.request import Request
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import child_environ
 from objstore.peers import collected
-from objstore.peers.collected import Wanted
+from objstore.peers.collected import HELD_BYTES, Wanted
 from objstore.peers.exchange import BackendRequest, Exchange, wait_for_some
+from objstore.proxy.arriving import Arrivals, ArrivingBody
 from objstore.proxy.headers import trace_headers
 from objstore.proxy.info import Infos
 from objstore.proxy.object_policy import object_policy
@@ -37,7 +39,8 @@ _PLAIN_INSIDE = frozenset({"slo", "dlo", "versioned_writes", "symlink", "proxy_l
 """Filters behind which an object without a meaning of its own (peers/collected) reads as it is stored."""
 _NOT_UNDERSTOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 
-Found = list[bytes | memoryview | None]
+Body = memoryview | ArrivingBody
+Found = list[Body | None]
 
 
 def reads_plainly(filters: Sequence[str]) -> bool:
@@ -80,12 +83,18 @@ class Collector:
         found: Found = [None] * len(objects)
         if uses_replication(environ) or is_true(environ.get("HTTP_X_NEWEST")):
             return found
+        holds = sum(each.size for each in objects) <= HELD_BYTES
         trace = [("Host", environ.get("HTTP_HOST", "localhost")), *trace_headers(environ)]
         batches: dict[Exchange, _Batch] = {}
         try:
             for batch in self._dealt(environ, objects, source):
                 batches[self._services.caller.start(batch.node, batch.request(trace))] = batch
-            self._gather(batches, found)
+            self._gather(batches, found, holds)
+        except BaseException:
+            for body in found:
+                if isinstance(body, ArrivingBody):
+                    body.close()
+            raise
         finally:
             for exchange in batches:
                 exchange.discard()
@@ -135,8 +144,8 @@ class Collector:
         until_s = self._refused_until.get(node.address)
         return until_s is None or until_s <= self._services.clock.monotonic()
 
-    def _gather(self, batches: dict[Exchange, _Batch], found: Found) -> None:
-        """Take what comes within the time after which a GET would ask the next replica."""
+    def _gather(self, batches: dict[Exchange, _Batch], found: Found, holds: bool) -> None:
+        """Take what comes within the time after which a GET would ask the next replica. holds: whole bodies."""
         waiting = list(batches)
         deadline_s = green.monotonic() + max((self._patience_s(batch.place) for batch in batches.values()), default=0.0)
         while waiting:
@@ -148,7 +157,7 @@ class Collector:
             for exchange in settled:
                 waiting.remove(exchange)
                 batch = batches[exchange]
-                bodies = self._taken(exchange, batch)
+                bodies = self._taken(exchange, batch, holds)
                 del batches[exchange]
                 for index, body in zip(batch.indexes, bodies, strict=False):
                     found[index] = body
@@ -158,7 +167,7 @@ class Collector:
         settings = place.settings
         return settings.concurrency_timeout if settings.concurrent_gets else settings.node_timeout
 
-    def _taken(self, exchange: Exchange, batch: _Batch) -> Sequence[memoryview | None]:
+    def _taken(self, exchange: Exchange, batch: _Batch, holds: bool) -> Sequence[Body | None]:
         """The bodies of an answer; none when there is none, or no good one, and the node is held to account."""
         try:
             head = exchange.head
@@ -166,7 +175,7 @@ class Collector:
                 assert exchange.failure is not None
                 raise exchange.failure
             if head.status == HTTPStatus.OK:
-                return self._bodies(exchange, head, batch)
+                return self._bodies(exchange, head, batch, holds)
         except PeerError as error:
             exchange.fail(error)
             self._services.faults.failed(exchange.node, error)
@@ -178,19 +187,23 @@ class Collector:
             self._services.faults.refused(exchange.node, head.status)
         return ()
 
-    @staticmethod
-    def _bodies(exchange: Exchange, head: ResponseHead, batch: _Batch) -> Sequence[memoryview | None]:
+    def _bodies(self, exchange: Exchange, head: ResponseHead, batch: _Batch, holds: bool) -> Sequence[Body | None]:
         """Raises PeerError, also for what no honest server answers."""
-        length = head.length
-        if length is None or length > sum(wanted.size for wanted in batch.wanted):
-            raise BadResponse(f"{collected.METHOD} was answered with a body of {length} bytes")
-        data = exchange.connection.read_whole(length, batch.place.settings.recoverable_node_timeout)
+        length, wanted = head.length, batch.wanted
+        if length is None:
+            raise BadResponse(f"{collected.METHOD} was answered without a length")
         try:
-            bodies = collected.split(head.headers.get(collected.HERE, ""), data, batch.wanted)
+            are_here = collected.are_here(head.headers.get(collected.HERE, ""), length, wanted)
         except ValueError as error:
             raise BadResponse(str(error)) from None
-        exchange.connection.release()
-        return bodies
+        stall_s = batch.place.settings.recoverable_node_timeout
+        if holds:
+            data = exchange.connection.read_whole(length, stall_s)
+            exchange.connection.release()
+            return collected.split(data, wanted, are_here)
+        sizes = [each.size for each, is_here in zip(wanted, are_here, strict=True) if is_here]
+        arriving = iter(Arrivals(exchange, sizes, stall_s, self._services.faults).bodies)
+        return [next(arriving) if is_here else None for is_here in are_here]
 
 
 def _key(node: Node) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from objstore.core.errors import DomainError
-from objstore.http.body import Sink
+from objstore.http.body import CountingSink, Sink
 from objstore.http.client import PeerError
 from objstore.http.status import HTTPStatus
 from objstore.peers.exchange import Exchange
@@ -68,7 +68,7 @@ class ObjectBody:
         self._sent = 0
 
     def transfer(self, sink: Sink) -> None:
-        counted = _Counted(sink)
+        counted = CountingSink(sink)
         for _ in range(_RESUMES_AT_MOST):
             before = counted.count
             try:
@@ -115,25 +115,3 @@ class ObjectBody:
         if found is None:
             raise BodyLost(self._name, self._sent, self._length - self._sent)
         self._exchange = found
-
-
-class _Counted:
-    """A sink that knows how many bytes it has passed on."""
-
-    __slots__ = ("_sink", "count")
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.count = 0
-
-    def send(self, data: bytes | bytearray | memoryview) -> None:
-        self._sink.send(data)
-        self.count += len(data)
-
-    def sendfile(self, fd: int, offset: int, count: int) -> None:
-        self._sink.sendfile(fd, offset, count)
-        self.count += count
-
-    def splice(self, pipe_fd: int, count: int) -> None:
-        self._sink.splice(pipe_fd, count)
-        self.count += count

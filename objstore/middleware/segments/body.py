@@ -123,12 +123,7 @@ class SegmentBody:
     def transfer(self, sink: Sink) -> None:
         for content in self._each():
             if isinstance(content, SubResponse):
-                transfer = getattr(content.body, "transfer", None)
-                if transfer is not None:
-                    transfer(sink)
-                    continue
-                for piece in content.body:
-                    sink.send(piece)
+                content.transfer(sink)
             else:
                 sink.send(content)
 

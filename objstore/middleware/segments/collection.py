@@ -1,21 +1,25 @@
 """Collections: whole small pieces that follow each other, fetched together in a green thread of their own.
 
 What a collection cannot have is opened as any other piece is, several at once, and may fail as that does: when its turn
-comes. A collection holds what it has fetched: COLLECTED_BYTES at most.
+comes. A collection of few bytes holds what it has fetched; that of more, up to COLLECTED_BYTES, waits in the
+connections, as what is opened does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from objstore.core.errors import DomainError
+from objstore.core.ranges import Span
+from objstore.http.body import BodyInterrupted, Sink, TransferBody
 from objstore.http.environ import Environ, SmallObjectService
 from objstore.http.subrequest import SubResponse
 from objstore.middleware.segments.piece import Open, Piece, opened
 from objstore.runtime import green
 from objstore.runtime.several import several
 
-COLLECTED_BYTES = 1 << 20
+COLLECTED_BYTES = 8 << 20
 _OPENED_AT_ONCE = 8
 
 Content = bytes | memoryview | SubResponse
@@ -41,7 +45,7 @@ class Collection:
             and sum(each.size for each in pieces) + piece.size <= COLLECTED_BYTES
         )
 
-    def collect(self, pieces: Sequence[Piece]) -> Sequence[bytes | memoryview | None]:
+    def collect(self, pieces: Sequence[Piece]) -> Sequence[bytes | memoryview | TransferBody | None]:
         found = self._service.collect(self._environ, pieces, source=self._source)
         self._is_useful = any(content is not None for content in found)
         return found
@@ -70,10 +74,49 @@ class Collected:
                 content.close()
 
     def _fetch(self) -> None:
-        self._contents[:] = self._collection.collect(self.pieces)
+        collected = self._collection.collect(self.pieces)
+        self._contents[:] = [
+            content
+            if content is None or isinstance(content, (bytes, memoryview))
+            else SubResponse("200 OK", [], _Resuming(content, piece, self._open))
+            for content, piece in zip(collected, self.pieces, strict=True)
+        ]
         missing = [index for index, content in enumerate(self._contents) if content is None]
         if missing:
             several(_OPENED_AT_ONCE, self._open_one, missing)
 
     def _open_one(self, index: int) -> None:
         self._contents[index] = opened(self._open, self.pieces[index])
+
+
+class _Resuming:
+    """A TransferBody that is arriving with others. Where that breaks off, the rest of the piece is opened."""
+
+    def __init__(self, body: TransferBody, piece: Piece, open_: Open) -> None:
+        self._body = body
+        self._piece = piece
+        self._open = open_
+        self._rest: SubResponse | None = None
+
+    def transfer(self, sink: Sink) -> None:
+        try:
+            self._body.transfer(sink)
+        except BodyInterrupted as broken:
+            self._rest_after(broken).transfer(sink)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._body
+        except BodyInterrupted as broken:
+            yield from self._rest_after(broken).body
+
+    def close(self) -> None:
+        self._body.close()
+        if self._rest is not None:
+            self._rest.close()
+
+    def _rest_after(self, broken: BodyInterrupted) -> SubResponse:
+        """Raises SegmentFailed."""
+        span = self._piece.span
+        self._rest = self._open(replace(self._piece, span=Span(span.start + broken.sent_bytes, span.stop)))
+        return self._rest

@@ -1,12 +1,13 @@
 """COLLECT: several small objects of one device by one request, for the segments of large objects (peers/collected).
 
-Whatever is wrong with one of them, it is answered as not here: a GET of it finds out and says what. Every body is
-checked before anything is answered, as a GET of so small an object is; damage is set aside.
+Whatever is wrong with one of them, it is answered as not here: a GET of it finds out and says what. Few bytes are
+checked before anything is answered, more of them one object at a time, each before any of it is sent: damage is set
+aside, and the answer ends there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from objstore.core.errors import DomainError
@@ -15,15 +16,26 @@ from objstore.http.body import Sink
 from objstore.http.request import Request
 from objstore.http.response import Response
 from objstore.http.status import HTTPStatus
-from objstore.object.body import verified_into
+from objstore.object.body import Quarantine, send_checked, verified_bytes, verified_into
 from objstore.object.context import ObjectContext
 from objstore.object.handlers.read import body_checker, set_aside
-from objstore.peers.collected import HERE, QUESTION_BYTES, Wanted, here, is_plain, parse_question
+from objstore.peers.collected import (
+    HELD_BYTES,
+    HERE,
+    QUESTION_BYTES,
+    Wanted,
+    here,
+    is_plain,
+    parse_question,
+    total_bytes,
+)
 from objstore.runtime import green
 from objstore.storage.engine import CRC_HEADER, StoredObject
 
 _TURN_S = 0.005
 """After so long others get their turn: opening files may wait for a disk."""
+
+Found = Sequence[StoredObject | None]
 
 
 class CollectHandler:
@@ -40,17 +52,18 @@ class CollectHandler:
         wanted = parse_question(request.body.read(QUESTION_BYTES))
         found: list[StoredObject | None] = []
         try:
-            turn_s = green.monotonic()
+            turns = _Turns()
             for each in wanted:
                 found.append(self._opened(device, index, each))
-                if green.monotonic() - turn_s > _TURN_S:
-                    green.sleep(0)
-                    turn_s = green.monotonic()
-            return _answer(*self._read(found))
-        finally:
-            for stored in found:
-                if stored is not None:
-                    stored.close()
+                turns.give()
+            if total_bytes(wanted) > HELD_BYTES:
+                return _one_by_one(found, self._context, self._quarantine)
+            response = _at_once(*self._read(found))
+        except BaseException:
+            _close(found)
+            raise
+        _close(found)
+        return response
 
     def _opened(self, device: str, index: int, wanted: Wanted) -> StoredObject | None:
         """The object, if it is the one that is wanted and no more than its body."""
@@ -72,7 +85,7 @@ class CollectHandler:
         stored.close()
         return None
 
-    def _read(self, found: list[StoredObject | None]) -> tuple[list[bool], bytearray]:
+    def _read(self, found: Found) -> tuple[list[bool], bytearray]:
         """Which bodies are right, and those, read into one piece of memory."""
         data = bytearray(sum(stored.size for stored in found if stored is not None))
         are_here, position = [], 0
@@ -92,9 +105,36 @@ class CollectHandler:
         return are_here, data
 
 
-def _answer(are_here: list[bool], data: bytearray) -> Response:
-    headers = {"content-type": "application/octet-stream", "content-length": str(len(data)), HERE: here(are_here)}
-    return Response(HTTPStatus.OK, headers, _Gathered(data))
+class _Turns:
+    """Whoever works for long lets others go first now and then."""
+
+    def __init__(self) -> None:
+        self._since_s = green.monotonic()
+
+    def give(self) -> None:
+        if green.monotonic() - self._since_s > _TURN_S:
+            green.sleep(0)
+            self._since_s = green.monotonic()
+
+
+def _at_once(are_here: list[bool], data: bytearray) -> Response:
+    return Response(HTTPStatus.OK, _headers(are_here, len(data)), _Gathered(data))
+
+
+def _one_by_one(found: Found, context: ObjectContext, quarantine: Quarantine) -> Response:
+    are_here = [stored is not None for stored in found]
+    length = sum(stored.size for stored in found if stored is not None)
+    return Response(HTTPStatus.OK, _headers(are_here, length), _OneByOne(found, context, quarantine))
+
+
+def _headers(are_here: list[bool], length: int) -> dict[str, str]:
+    return {"content-type": "application/octet-stream", "content-length": str(length), HERE: here(are_here)}
+
+
+def _close(found: Found) -> None:
+    for stored in found:
+        if stored is not None:
+            stored.close()
 
 
 class _Gathered:
@@ -111,3 +151,28 @@ class _Gathered:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class _OneByOne:
+    """A TransferBody of open objects, each checked before it is sent. Raises Corrupt before the first that is damaged:
+    the answer is cut there."""
+
+    def __init__(self, found: Found, context: ObjectContext, quarantine: Quarantine) -> None:
+        self._found = found
+        self._context = context
+        self._quarantine = quarantine
+
+    def transfer(self, sink: Sink) -> None:
+        turns = _Turns()
+        for stored in filter(None, self._found):
+            checker = body_checker(self._context, stored)
+            send_checked(sink, stored, checker, self._context.threads, self._quarantine)
+            turns.give()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for stored in filter(None, self._found):
+            checker = body_checker(self._context, stored)
+            yield verified_bytes(stored, checker, self._context.threads, self._quarantine)
+
+    def close(self) -> None:
+        _close(self._found)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from objstore.core.errors import Corrupt
 from objstore.peers.collected import HERE
 from objstore.storage.engine import CRC_HEADER
 from tests.support.object_server import ObjectNode
@@ -80,6 +81,31 @@ def test_what_a_get_would_not_give_so_is_not_here_and_the_others_are(node, how):
     NOT_HERE[how](node)
     answer = collect(node, [row("before", b"one"), row("o", b"two"), row("after", b"three")])
     assert (answer.status, answer.headers[HERE], answer.body) == (200, "101", b"onethree")
+
+
+LARGE = {name: bytes([index]) * size for index, (name, size) in enumerate({"a": 900_000, "b": 1 << 20, "c": 5}.items())}
+
+
+@pytest.mark.parametrize("iterate", [False, True])
+def test_many_bytes_are_sent_one_object_after_the_other(node, iterate):
+    for name, body in LARGE.items():
+        node.put(f"/sdb1/5/AUTH_a/c/{name}", body)
+    rows = [row("a", LARGE["a"]), row("gone", b"x"), row("b", LARGE["b"]), row("c", LARGE["c"])]
+    answer = collect(node, rows, iterate=iterate)
+    assert (answer.status, answer.headers[HERE]) == (200, "1011")
+    assert answer.body == b"".join(LARGE.values())
+    assert answer.headers["content-length"] == str(len(answer.body))
+
+
+@pytest.mark.parametrize("iterate", [False, True])
+def test_of_many_bytes_none_that_are_damaged_are_sent(node, iterate):
+    for name, body in LARGE.items():
+        node.put(f"/sdb1/5/AUTH_a/c/{name}", body)
+    next(node.directory("/sdb1/5/AUTH_a/c/b").glob("*.data")).write_bytes(b"x" * len(LARGE["b"]))
+    answer = collect(node, [row(name, body) for name, body in LARGE.items()], iterate=iterate)
+    assert answer.headers[HERE] == "111" and isinstance(answer.broke, Corrupt)
+    assert answer.body == LARGE["a"]
+    assert not node.directory("/sdb1/5/AUTH_a/c/b").exists()
 
 
 def test_what_is_damaged_is_set_aside(node):

@@ -5,7 +5,17 @@ import json
 import pytest
 
 from objstore.core.errors import BadRequest
-from objstore.peers.collected import OBJECTS_AT_MOST, QUESTION_BYTES, Wanted, here, is_plain, parse_question, question
+from objstore.peers.collected import (
+    OBJECT_BYTES,
+    OBJECTS_AT_MOST,
+    QUESTION_BYTES,
+    Wanted,
+    are_here,
+    here,
+    is_plain,
+    parse_question,
+    question,
+)
 from objstore.peers.collected import split as split_
 
 ROW = ["5", "/AUTH_a/c/o", "e", 3]
@@ -39,7 +49,7 @@ def test_the_longest_names_fit():
         json.dumps([["5", 7, "e", 3]]).encode(),
         json.dumps([["5", "/a/c/o", None, 3]]).encode(),
         json.dumps([["5", "/a/c/o", "e", -1]]).encode(),
-        json.dumps([["5", "/a/c/o", "e", 65537]]).encode(),
+        json.dumps([["5", "/a/c/o", "e", OBJECT_BYTES + 1]]).encode(),
         json.dumps([ROW] * (OBJECTS_AT_MOST + 1)).encode(),
     ],
 )
@@ -58,8 +68,9 @@ def test_what_is_no_question_is_refused(body):
     ],
 )
 def test_an_answer_is_divided_among_those_that_are_here(told, data, expected):
-    assert split_(told, memoryview(data), WANTED) == expected
-    assert here(each is not None for each in expected) == told
+    found = are_here(told, len(data), WANTED)
+    assert split_(memoryview(data), WANTED, found) == expected
+    assert here(found) == told
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_an_answer_is_divided_among_those_that_are_here(told, data, expected):
 )
 def test_an_answer_that_does_not_add_up_is_a_lie(told, data):
     with pytest.raises(ValueError):
-        split_(told, memoryview(data), WANTED)
+        are_here(told, len(data), WANTED)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+from contextlib import suppress
 
 import pytest
 
@@ -9,7 +11,7 @@ from objstore.http.environ import AUTHORIZE
 from objstore.http.response import page
 from objstore.proxy.collect import reads_plainly
 from tests.support.object_filters import FilteredClient
-from tests.support.storage_nodes import StorageNodes
+from tests.support.storage_nodes import StorageNodes, eventually
 
 _numbers = itertools.count()
 FILTERS = ["tempauth", "copy", "slo", "dlo", "versioned_writes", "symlink", "proxy_logging"]
@@ -47,6 +49,36 @@ def put_large(site, bodies=BODIES):
     return f"{container}/large"
 
 
+class _Sink:
+    """Where a TransferBody goes when there is no client."""
+
+    def __init__(self):
+        self.content = bytearray()
+
+    def send(self, data):
+        self.content += data
+
+    def splice(self, pipe_fd, count):
+        while count:
+            data = os.read(pipe_fd, count)
+            self.content += data
+            count -= len(data)
+
+
+def drained(site, path, way):
+    """The body of a GET, by iteration or by its own transfer()."""
+    answer = site.open("GET", path)
+    try:
+        assert answer.status == 200
+        if way == "iterate":
+            return b"".join(answer.body)
+        sink = _Sink()
+        answer.body.transfer(sink)
+        return bytes(sink.content)
+    finally:
+        answer.close()
+
+
 def segments_got(site, path):
     """Segments that were asked for by a GET."""
     return [seen for seen in site.methods("GET") if seen != path]
@@ -72,9 +104,56 @@ def test_a_range_of_them_is_cut_where_it_was_asked(nodes):
     assert (got.status, got.body) == (206, whole[1500:30001])
 
 
-def test_large_segments_are_not_collected(nodes):
+LARGER = [bytes([index]) * size for index, size in enumerate([65_537, 1 << 20, 3, 900_000, 1 << 19] * 5)]
+
+
+@pytest.mark.parametrize("way", ["iterate", "transfer"])
+def test_larger_segments_come_together_too(nodes, way):
     site = site_of(nodes)
-    bodies = [bytes([index]) * 65537 for index in range(3)]
+    path = put_large(site, LARGER)
+    nodes.seen.clear()
+    assert drained(site, path, way) == b"".join(LARGER)
+    assert not segments_got(site, path)
+    assert 0 < len(nodes.asked("object", "COLLECT")) < len(LARGER) / 2
+
+
+@pytest.mark.parametrize("way", ["iterate", "transfer"])
+@pytest.mark.parametrize("after", [0, 1, 700_000, 1_500_000])
+def test_where_a_server_dies_on_the_way_the_rest_comes_from_another(fragile, way, after):
+    site = site_of(fragile)
+    path = put_large(site, LARGER)
+    for node in range(fragile.node_count):
+        server = fragile._services[node, "object"].server
+        server.app = _CutShort(server.app, after)
+    assert drained(site, path, way) == b"".join(LARGER)
+
+
+@pytest.mark.parametrize("way", ["iterate", "transfer"])
+def test_damage_found_on_the_way_is_never_seen(fragile, way):
+    site = site_of(fragile)
+    path = put_large(site, LARGER)
+    for node in (0, 1):
+        for data in fragile.device_root(node).rglob("objects/**/*.data"):
+            data.write_bytes(b"z" * data.stat().st_size)
+    assert drained(site, path, way) == b"".join(LARGER)
+
+
+def test_a_reader_who_leaves_larger_segments_leaves_nothing_open(nodes):
+    site = site_of(nodes)
+    path = put_large(site, LARGER)
+    for taken in (0, 1, 17, 40):
+        answer = site.open("GET", path)
+        pieces = iter(answer.body)
+        for _ in range(taken):
+            next(pieces)
+        answer.close()
+        eventually(lambda: not _open_data_files(), "no server has a file open")
+    assert drained(site, path, "transfer") == b"".join(LARGER)
+
+
+def test_larger_than_that_they_are_not_collected(nodes):
+    site = site_of(nodes)
+    bodies = [bytes([index]) * ((1 << 20) + 1) for index in range(3)]
     path = put_large(site, bodies)
     nodes.seen.clear()
     assert site.get(path).body == b"".join(bodies)
@@ -245,6 +324,36 @@ def _let_collects(nodes, answer):
     for node in range(nodes.node_count):
         server = nodes._services[node, "object"].server
         server.app = _Answering(server.app, answer)
+
+
+def _open_data_files():
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [path for path in found if path.endswith(".data")]
+
+
+class _CutShort:
+    """A server that dies in the body of every answer to COLLECT, after so many bytes of it."""
+
+    def __init__(self, app, after):
+        self._app, self._after = app, after
+
+    def __call__(self, environ, start_response):
+        body = self._app(environ, start_response)
+        return body if environ["REQUEST_METHOD"] != "COLLECT" else self._cut(body)
+
+    def _cut(self, body):
+        left = self._after
+        try:
+            for piece in body:
+                yield bytes(piece[:left])
+                left -= len(piece)
+                if left <= 0:
+                    return
+        finally:
+            body.close()
 
 
 class _Answering:
