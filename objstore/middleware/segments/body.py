@@ -22,7 +22,7 @@ from objstore.runtime import green
 
 AHEAD_COUNT = 8
 AHEAD_BYTES = 4 << 20
-COLLECTIONS_AHEAD = 1
+COLLECTIONS_AHEAD = 2
 _CERTAIN_BYTES = 1 << 16
 """Failures of segments that begin within so many bytes are known before the answer begins, and get a status."""
 

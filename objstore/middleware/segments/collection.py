@@ -19,7 +19,7 @@ from objstore.middleware.segments.piece import Open, Piece, opened
 from objstore.runtime import green
 from objstore.runtime.several import several
 
-COLLECTED_BYTES = 8 << 20
+COLLECTED_BYTES = 16 << 20
 _OPENED_AT_ONCE = 8
 
 Content = bytes | memoryview | SubResponse
