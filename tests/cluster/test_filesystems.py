@@ -52,9 +52,8 @@ def image_of(kind, path):
     return path
 
 
-@pytest.mark.parametrize(
-    "kind", ["ext4", pytest.param("xfs", marks=pytest.mark.long), pytest.param("tmpfs", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "tmpfs"])
 def test_the_engine_keeps_its_contract(mounted, kind):
     if os.geteuid() != 0:
         pytest.skip("only root may mount")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.replay.wire.sink import Heard
 
 _BLOCK = 1 << 16
+QUIET_S = 0.05
+"""Nothing for so long, where all are answered: nothing more comes."""
 
 
 class _Stream:
@@ -18,6 +20,8 @@ class _Stream:
     def __init__(self) -> None:
         self.data = bytearray()
         self.is_closed = False
+        self.is_answered = True
+        """Nothing has been said since the server last spoke."""
 
 
 class Tap:
@@ -39,6 +43,12 @@ class Tap:
     def close(self) -> None:
         self._is_closed = True
         self._listener.close()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the server has said something to everything that went through."""
+        with self._lock:
+            return all(stream.is_answered or stream.is_closed for stream in self._streams)
 
     def take(self) -> list[Heard]:
         """Requests that were complete since the last take."""
@@ -79,11 +89,12 @@ class Tap:
             with server:
                 for sock in (client, server):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back = threading.Thread(target=self._carry_back, args=(server, client, stream), daemon=True)
                 back.start()
                 while data := _receive(client):
                     with self._lock:
                         stream.data += data
+                        stream.is_answered = False
                     try:
                         server.sendall(data)
                     except OSError:
@@ -91,14 +102,15 @@ class Tap:
                 _shut(server)
                 back.join()
 
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    while data := _receive(source):
-        try:
-            target.sendall(data)
-        except OSError:
-            break
-    _shut(target)
+    def _carry_back(self, server: socket.socket, client: socket.socket, stream: _Stream) -> None:
+        while data := _receive(server):
+            with self._lock:
+                stream.is_answered = True
+            try:
+                client.sendall(data)
+            except OSError:
+                break
+        _shut(client)
 
 
 def _receive(sock: socket.socket) -> bytes:
@@ -158,8 +170,11 @@ def _chunks(data: bytes, position: int) -> tuple[bytes, int] | None:
             return b"".join(pieces), position
 
 
-def gather(taps: Mapping[str, Tap], count: int, *, timeout_s: float) -> list[tuple[str, Heard]]:
-    """Requests by the name of the tap, once there are `count` of them and none came for a moment, or time is up."""
+def gather(
+    taps: Mapping[str, Tap], is_enough: Callable[[Sequence[Heard]], bool], *, timeout_s: float
+) -> list[tuple[str, Heard]]:
+    """Requests by the name of the tap, once there are enough of them, all answered, and none came for a moment, or time
+    is up."""
     found: list[tuple[str, Heard]] = []
     end = time.monotonic() + timeout_s
     quiet_since = time.monotonic()
@@ -168,7 +183,8 @@ def gather(taps: Mapping[str, Tap], count: int, *, timeout_s: float) -> list[tup
         if new:
             found += new
             quiet_since = time.monotonic()
-        elif len(found) >= count and time.monotonic() - quiet_since > 0.1:
-            break
+        elif time.monotonic() - quiet_since > QUIET_S and is_enough([heard for _, heard in found]):
+            if all(tap.is_answered for tap in taps.values()):
+                break
         time.sleep(0.01)
     return found
