@@ -85,7 +85,8 @@ def test_what_is_read_is_what_was_written(client, bare, size, form):
     head = client.head(path)
     assert (head.headers["content-length"], head.headers["etag"]) == (str(size), md5(body))
     stored = bare.get(path)
-    assert stored.body != body and stored.headers["etag"] == md5(stored.body)
+    assert stored.headers["etag"] == md5(stored.body)
+    assert stored.body != body or size == 1  # One byte in 256 is encrypted to itself.
     assert "x-object-meta-color" not in stored.headers
     assert rows(client)[f"{form}-{size}"]["hash"] == md5(body)
     assert md5(body) not in rows(bare)[f"{form}-{size}"]["hash"]
