@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.action == "status":
         return _status(rings, arguments.json, terminal)
     if arguments.action == "continue":
-        return carry_out(rings, Continue(), arguments, terminal)
+        return _continue(rings, arguments, terminal)
     if arguments.action in ("pause", "resume"):
         return _pause(rings, terminal, is_paused=arguments.action == "pause")
     if arguments.action == "push":
@@ -129,6 +129,20 @@ def _node_row(node: NodeFact) -> dict[str, object]:
         "rings": str(node.rings.version),
         "seen": "never" if node.age_s is None else f"{node.age_s:.0f} s ago",
     }
+
+
+def _continue(rings: Rings, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Nobody is asked about a step that moves nothing."""
+    usage = rings.usage()
+    with said():
+        plan = rings.planner().plan(Continue(), usage)
+    if plan.refusals or plan.moves:
+        return carry_out(rings, Continue(), arguments, terminal, usage=usage)
+    if arguments.json:
+        terminal.say(json.dumps({"applied": False, "plan": plan.to_json()}, indent=2))
+    else:
+        terminal.say(f"nothing has to move: the rings at version {plan.version} stay as they are")
+    return OK
 
 
 def _pause(rings: Rings, terminal: Terminal, *, is_paused: bool) -> int:

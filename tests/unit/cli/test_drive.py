@@ -145,6 +145,13 @@ def test_what_must_wait_goes_on_with_continue(root):
     assert json.loads(done("drive", "remove", root, "n1", "d1", "--plan", "--json"))["plan"]["refusals"] == []
 
 
+def test_where_nothing_has_to_move_nobody_is_asked(root):
+    before = json.loads(done("ring", "status", root, "--json"))
+    assert "nothing has to move" in done("ring", "continue", root)
+    assert json.loads(done("ring", "continue", root, "--json", "--yes"))["applied"] is False
+    assert json.loads(done("ring", "status", root, "--json"))["version"] == before["version"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
