@@ -15,14 +15,14 @@ PATIENCE_S = 1800
 
 CAUGHT_BY = {
     "no fsync": ("plain", "8..20"),
-    "lost on the way": ("plain", "6..12"),
     "tombstones forgotten": ("plain", "4..12"),
     "oldest wins": ("plain", "1..6"),
-    "last row wins": ("plain", "1..6"),
-    "early removal": ("deep", "60..66"),
 }
 """Mutations, and the mix and seeds among which one notices."""
 CAUGHT_BY_MORE = {
+    "lost on the way": ("plain", "6..12"),
+    "last row wins": ("plain", "1..6"),
+    "early removal": ("deep", "60..66"),
     "one is enough": ("plain", "10..24"),
     "rows dropped": ("plain", "8..20"),
     "unchecked reads": ("deep", "1..60"),
