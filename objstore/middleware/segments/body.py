@@ -1,10 +1,11 @@
 """The body of a large object: its parts one after another, each opened while those before it are on their way.
 
 Small segments that follow each other are fetched together where the pipeline can do that (collection.py), others one by
-one, several ahead: at most AHEAD_COUNT, and no more once AHEAD_BYTES are under way. A segment above 64 KiB stays in its
-connection until its turn comes, so memory is bounded whatever the segments are: by COLLECTIONS_AHEAD collections and
-the one that is being sent, and AHEAD_COUNT times 64 KiB. Whatever is open or under way ends with close(): a client that
-leaves early leaves nothing behind (CVE-2016-0737, CVE-2016-0738).
+one, several ahead: at most AHEAD_COUNT, and no more once AHEAD_BYTES are under way. What is opened and above 64 KiB,
+and a collection of more than it may hold, stay in their connections until their turn comes. So memory is bounded
+whatever the segments are: by what COLLECTIONS_AHEAD collections and the one that is being sent hold, and AHEAD_COUNT
+times 64 KiB. Whatever is open or under way ends with close(): a client that leaves early leaves nothing behind
+(CVE-2016-0737, CVE-2016-0738).
 """
 
 from __future__ import annotations
