@@ -16,8 +16,10 @@ import socket
 from array import array
 from contextlib import ExitStack
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from objstore.account.app import app_factory as account_factory
+from objstore.container import account_update
 from objstore.container.app import app_factory as container_factory
 from objstore.http.server import Server
 from objstore.http.subrequest import BytesInput, IteratorInput, call
@@ -54,8 +56,9 @@ less."""
 
 
 class StorageNodes:
-    def __init__(self, directory, nodes=4, replicas=3, row_timeout=None, **proxy_settings):
-        """row_timeout: seconds for a row of a container or account, where a late one must not be left to an updater."""
+    def __init__(self, directory, nodes=4, replicas=3, row_timeout="20", **proxy_settings):
+        """row_timeout: seconds that a server waits for the row it sends to a container or account. On a busy machine a
+        late one would be left to an updater, which nobody runs here."""
         self.directory = directory
         self.row_timeout = row_timeout
         self.node_count = nodes
@@ -67,6 +70,7 @@ class StorageNodes:
 
     def __enter__(self):
         (self.directory / "swift.conf").write_text(SWIFT_CONF)
+        self._stack.enter_context(patch.object(account_update, "WAIT_MAX_S", float(self.row_timeout)))
         for node in range(self.node_count):
             (self.device_root(node) / f"sd{node}").mkdir(parents=True)
             for kind in KINDS:
@@ -111,7 +115,7 @@ class StorageNodes:
                     conf["replication_lock_timeout"] = "0.2"
                 if kind == "container":
                     conf["report_interval"] = "0.02"
-                if self.row_timeout and kind != "account":
+                if kind != "account":
                     conf["container_update_timeout" if kind == "object" else "node_timeout"] = self.row_timeout
                 app = self._recorded(kind, node, factory({"swift_dir": str(self.directory)}, **conf))
                 service.server = Server(service.listener, app, logger=logging.getLogger("test"))

@@ -19,7 +19,7 @@ from tests.support.storage_nodes import StorageNodes
 
 @pytest.fixture
 def nodes(tmp_path):
-    with StorageNodes(tmp_path, nodes=3, replicas=3, row_timeout="10") as found:
+    with StorageNodes(tmp_path, nodes=3, replicas=3) as found:
         yield found
 
 

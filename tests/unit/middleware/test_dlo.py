@@ -12,7 +12,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
-    with StorageNodes(tmp_path_factory.mktemp("nodes"), row_timeout="20") as running:
+    with StorageNodes(tmp_path_factory.mktemp("nodes")) as running:
         yield running
 
 

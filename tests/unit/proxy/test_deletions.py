@@ -43,6 +43,7 @@ def test_every_object_has_an_entry_that_the_expirer_understands(nodes):
 def knowing_no_update(nodes, node):
     """A container server as of a Swift that is older than UPDATE."""
     conf = {"devices": str(nodes.device_root(node)), "mount_check": "no", "report_interval": "0.02"}
+    conf["node_timeout"] = nodes.row_timeout
     app = app_factory({"swift_dir": str(nodes.directory)}, **conf)
 
     def answering(environ, start_response):

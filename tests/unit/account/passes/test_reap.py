@@ -102,7 +102,7 @@ class World:
 @pytest.fixture
 def world(tmp_path):
     """row_timeout: on a busy machine, too, rows and counts are there when an answer is."""
-    with StorageNodes(tmp_path, row_timeout="20") as nodes, contextlib.closing(World(nodes)) as world:
+    with StorageNodes(tmp_path) as nodes, contextlib.closing(World(nodes)) as world:
         yield world
 
 

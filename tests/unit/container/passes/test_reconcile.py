@@ -104,7 +104,7 @@ class Misplacement:
 
 @pytest.fixture
 def misplaced(tmp_path):
-    with StorageNodes(tmp_path, row_timeout="20") as nodes:
+    with StorageNodes(tmp_path) as nodes:
         yield Misplacement(nodes)
 
 

@@ -20,7 +20,7 @@ SLO = "multipart-manifest=put"
 def nodes(tmp_path_factory):
     directory = tmp_path_factory.mktemp("sync")
     write_realms(directory)
-    with StorageNodes(directory, row_timeout="20") as found:
+    with StorageNodes(directory) as found:
         yield found
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from objstore.cli import container_deleter
 from objstore.config.cluster import load_cluster
-from objstore.container import account_update
 from objstore.core.headers import environ_key
 from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING, PassReport
@@ -117,10 +116,8 @@ def _entry_count(reply):
 
 
 @pytest.fixture
-def expiry(tmp_path, monkeypatch):
-    # An account that is told late is left to an updater, which there is not here: the queue would never be listed.
-    monkeypatch.setattr(account_update, "WAIT_MAX_S", 20.0)
-    with StorageNodes(tmp_path, row_timeout="20") as nodes:
+def expiry(tmp_path):
+    with StorageNodes(tmp_path) as nodes:
         yield Expiry(nodes)
 
 
