@@ -1,6 +1,6 @@
 """Connecting to services outside of the cluster: TCP or TLS, directly or through a forward proxy.
 
-Within the cluster nothing of this is needed: http/client.py connects by itself. A Route is what a pool of connections
+Within the cluster nothing of this is needed: http/connecting.py is enough. A Route is what a pool of connections
 dials with; http/outgoing.py makes one for http and one for https.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from objstore.http.client import ConnectFailed, ConnectTimedOut, connected
+from objstore.http.connecting import connected
 from objstore.http.head import RESPONSE_LIMITS, HeadError, HeadScanner, head_bytes, parse_response
+from objstore.http.peer_errors import ConnectFailed, ConnectTimedOut
 from objstore.http.status import HTTPStatus
 from objstore.http.stream import PeerStream, PlainStream
 from objstore.http.tls import TlsStream

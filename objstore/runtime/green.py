@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-# Names are resolved in native threads (http/client.py): without eventlet's own resolver a process is 9 MB smaller.
+# Names are resolved in native threads (http/connecting.py): without eventlet's own resolver a process is 9 MB smaller.
 os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
 with warnings.catch_warnings():
     # eventlet announces its retirement at every import; the decision stands in doc/decisions/.
