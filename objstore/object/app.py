@@ -14,6 +14,7 @@ from objstore.object.changes import OpenChanges
 from objstore.object.context import ObjectContext
 from objstore.object.delivery import HttpPeers, RowDelivery
 from objstore.object.expiring import ExpiryQueue
+from objstore.object.handlers.batch import BatchHandler
 from objstore.object.handlers.collect import CollectHandler
 from objstore.object.handlers.delete import DeleteHandler
 from objstore.object.handlers.post import PostHandler
@@ -24,6 +25,7 @@ from objstore.object.handlers.ssync import SsyncHandler
 from objstore.object.placement import Placement
 from objstore.object.settings import ObjectServerSettings
 from objstore.object.update import ContainerUpdates, Delivery
+from objstore.peers.batched import METHOD as BATCH
 from objstore.peers.collected import METHOD as COLLECT
 from objstore.peers.silence import Silences
 from objstore.runtime.clock import Clock, SystemClock
@@ -77,17 +79,18 @@ def build(
     read = ReadHandler(context)
     places = PartitionPlaces(Devices(settings.devices, settings.mount_check), GreenFs())
     placement = Placement(cluster.swift_dir, cluster.policies)
-    return BackendApp(
+    app = BackendApp(
         "object",
         {"GET": read, "HEAD": read, **_writes(context)},
         {
             "REPLICATE": ReplicateHandler(replication, places),
             "SSYNC": SsyncHandler(replication, places, placement, _writes(replication)),
         },
-        own_handlers={COLLECT: CollectHandler(context)},
+        own_handlers={COLLECT: CollectHandler(context), BATCH: BatchHandler(lambda request: app.respond(request))},
         replication_server=settings.replication_server,
         logger=context.logger,
     )
+    return app
 
 
 def _writes(context: ObjectContext) -> dict[str, Handler]:

@@ -29,11 +29,8 @@ from objstore.peers.collected import (
     parse_question,
     total_bytes,
 )
-from objstore.runtime import green
+from objstore.runtime.turns import Turns
 from objstore.storage.engine import CRC_HEADER, StoredObject
-
-_TURN_S = 0.005
-"""After so long others get their turn: opening files may wait for a disk."""
 
 Found = Sequence[StoredObject | None]
 
@@ -52,7 +49,7 @@ class CollectHandler:
         wanted = parse_question(request.body.read(QUESTION_BYTES))
         found: list[StoredObject | None] = []
         try:
-            turns = _Turns()
+            turns = Turns()  # Opening files may wait for a disk.
             for each in wanted:
                 found.append(self._opened(device, index, each))
                 turns.give()
@@ -105,18 +102,6 @@ class CollectHandler:
         return are_here, data
 
 
-class _Turns:
-    """Whoever works for long lets others go first now and then."""
-
-    def __init__(self) -> None:
-        self._since_s = green.monotonic()
-
-    def give(self) -> None:
-        if green.monotonic() - self._since_s > _TURN_S:
-            green.sleep(0)
-            self._since_s = green.monotonic()
-
-
 def _at_once(are_here: list[bool], data: bytearray) -> Response:
     return Response(HTTPStatus.OK, _headers(are_here, len(data)), _Gathered(data))
 
@@ -163,7 +148,7 @@ class _OneByOne:
         self._quarantine = quarantine
 
     def transfer(self, sink: Sink) -> None:
-        turns = _Turns()
+        turns = Turns()  # Opening files may wait for a disk.
         for stored in filter(None, self._found):
             checker = body_checker(self._context, stored)
             send_checked(sink, stored, checker, self._context.threads, self._quarantine)

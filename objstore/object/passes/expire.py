@@ -4,7 +4,7 @@ The queue is the account .expiring_objects: a container per day and hundredth of
 has a job for each hundredth; which containers of it are this node's business is decided by daemon/share.py, so nodes
 need not be numbered, and who is down is stood in for. For every entry that is due the newest replica is asked, the
 object is deleted as of its X-Delete-At, and only when that is confirmed the entry is removed from its container.
-Several objects of one container go together, past the proxy (expire_together.py).
+Several objects go together, past the proxy (expire_together.py).
 
 Whatever is cut off is done again by the next pass: an object already deleted is recognised by its tombstone.
 Source: formats 4.15; features B3.10; vectors/wire/expirer.jsonl.
@@ -38,6 +38,7 @@ from objstore.object.passes.expire_plan import (
 from objstore.object.passes.expire_settings import DELAY_PREFIX, ObjectExpirerSettings, delays_of
 from objstore.object.passes.expire_together import TogetherExpirer
 from objstore.object.passes.here import RingBook
+from objstore.peers.batch_client import BatchClient
 from objstore.peers.clocks import seconds_ahead
 from objstore.peers.queue_rows import QueueRows, Removal, direct_client
 from objstore.ring.model import Node
@@ -61,9 +62,7 @@ class QueueRemover(Protocol):
 class Together(Protocol):
     """expire_together.TogetherExpirer, as far as it is used here."""
 
-    def expire(
-        self, names: tuple[str, str], policy_index: int, tasks: Sequence[Task], now_s: float
-    ) -> dict[Task, Verdict]: ...
+    def expire(self, tasks: Mapping[Task, int], now_s: float) -> dict[Task, Verdict]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,29 +207,27 @@ class ObjectExpirer:
         if int(container) < past_s - SLICES:
             self._client.request("DELETE", f"/v1/{self._account}/{container}").discard()
 
-    # Objects of one container
+    # Many objects
 
     def _do_all(self, tasks: Sequence[Task], counts: Counter[str]) -> list[Task]:
         """Have objects deleted; those whose entries can go."""
         gone: list[Task] = []
-        for names, some in _by_container(tasks).items():
-            verdicts = self._do_together(names, some)
-            for task in some:
-                verdict = verdicts.get(task) or self._do(task)
-                counts[verdict.value] += 1
-                if verdict in (Verdict.DONE, Verdict.DROPPED):
-                    gone.append(task)
+        verdicts = self._do_together(tasks)
+        for task in tasks:
+            verdict = verdicts.get(task) or self._do(task)
+            counts[verdict.value] += 1
+            if verdict in (Verdict.DONE, Verdict.DROPPED):
+                gone.append(task)
         return gone
 
-    def _do_together(self, names: tuple[str, str], tasks: Sequence[Task]) -> dict[Task, Verdict]:
+    def _do_together(self, tasks: Sequence[Task]) -> dict[Task, Verdict]:
         """Run the tasks without the proxy, many at once; the verdicts of those for which that was possible."""
         if self._together is None or len(tasks) < 2:
             return {}
-        policy_index = self._policy_of(names)
-        if policy_index is None:
-            return {}
-        self._pause(len(tasks))
-        return self._together.expire(names, policy_index, tasks, self._now_s())
+        homes = {names: self._policy_of(names) for names in {(task.account, task.container) for task in tasks}}
+        located = {task: home for task in tasks if (home := homes[task.account, task.container]) is not None}
+        self._pause(len(located))
+        return self._together.expire(located, self._now_s())
 
     def _policy_of(self, names: tuple[str, str]) -> int | None:
         """Where the container's objects lie; None when that cannot be told, or its rows may belong to a shard. Asked
@@ -276,13 +273,6 @@ class ObjectExpirer:
             green.sleep(seconds)
 
 
-def _by_container(tasks: Sequence[Task]) -> dict[tuple[str, str], list[Task]]:
-    found: dict[tuple[str, str], list[Task]] = {}
-    for task in tasks:
-        found.setdefault((task.account, task.container), []).append(task)
-    return found
-
-
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) <= 10
 
@@ -297,7 +287,7 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     calls = direct_client()
     queue = QueueRows(calls, lambda: containers.current, cluster.secrets)
     rings = RingBook(cluster.swift_dir, cluster.policies)
-    together = TogetherExpirer(calls, rings.current, cluster.secrets, queue, settings.reclaim_age)
+    together = TogetherExpirer(BatchClient(calls), rings.current, cluster.secrets, queue, settings.reclaim_age)
     clock = surroundings.clock
 
     def lead_s() -> float:

@@ -1,4 +1,4 @@
-"""Expired objects of one container, removed together: straight to their object servers, their rows in one request.
+"""Expired objects removed together: straight to their object servers, the rows of a container in one request.
 
 What the proxy does for one object (expire.py) takes the daemon longer than the servers take to do it, and a row for
 each object longer still. So where everything is as it should be (the container is not sharded, all primaries of an
@@ -9,32 +9,34 @@ object answer and say the same of it) the daemon asks and deletes by itself:
     3. the rows go to the container's primaries in one UPDATE, and a quorum of them must take it
     4. only then may the caller remove the entries
 
-Whatever answers otherwise is left to the proxy, which knows of handoffs and of rows to be sent later. A crash after 2
-leaves entries whose objects have the very tombstone that 2 writes: their rows are sent (again) by the next pass.
+Questions about many objects go to a server in one request where it takes that (peers/batch_client): the request around
+each cost both sides more than the answer. Whatever answers otherwise is left to the proxy, which knows of handoffs and
+of rows to be sent later. A crash after 2 leaves entries whose objects have the very tombstone that 2 writes: their rows
+are sent (again) by the next pass.
 Source: formats 4.15, 6.3, 6.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from objstore.core.hashing import HashSecrets
 from objstore.core.names import quoted
 from objstore.http.status import HTTPStatus
 from objstore.object.passes.expire_plan import Task, Verdict, is_told_of, look_verdict
-from objstore.peers.node_client import NodeClient, Reply
+from objstore.peers.batch_client import BatchClient, Question
+from objstore.peers.failure import NodeFailure
+from objstore.peers.node_client import Headers, Reply
 from objstore.peers.queue_rows import Removal
 from objstore.ring.model import Node, Ring
 from objstore.runtime import green
 
-AT_ONCE = 32
-"""Objects that one process has under way: each is a request to every one of its primaries."""
-PER_CONTAINER = 8
-"""Of them, of one call."""
-T = TypeVar("T")
-R = TypeVar("R")
+TASKS_AT_ONCE = 40
+"""Objects of one group: a question about each goes to every one of its primaries."""
+GROUPS_AT_ONCE = 2
+"""Groups that one process has under way."""
 
 
 class RowRemover(Protocol):
@@ -58,7 +60,7 @@ class TogetherExpirer:
 
     def __init__(
         self,
-        client: NodeClient,
+        client: BatchClient,
         ring: Callable[[int], Ring | None],
         secrets: HashSecrets,
         rows: RowRemover,
@@ -69,50 +71,71 @@ class TogetherExpirer:
         self._secrets = secrets
         self._rows = rows
         self._reclaim_age_s = reclaim_age_s
-        self._room = green.Semaphore(AT_ONCE)
+        self._room = green.Semaphore(GROUPS_AT_ONCE)
 
-    def expire(
-        self, names: tuple[str, str], policy_index: int, tasks: Sequence[Task], now_s: float
-    ) -> dict[Task, Verdict]:
-        """What became of them; those that are missing are the proxy's. names: (account, container) of all tasks, whose
-        objects lie in that policy and whose container is not sharded."""
-        ring = self._ring(policy_index)
-        if ring is None or ring.next_part_power is not None:
-            return {}
-        ready: Ring = ring
-        outcomes = _side_by_side(lambda task: self._one(ready, policy_index, task, now_s), tasks)
-        told = {task: outcome for task, outcome in zip(tasks, outcomes, strict=True) if outcome is not None}
-        rows = [Removal(task.obj, task.at) for task, outcome in told.items() if outcome.has_row]
-        verdicts = {task: outcome.verdict for task, outcome in told.items()}
-        if rows and not self._rows.remove(*names, rows, policy_index=policy_index, by_quorum=True):
-            verdicts |= {task: Verdict.FAILED for task, outcome in told.items() if outcome.has_row}
-        return verdicts
+    def expire(self, tasks: Mapping[Task, int], now_s: float) -> dict[Task, Verdict]:
+        """What became of them; those that are missing are the proxy's. tasks: with the policy in which their objects
+        lie; their containers are not sharded."""
+        located = [
+            _Located.of(task, policy_index, ring, self._secrets)
+            for task, policy_index in tasks.items()
+            if (ring := self._ring(policy_index)) is not None and ring.next_part_power is None
+        ]
+        told: dict[_Located, Told] = {}
+        for start in range(0, len(located), TASKS_AT_ONCE):
+            with self._room:
+                told |= self._group(located[start : start + TASKS_AT_ONCE], now_s)
+        untold = self._rows_left([each for each, outcome in told.items() if outcome.has_row])
+        return {each.task: Verdict.FAILED if each in untold else outcome.verdict for each, outcome in told.items()}
 
-    def _one(self, ring: Ring, policy_index: int, task: Task, now_s: float) -> Told | None:
-        partition = ring.partition(self._secrets.digest(task.account, task.container, task.obj))
-        nodes = ring.primaries(partition)
-        path = quoted(f"/{partition}/{task.account}/{task.container}/{task.obj}")
-        policy = ("X-Backend-Storage-Policy-Index", str(policy_index))
-        with self._room:
-            told = self._look(nodes, path, policy, task, now_s - task.at.seconds)
-            if told is None or told.verdict is not Verdict.DELETE:
-                return told
-            headers = [
-                policy,
-                ("X-Timestamp", task.at.normal),
-                ("X-If-Delete-At", task.at.normal),
-                ("X-Backend-Clean-Expiring-Object-Queue", "no"),
-            ]
-            answers = self._client.ask_all(nodes, "DELETE", path, headers)
-        is_gone = all(isinstance(answer, Reply) and answer.is_success for answer in answers)
-        return Told(Verdict.DONE, has_row=True) if is_gone else None
+    def _rows_left(self, gone: Sequence[_Located]) -> set[_Located]:
+        """Remove their rows; those whose containers did not take that."""
+        by_container: dict[tuple[str, str, int], list[_Located]] = {}
+        for each in gone:
+            by_container.setdefault((each.task.account, each.task.container, each.policy_index), []).append(each)
+        told = [
+            (some, green.spawn(self._remove_rows, account, container, policy_index, some))
+            for (account, container, policy_index), some in by_container.items()
+        ]
+        return {each for some, task in told if not task.join() for each in some}
 
-    def _look(self, nodes: Sequence[Node], path: str, policy: tuple[str, str], task: Task, age_s: float) -> Told | None:
+    def _remove_rows(self, account: str, container: str, policy_index: int, gone: Sequence[_Located]) -> bool:
+        rows = [Removal(each.task.obj, each.task.at) for each in gone]
+        return self._rows.remove(account, container, rows, policy_index=policy_index, by_quorum=True)
+
+    def _group(self, group: Sequence[_Located], now_s: float) -> dict[_Located, Told]:
+        """What is known of them, and those deleted that all primaries agree are to go."""
+        looks = self._ask(group, "HEAD", lambda _: (("X-Backend-Open-Expired", "true"),))
+        told = {
+            each: found
+            for each, answers in zip(group, looks, strict=True)
+            if (found := self._told(each.task, answers, now_s)) is not None
+        }
+        due = [each for each, found in told.items() if found.verdict is Verdict.DELETE]
+        for each, answers in zip(due, self._ask(due, "DELETE", _conditions), strict=True):
+            if all(isinstance(answer, Reply) and answer.is_success for answer in answers):
+                told[each] = Told(Verdict.DONE, has_row=True)
+            else:
+                del told[each]
+        return told
+
+    def _ask(
+        self, group: Sequence[_Located], method: str, headers: Callable[[Task], Headers]
+    ) -> list[list[Reply | NodeFailure]]:
+        """What the primaries of each answer."""
+        questions = []
+        for each in group:
+            lines = [("X-Backend-Storage-Policy-Index", str(each.policy_index)), *headers(each.task)]
+            questions += [Question(node, method, each.path, lines) for node in each.nodes]
+        answers = iter(self._client.ask(questions))
+        return [[next(answers) for _ in each.nodes] for each in group]
+
+    def _told(self, task: Task, answers: Sequence[Reply | NodeFailure], now_s: float) -> Told | None:
         """The verdict of all primaries; None where they differ, or one of them has not answered."""
-        answers = self._client.ask_all(nodes, "HEAD", path, [policy, ("X-Backend-Open-Expired", "true")])
         replies = [answer for answer in answers if isinstance(answer, Reply)]
-        if len(replies) < len(nodes) or not replies or task.is_unconditional:
+        if len(replies) < len(answers) or not replies or task.is_unconditional:
             return None
+        age_s = now_s - task.at.seconds
         found = {look_verdict(task, reply.status, reply.headers, age_s, self._reclaim_age_s) for reply in replies}
         if found == {Verdict.DELETE}:
             return Told(Verdict.DELETE)
@@ -121,20 +144,25 @@ class TogetherExpirer:
         return None
 
 
-def _side_by_side(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """The function's result for each item, in order; some run at a time."""
-    found: dict[int, R] = {}
-    waiting = iter(enumerate(items))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Located:
+    """A task, and where its object lies. path: below the devices of its primaries."""
 
-    def work(waiting: Iterable[tuple[int, T]]) -> None:
-        for number, item in waiting:
-            found[number] = function(item)
+    task: Task
+    policy_index: int
+    nodes: Sequence[Node]
+    path: str
 
-    tasks = [green.spawn(work, waiting) for _ in range(min(PER_CONTAINER, len(items)))]
-    try:
-        for task in tasks:
-            task.join()
-    finally:
-        for task in tasks:
-            task.kill()
-    return [found[number] for number in range(len(items))]
+    @classmethod
+    def of(cls, task: Task, policy_index: int, ring: Ring, secrets: HashSecrets) -> _Located:
+        partition = ring.partition(secrets.digest(task.account, task.container, task.obj))
+        path = quoted(f"/{partition}/{task.account}/{task.container}/{task.obj}")
+        return cls(task, policy_index, ring.primaries(partition), path)
+
+
+def _conditions(task: Task) -> Headers:
+    return (
+        ("X-Timestamp", task.at.normal),
+        ("X-If-Delete-At", task.at.normal),
+        ("X-Backend-Clean-Expiring-Object-Queue", "no"),
+    )

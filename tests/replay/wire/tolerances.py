@@ -29,6 +29,7 @@ LATER_VERBS: Mapping[str, str] = {}
 OUR_OWN: Mapping[str, str] = {
     "UPDATE": "rows for one container, made at the same time, in one request",
     "COLLECT": "small segments of large objects that lie on one server, in one request",
+    "BATCH": "what a daemon asks of many objects of one server, in one request",
 }
 # By service: times that a database takes from the clock of its server when it is created.
 CLOCK_HEADERS: Mapping[str, frozenset[str]] = {

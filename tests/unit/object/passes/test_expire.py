@@ -15,10 +15,12 @@ from objstore.core.timestamp import Timestamp
 from objstore.daemon.pass_ import EVERYTHING, PassReport
 from objstore.http.internal import InternalClient
 from objstore.http.response import Response
+from objstore.object.app import app_factory as object_factory
 from objstore.object.expiring import ExpiryQueue
 from objstore.object.passes.expire import ObjectExpirer
 from objstore.object.passes.expire_settings import ObjectExpirerSettings
 from objstore.object.passes.expire_together import TogetherExpirer
+from objstore.peers.batch_client import BatchClient
 from objstore.peers.queue_rows import QueueRows, direct_client
 from objstore.ring.fileformat import load
 from objstore.runtime import green
@@ -53,8 +55,8 @@ class Expiry:
         assert not problems
         client = InternalClient(app or self.proxy.app, "expirer under test")
         rows = queue or QueueRows(direct_client(), lambda: self.container_ring, self.secrets)
-        rings = {0: load(self.nodes.directory / "object.ring.gz")}
-        together = TogetherExpirer(direct_client(), rings.get, self.secrets, rows, 604_800.0)
+        rings = {0: load(self.nodes.directory / "object.ring.gz"), 2: load(self.nodes.directory / "object-2.ring.gz")}
+        together = TogetherExpirer(BatchClient(direct_client()), rings.get, self.secrets, rows, 604_800.0)
         return ObjectExpirer(found, client, rows, rank, clock or self.clock, together, lambda: lead_s)
 
     def run(self, expirer=None, **settings):
@@ -304,6 +306,20 @@ def test_many_entries_are_removed_in_few_requests(expiry):
     assert queue_requests == ["UPDATE"] * 3
 
 
+def knowing_no_batch(nodes, node):
+    """An object server as of Swift."""
+    conf = {"devices": str(nodes.device_root(node)), "mount_check": "no", "fallocate_reserve": "0"}
+    app = object_factory({"swift_dir": str(nodes.directory)}, **conf)
+
+    def answering(environ, start_response):
+        nodes.seen.append(("object", node, environ["REQUEST_METHOD"], environ["PATH_INFO"], dict(environ)))
+        if environ["REQUEST_METHOD"] == "BATCH":
+            return Response(405)(environ, start_response)
+        return app(environ, start_response)
+
+    return answering
+
+
 class TestManyOfOneContainer:
     """They go together, past the proxy, where everything is as it should be."""
 
@@ -337,14 +353,36 @@ class TestManyOfOneContainer:
         assert self.rows_asked(many) == ["UPDATE"] * 3
         assert self.listed(many) == [] == self.entries(many) == many.data_files()
 
-    def test_each_delete_has_its_condition(self, many):
+    def test_each_server_is_asked_twice(self, many):
+        """What they say of all of them, and to delete them."""
         many.nodes.seen.clear()
-        many.run()
+        assert many.run() == {"success": self.COUNT}
+        asked = [(node, method) for kind, node, method, _, _ in many.nodes.seen if kind == "object"]
+        assert set(asked) <= {(node, "BATCH") for node in range(4)} and len(asked) <= 8
+
+    def test_servers_of_swift_are_asked_one_by_one_and_each_delete_has_its_condition(self, many):
+        for node in range(many.nodes.node_count):
+            many.nodes.replace(node, "object", knowing_no_batch(many.nodes, node))
+        many.nodes.seen.clear()
+        assert many.run() == {"success": self.COUNT}
         moment = Timestamp.from_seconds(many.at).normal
         deletes = many.nodes.asked("object", "DELETE")
         assert len(deletes) == 3 * self.COUNT
         assert {environ["HTTP_X_IF_DELETE_AT"] for environ in deletes} == {moment}
         assert {environ["HTTP_X_TIMESTAMP"] for environ in deletes} == {moment}
+
+    def test_objects_of_several_containers_and_policies_go_together(self, many):
+        assert many.proxy.put("/v1/AUTH_a/silver", {"x-storage-policy": "silver"}).status == 201
+        here = many.queue.container(many.at, "AUTH_a", "c", "o")
+        names = (f"s{number}" for number in itertools.count())
+        found = (name for name in names if many.queue.container(many.at, "AUTH_a", "silver", name) == here)
+        for name in itertools.islice(found, 2):
+            many.put(f"/v1/AUTH_a/silver/{name}")
+        many.wait_for_queue(self.COUNT + 2)
+        many.nodes.seen.clear()
+        assert many.run() == {"success": self.COUNT + 2}
+        assert many.data_files() == [] == self.entries(many) == self.listed(many)
+        assert len([1 for kind, _, method, _, _ in many.nodes.seen if (kind, method) == ("object", "BATCH")]) <= 8
 
     def test_rows_that_were_not_told_are_told_by_the_next_pass(self, many):
         """The daemon ended between the objects and their rows."""
