@@ -6,24 +6,18 @@ what a peer does: every question has its answer or the reason why not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from objstore.core.headers import lowered
 from objstore.http.status import HTTPStatus
-from objstore.peers.batched import (
-    ANSWER_BYTES,
-    METHOD,
-    REQUESTS_AT_MOST,
-    Item,
-    parse_answer,
-    question,
-)
+from objstore.peers.batched import ANSWER_BYTES, METHOD, REQUESTS_AT_MOST, Item, parse_answer, question
 from objstore.peers.exchange import BackendRequest
 from objstore.peers.failure import NodeFailure
 from objstore.peers.node_client import Headers, NodeClient, Reply
 from objstore.ring.model import Node
 from objstore.runtime import green
+from objstore.runtime.several import several
 
 RETRY_BATCH_S = 600.0
 ONE_BY_ONE = 8
@@ -54,36 +48,22 @@ class BatchClient:
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """An answer to each, in their order."""
-        answers: dict[int, Answer] = {}
-        tasks = [green.spawn(self._ask_some, questions, slots, answers) for slots in _by_node(questions)]
-        try:
-            for task in tasks:
-                task.join()
-        finally:
-            for task in tasks:
-                task.kill()
+        pieces = _by_node(questions)
+        found = several(len(pieces), lambda slots: self._ask_node([questions[slot] for slot in slots]), pieces)
+        answers = {
+            slot: answer
+            for slots, some in zip(pieces, found, strict=True)
+            for slot, answer in zip(slots, some, strict=True)
+        }
         return [answers[slot] for slot in range(len(questions))]
 
-    def _ask_some(self, questions: Sequence[Question], slots: Sequence[int], answers: dict[int, Answer]) -> None:
-        """Questions to one node, no more than go in one request."""
-        some = [questions[slot] for slot in slots]
-        found = self._batch(some) if len(some) > 1 and self._may_know(some[0].node) else None
-        if found is not None:
-            answers.update(zip(slots, found, strict=True))
-            return
-        waiting = iter(slots)
-        tasks = [green.spawn(self._ask_each, questions, waiting, answers) for _ in range(min(ONE_BY_ONE, len(some)))]
-        try:
-            for task in tasks:
-                task.join()
-        finally:
-            for task in tasks:
-                task.kill()
+    def _ask_node(self, questions: Sequence[Question]) -> list[Answer]:
+        """No more than go in one request."""
+        found = self._batch(questions) if len(questions) > 1 and self._may_know(questions[0].node) else None
+        return several(ONE_BY_ONE, self._ask_alone, questions) if found is None else found
 
-    def _ask_each(self, questions: Sequence[Question], slots: Iterable[int], answers: dict[int, Answer]) -> None:
-        for slot in slots:
-            each = questions[slot]
-            answers[slot] = self._client.ask(each.node, each.method, each.path, each.headers)
+    def _ask_alone(self, each: Question) -> Answer:
+        return self._client.ask(each.node, each.method, each.path, each.headers)
 
     def _may_know(self, node: Node) -> bool:
         return self._refused_until.get(node.replication_address, 0.0) <= self._monotonic()

@@ -17,7 +17,7 @@ from objstore.core.names import quoted
 from objstore.core.timestamp import Timestamp
 from objstore.http.status import HTTPStatus
 from objstore.peers.failure import NodeFailure
-from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Timeouts
+from objstore.peers.node_client import AS_DIRECT_CLIENT, NodeClient, Reply, Silence, Timeouts
 from objstore.ring.model import Node, Ring
 
 ROWS_AT_ONCE = 500
@@ -39,9 +39,10 @@ class Removal:
     timestamp: Timestamp
 
 
-def direct_client(agent: str = "direct-client") -> NodeClient:
-    """Who asks all replicas of a container at once, with the patience of a daemon that has few questions."""
-    return NodeClient(agent, Timeouts(1.0, 10.0), headers=AS_DIRECT_CLIENT)
+def direct_client(agent: str = "direct-client", silence: Silence | None = None) -> NodeClient:
+    """Who asks all replicas of a container at once, with the patience of a daemon that has few questions. silence: for
+    one that has many."""
+    return NodeClient(agent, Timeouts(1.0, 10.0), headers=AS_DIRECT_CLIENT, silence=silence)
 
 
 @dataclass(frozen=True, slots=True)

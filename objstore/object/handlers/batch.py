@@ -1,6 +1,6 @@
 """BATCH: the handlers of the ordinary verbs, several times by one request (peers/batched).
 
-What costs a server most of a HEAD or of a tombstone is the request around it. DELETEs are under way together: what they
+What costs a server most of a HEAD or of a tombstone is the request around it. They are under way together: what DELETEs
 wait for is the disk, which syncs several files as fast as one.
 """
 
@@ -16,10 +16,12 @@ from objstore.http.response import JSON, Response
 from objstore.http.status import HTTPStatus
 from objstore.http.subrequest import BytesInput
 from objstore.peers.batched import QUESTION_BYTES, Answered, Item, answer, parse_question
-from objstore.runtime import green
+from objstore.runtime.several import several
 from objstore.runtime.turns import Turns
 
 _NOT_SHARED = ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
+AT_ONCE = 32
+"""Of one batch."""
 Respond = Callable[[Request], Response]
 
 
@@ -35,25 +37,15 @@ class BatchHandler:
         items = parse_question(request.body.read(QUESTION_BYTES))
         shared = {key: value for key, value in request.environ.items() if key not in _NOT_SHARED}
         turns = Turns()
-        answers: list[Answered] = []
-        tasks: list[green.Task] = []
-        try:
-            for item in items:
-                slot = len(answers)
-                answers.append(Answered(HTTPStatus.INTERNAL_SERVER_ERROR, {}))
-                if item.method == "DELETE":
-                    tasks.append(green.spawn(self._run, shared, item, answers, slot))
-                else:
-                    self._run(shared, item, answers, slot)
-                turns.give()
-            for task in tasks:
-                task.join()
-        finally:
-            for task in tasks:
-                task.kill()
-        return Response(HTTPStatus.OK, {"content-type": JSON}, answer(answers))
 
-    def _run(self, shared: Environ, item: Item, answers: list[Answered], slot: int) -> None:
+        def answered(item: Item) -> Answered:
+            found = self._answered(shared, item)
+            turns.give()
+            return found
+
+        return Response(HTTPStatus.OK, {"content-type": JSON}, answer(several(AT_ONCE, answered, items)))
+
+    def _answered(self, shared: Environ, item: Item) -> Answered:
         environ = {
             **shared,
             "REQUEST_METHOD": item.method,
@@ -65,7 +57,7 @@ class BatchHandler:
         for name, value in item.headers.items():
             environ[environ_key(name)] = value
         response = self._respond(Request(environ))
-        answers[slot] = Answered(response.status, response.headers)
         close = getattr(response.body, "close", None)
         if close is not None:
             close()
+        return Answered(response.status, response.headers)

@@ -41,6 +41,7 @@ from objstore.object.passes.here import RingBook
 from objstore.peers.batch_client import BatchClient
 from objstore.peers.clocks import seconds_ahead
 from objstore.peers.queue_rows import QueueRows, Removal, direct_client
+from objstore.peers.recently_silent import RecentlySilent
 from objstore.ring.model import Node
 from objstore.ring.reload import ReloadingRing
 from objstore.runtime import green
@@ -284,7 +285,7 @@ def factory(surroundings: Surroundings[ObjectExpirerSettings]) -> ObjectExpirer:
     containers = ReloadingRing(cluster.swift_dir / "container.ring.gz")
     objects = ReloadingRing(cluster.swift_dir / "object.ring.gz")
     client = InternalClient(surroundings.pipeline(settings.internal_client_conf_path), "objstore object-expirer")
-    calls = direct_client()
+    calls = direct_client(silence=RecentlySilent(surroundings.clock.monotonic))
     queue = QueueRows(calls, lambda: containers.current, cluster.secrets)
     rings = RingBook(cluster.swift_dir, cluster.policies)
     together = TogetherExpirer(BatchClient(calls), rings.current, cluster.secrets, queue, settings.reclaim_age)

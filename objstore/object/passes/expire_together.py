@@ -32,11 +32,14 @@ from objstore.peers.node_client import Headers, Reply
 from objstore.peers.queue_rows import Removal
 from objstore.ring.model import Node, Ring
 from objstore.runtime import green
+from objstore.runtime.several import several
 
 TASKS_AT_ONCE = 40
 """Objects of one group: a question about each goes to every one of its primaries."""
 GROUPS_AT_ONCE = 2
 """Groups that one process has under way."""
+CONTAINERS_AT_ONCE = 16
+"""Of a call, whose rows are being removed."""
 
 
 class RowRemover(Protocol):
@@ -85,23 +88,23 @@ class TogetherExpirer:
         for start in range(0, len(located), TASKS_AT_ONCE):
             with self._room:
                 told |= self._group(located[start : start + TASKS_AT_ONCE], now_s)
-        untold = self._rows_left([each for each, outcome in told.items() if outcome.has_row])
+        untold = self._untold([each for each, outcome in told.items() if outcome.has_row])
         return {each.task: Verdict.FAILED if each in untold else outcome.verdict for each, outcome in told.items()}
 
-    def _rows_left(self, gone: Sequence[_Located]) -> set[_Located]:
+    def _untold(self, gone: Sequence[_Located]) -> set[_Located]:
         """Remove their rows; those whose containers did not take that."""
         by_container: dict[tuple[str, str, int], list[_Located]] = {}
         for each in gone:
             by_container.setdefault((each.task.account, each.task.container, each.policy_index), []).append(each)
-        told = [
-            (some, green.spawn(self._remove_rows, account, container, policy_index, some))
-            for (account, container, policy_index), some in by_container.items()
-        ]
-        return {each for some, task in told if not task.join() for each in some}
+        groups = list(by_container.values())
+        are_told = several(CONTAINERS_AT_ONCE, self._remove_rows, groups)
+        return {each for some, is_told in zip(groups, are_told, strict=True) if not is_told for each in some}
 
-    def _remove_rows(self, account: str, container: str, policy_index: int, gone: Sequence[_Located]) -> bool:
-        rows = [Removal(each.task.obj, each.task.at) for each in gone]
-        return self._rows.remove(account, container, rows, policy_index=policy_index, by_quorum=True)
+    def _remove_rows(self, gone: Sequence[_Located]) -> bool:
+        """Of one container."""
+        first, rows = gone[0], [Removal(each.task.obj, each.task.at) for each in gone]
+        names = first.task.account, first.task.container
+        return self._rows.remove(*names, rows, policy_index=first.policy_index, by_quorum=True)
 
     def _group(self, group: Sequence[_Located], now_s: float) -> dict[_Located, Told]:
         """What is known of them, and those deleted that all primaries agree are to go."""
