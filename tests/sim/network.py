@@ -25,7 +25,8 @@ from typing import Any
 
 import eventlet
 
-from objstore.http import client
+from objstore.http import pool
+from objstore.http.client import ConnectFailed, ConnectTimedOut
 from objstore.http.server import Server
 from objstore.http.stream import PlainStream, prepare
 from tests.sim.host import HOST, Process, current_process
@@ -87,7 +88,7 @@ class Network:
     frozen: set[str] = field(default_factory=set)
 
     def install(self) -> None:
-        client.connected = self.dial
+        pool.connected = self.dial
 
     def dial(self, host: str, port: int, timeout_s: float) -> PlainStream:
         """In place of connecting a TCP socket."""
@@ -99,9 +100,9 @@ class Network:
         here = where(process)
         if server is None or not self.passes(here, there) or not self.passes(there, here):
             eventlet.sleep(timeout_s)
-            raise client.ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s")
+            raise ConnectTimedOut(f"{host}:{port}: no connection within {timeout_s:g} s")
         if not server.process.is_alive:
-            raise client.ConnectFailed(f"{host}:{port}: Connection refused")
+            raise ConnectFailed(f"{host}:{port}: Connection refused")
         own, wire = self._wire(process, here, server)
         if HOST.random.random() < self.weather.duplicate:
             wire.ghost_of = server

@@ -17,6 +17,7 @@ from objstore.object.passes.expire_plan import task_of
 from objstore.object.passes.expire_together import TogetherExpirer
 from objstore.object.passes.update import ObjectUpdater
 from objstore.peers.account_rows import AccountRows
+from objstore.peers.batch_client import BatchClient
 from objstore.peers.container_rows import ContainerRows
 from objstore.peers.db_replicas import DatabasePeers, Place
 from objstore.peers.deletions import NO_ANSWER, DirectClient
@@ -83,10 +84,11 @@ def remove_rows(node):
     return rows.remove(".expiring_objects", "0", [Removal("1-a/c/o", ts(5)), Removal("1-a/c/p", ts(5))])
 
 
-def expire(node, *, ring=None, rows=None):
-    task = task_of("0000000100-a/c/o")
-    together = TogetherExpirer(client(), lambda index: ring or ring_of([node]), SECRETS, rows, 604_800.0)
-    return together.expire(("a", "c"), 0, [task], 200.0)
+def expire(node, *, ring=None, rows=None, names=("o",)):
+    """One object is asked about as it is, several in a BATCH."""
+    tasks = {task_of(f"0000000100-a/c/{name}"): 0 for name in names}
+    together = TogetherExpirer(BatchClient(client()), lambda index: ring or ring_of([node]), SECRETS, rows, 604_800.0)
+    return together.expire(tasks, 200.0)
 
 
 def database_peers():
@@ -120,6 +122,7 @@ QUESTIONS = {
         lambda said: said == 0,
     ),
     "expirer: the object": (expire, lambda said: said == {}),
+    "expirer: the objects": (lambda node: expire(node, names=("o", "p")), lambda said: said == {}),
     "expirer: its queue": (remove_rows, lambda said: said is False),
     "reconciler: the policy": (
         lambda node: ContainerPolicies(client(), lambda: ring_of([node]), SECRETS, SimClock()).of("a", "c"),
@@ -256,6 +259,7 @@ class Rows:
 
 def test_a_delete_that_one_server_refuses_is_left_to_the_proxy_and_tells_no_rows(peers):
     nodes = [peers(answer(**HERE))[0] for _ in range(3)]
+    refusing = nodes[2].address
     asked = []
 
     class Client(NodeClient):
@@ -263,12 +267,13 @@ def test_a_delete_that_one_server_refuses_is_left_to_the_proxy_and_tells_no_rows
             asked.append(method)
             if method == "HEAD":
                 return super().ask_all(nodes, method, path, *rest, **options)
-            return [Reply(node, status, {}) for node, status in zip(nodes, (204, 204, 412), strict=True)]
+            return [Reply(node, 412 if node.address == refusing else 204, {}) for node in nodes]
 
     ring = ring_of(nodes)
-    together = TogetherExpirer(Client("tester", PATIENT), lambda index: ring, SECRETS, Rows(), 604_800.0)
-    assert together.expire(("a", "c"), 0, [task_of("0000000100-a/c/o")], 200.0) == {}
-    assert asked == ["HEAD", "DELETE"]
+    batches = BatchClient(Client("tester", PATIENT))
+    together = TogetherExpirer(batches, lambda index: ring, SECRETS, Rows(), 604_800.0)
+    assert together.expire({task_of("0000000100-a/c/o"): 0}, 200.0) == {}
+    assert asked == ["HEAD"] * 3 + ["DELETE"] * 3
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "301 Moved Permanently", "404 Not Found", "500 Oops"])

@@ -467,7 +467,7 @@ def puts(nodes, kind, name):
 
 @pytest.mark.parametrize("count", [3, 4])
 def test_a_frozen_node_is_left_alone_until_it_goes_on_and_then_used_again(tmp_path, count):
-    with StorageNodes(tmp_path, nodes=count) as nodes:
+    with StorageNodes(tmp_path, nodes=count, row_timeout="0.5") as nodes:
         proxy = nodes.proxy(**DEFAULT_TIMES)
         proxy.put("/v1/AUTH_a/c")
         services = proxy.app._services
