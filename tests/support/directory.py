@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import warnings
 from collections.abc import Iterator
@@ -172,9 +173,23 @@ def _message_size(data):
     return 2 + count + int.from_bytes(data[2 : 2 + count], "big") if len(data) >= 2 + count else 0
 
 
+class _ClosedWhenReset(ssl.SSLSocket):
+    """SSLContext.wrap_socket (CPython 3.11) leaves its socket open when the client has reset the connection before the
+    handshake: the recv() by which it finds out raises through."""
+
+    def recv(self, *arguments: int) -> bytes:
+        try:
+            return super().recv(*arguments)
+        except OSError:
+            self.close()
+            raise
+
+
 @contextlib.contextmanager
 def running_directory(tls=None, *, starts_tls=False, **options) -> Iterator[FakeDirectory]:
     """Served by native threads: nothing of it waits in the hub of what is tested."""
+    if tls is not None:
+        tls.sslsocket_class = _ClosedWhenReset
     directory = FakeDirectory(**options)
     listener = socket.create_server(("127.0.0.1", 0))
     directory.host, directory.port = listener.getsockname()[:2]
