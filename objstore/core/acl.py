@@ -56,6 +56,9 @@ def _clean_entry(entry: str, for_writing: bool) -> str:
     host = value.removeprefix("-").strip()
     if host.startswith("*") and host != "*":
         host = host[1:].strip()
+        if host.startswith(("*", "-")):
+            # One character less would make everybody, or nobody, of what is no host.
+            raise BadRequest(f"{value!r} is no host or domain in ACL: {entry!r}")
     if not host or host == ".":
         raise BadRequest(f"No host/domain value after referrer designation in ACL: {entry!r}")
     return f"{REFERRER}{negation}{host}"

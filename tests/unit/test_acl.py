@@ -29,7 +29,9 @@ def test_clean_read(given, stored):
     assert clean(stored, for_writing=False) == stored
 
 
-@pytest.mark.parametrize("text", [".r:", ".r:-", ".r:*.", ".r: ", ".x:y", ".rlistings:x", ".r:-*."])
+@pytest.mark.parametrize(
+    "text", [".r:", ".r:-", ".r:*.", ".r: ", ".x:y", ".rlistings:x", ".r:-*.", ".r:**", ".r:-**", ".r:*-x"]
+)
 def test_bad_syntax_is_refused(text):
     with pytest.raises(BadRequest):
         clean(text, for_writing=False)
