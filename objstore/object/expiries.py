@@ -17,7 +17,7 @@ from objstore.http.request import Request
 from objstore.object.expiring import ENTRY_CONTENT_TYPE, QueueEntry
 from objstore.object.requests import referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import NO_FOOTERS, expiry_replicas
+from objstore.object.update import NO_FOOTERS, Report, expiry_replicas
 from objstore.storage.layout import ObjectAddress
 
 if TYPE_CHECKING:
@@ -55,13 +55,14 @@ class Expiries:
         new_s: int | None,
         old_s: int | None,
         footers: Mapping[str, str] = NO_FOOTERS,
-    ) -> None:
-        """Bring the queue from old_s to new_s (seconds, None: does not expire). size: of the object, for statistics.
-        footers: may name more servers of the queue."""
+    ) -> tuple[Report, ...]:
+        """Bring the queue from old_s to new_s (seconds, None: does not expire): what is to be sent for that, beside the
+        container's row. size: of the object, for statistics. footers: may name more servers of the queue."""
         if new_s == old_s and new_s is None or is_true(request.header("x-backend-replication")):
-            return
+            return ()
         assert path.account is not None and path.container is not None and path.obj is not None
         timestamp = request.timestamp()
+        reports: tuple[Report, ...] = ()
         if new_s is not None:
             entry = self._context.expiry.entry(new_s, path.account, path.container, path.obj)
             entry = QueueEntry(entry.account, request.header("x-delete-at-container") or entry.container, entry.obj)
@@ -70,8 +71,7 @@ class Expiries:
                 0, ENTRY_CONTENT_TYPE.format(size), _EMPTY_MD5, content_type_timestamp=data_timestamp,
                 transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
             )  # fmt: skip
-            replicas = expiry_replicas(request, entry.account, entry.container, footers)
-            self._context.updates.send(address.device, address.policy_index, row, replicas)
+            reports = (Report(row, expiry_replicas(request, entry.account, entry.container, footers)),)
         if old_s is not None and old_s != new_s and _cleans_queue(request):
             entry = self._context.expiry.entry(old_s, path.account, path.container, path.obj)
             row = ContainerRow(
@@ -79,6 +79,7 @@ class Expiries:
                 transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
             )  # fmt: skip
             self._context.updates.keep(address.device, address.policy_index, row)
+        return reports
 
 
 def _cleans_queue(request: Request) -> bool:

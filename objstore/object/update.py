@@ -8,7 +8,7 @@ good. Source: formats 4.14, 6.4, 6.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from types import MappingProxyType
@@ -58,6 +58,13 @@ class Replicas(NamedTuple):
         return self._replace(targets=self.targets + others, is_broken=self.is_broken or more.is_broken)
 
 
+class Report(NamedTuple):
+    """A row, and who must have it."""
+
+    row: ContainerRow
+    replicas: Replicas
+
+
 NOBODY = Replicas(())
 NO_FOOTERS: Mapping[str, str] = MappingProxyType({})
 _Header = Callable[[str], str | None]
@@ -77,20 +84,20 @@ class ContainerUpdates:
         are made at the same time travel together."""
         return self._delivery.announced(() if replicas.goes_alone else replicas.targets)
 
-    def send(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas) -> None:
-        """Return once every replica has the row or the updater will see to it. Raises InsufficientStorage when it can
-        be neither sent nor kept."""
-        if not replicas.targets and not replicas.is_broken:
-            return
-        alone = replicas.goes_alone
-        others = [spawn(self._delivery.deliver, target, row, alone=alone) for target in replicas.targets[1:]]
-        is_accepted = not replicas.is_broken
-        if replicas.targets:
-            is_accepted = self._delivery.deliver(replicas.targets[0], row, alone=alone) and is_accepted
-        for task in others:
-            is_accepted = bool(task.join()) and is_accepted
-        if not is_accepted:
-            self.keep(device, policy_index, row, replicas)
+    def send(self, device: str, policy_index: int, reports: Sequence[Report]) -> None:
+        """Return once every replica has its row or the updater will see to it; all are told at the same time. Raises
+        InsufficientStorage when one can be neither sent nor kept."""
+        ways = [(at, target) for at, report in enumerate(reports) for target in report.replicas.targets]
+        others = [spawn(self._deliver, reports[at], target) for at, target in ways[1:]]
+        was_taken = [self._deliver(reports[at], target) for at, target in ways[:1]]
+        was_taken += [bool(task.join()) for task in others]
+        unheard = {at for (at, _), is_taken in zip(ways, was_taken, strict=True) if not is_taken}
+        for at, (row, replicas) in enumerate(reports):
+            if at in unheard or replicas.is_broken:
+                self.keep(device, policy_index, row, replicas)
+
+    def _deliver(self, report: Report, target: Target) -> bool:
+        return self._delivery.deliver(target, report.row, alone=report.replicas.goes_alone)
 
     def keep(self, device: str, policy_index: int, row: ContainerRow, replicas: Replicas = NOBODY) -> None:
         """Leave a row to the updater. Raises InsufficientStorage."""

@@ -16,7 +16,7 @@ from objstore.object.context import ObjectContext
 from objstore.object.expiries import Expiries
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import Replicas, container_replicas
+from objstore.object.update import Replicas, Report, container_replicas
 from objstore.storage.engine import CONTENT_TYPE, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
 
@@ -95,7 +95,7 @@ class DeleteHandler:
             "DELETE", path.account, path.container, path.obj, address.policy_index, timestamp,
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        self._context.updates.send(address.device, address.policy_index, row, replicas)
+        self._context.updates.send(address.device, address.policy_index, [Report(row, replicas)])
 
 
 def _replicas(request: Request, path: BackendPath) -> Replicas:

@@ -17,7 +17,7 @@ from objstore.object.expiries import Expiries, parse_delete_at
 from objstore.object.handlers.read import not_found, opens_expired
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import Replicas, container_replicas
+from objstore.object.update import Replicas, Report, container_replicas
 from objstore.storage.engine import CONTENT_TYPE, CRC_HEADER, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
 
@@ -84,8 +84,9 @@ class PostHandler:
         delete_at_s: int | None,
         replicas: Replicas,
     ) -> None:
+        queued: tuple[Report, ...] = ()
         if timestamp > stored.timestamp:
-            self._expiries.changed(
+            queued = self._expiries.changed(
                 request, path, address, stored.data_timestamp, stored.size, delete_at_s, stored.delete_at_s
             )
         assert path.account is not None and path.container is not None and path.obj is not None
@@ -97,7 +98,7 @@ class PostHandler:
             content_type_timestamp=typed_at, meta_timestamp=max(timestamp, stored.timestamp),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        self._context.updates.send(address.device, address.policy_index, row, replicas)
+        self._context.updates.send(address.device, address.policy_index, [*queued, Report(row, replicas)])
 
 
 def _content_type(request: Request, stored: StoredObject, timestamp: Timestamp) -> tuple[str, Timestamp]:

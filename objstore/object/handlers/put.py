@@ -24,7 +24,7 @@ from objstore.object.footers import FooterBody, FooterChecksumMismatch
 from objstore.object.intake import BodySource, Intake
 from objstore.object.requests import next_part_power, referer
 from objstore.object.rows import ContainerRow
-from objstore.object.update import Replicas, container_replicas
+from objstore.object.update import Replicas, Report, container_replicas
 from objstore.runtime.checksum import parse_crc
 from objstore.storage.engine import CONTENT_TYPE, CRC_HEADER, ETAG, Absent, StoredObject
 from objstore.storage.layout import ObjectAddress
@@ -146,7 +146,7 @@ class PutHandler:
     ) -> None:
         """Rows for the expiry queue and the container."""
         path = upload.path
-        self._expiries.changed(
+        queued = self._expiries.changed(
             request, path, upload.address, upload.timestamp, size, upload.delete_at_s, old_delete_at_s, footers
         )
         override = _Override(request, footers, headers)
@@ -157,7 +157,8 @@ class PutHandler:
             override.text("etag", headers[ETAG]),
             transaction_id=request.header("x-trans-id") or "-", referer=referer(request),
         )  # fmt: skip
-        self._context.updates.send(upload.address.device, upload.address.policy_index, row, replicas)
+        device, policy_index = upload.address.device, upload.address.policy_index
+        self._context.updates.send(device, policy_index, [*queued, Report(row, replicas)])
 
 
 class _Received(NamedTuple):
