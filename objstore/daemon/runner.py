@@ -43,10 +43,13 @@ FIRST_PASS_MAX_S = 10.0
 """The first pass begins at a random moment before this, or within the interval if that is shorter."""
 PROGRESS_INTERVAL_S = 10.0
 PAUSE_MIN_S = 0.05
+TELL_AGAIN_S = 5.0
+"""What the recon files did not take (somebody held the lock, the disk was full) is told again after so long."""
 STOP_GRACE_S = 0.8
 """Jobs under way get so long to end when the daemon is told to stop; then they are cut off (pass_.py, rule 1)."""
 
 J = TypeVar("J", bound=Job)
+_EntriesOf = Callable[[Mapping[str, Any]], Mapping[str, object]]
 _log = logging.getLogger("objstore.daemon")
 
 
@@ -90,6 +93,7 @@ class Runner(Generic[J]):
         self._failed_count = 0
         self._last: PassReport | None = None
         self._is_last_everything = False
+        self._untold: dict[str, _EntriesOf] = {}
 
     @property
     def name(self) -> str:
@@ -215,13 +219,16 @@ class Runner(Generic[J]):
     # Between passes
 
     def _pause(self, seconds: float) -> None:
-        if self._is_stopping:
-            return
-        self._wake = green.Future()
-        try:
-            self._wake.wait(seconds)
-        except green.TimedOut:
-            pass
+        while not self._is_stopping and seconds > 0:
+            step_s = min(seconds, TELL_AGAIN_S) if self._untold else seconds
+            self._wake = green.Future()
+            try:
+                self._wake.wait(step_s)
+            except green.TimedOut:
+                pass
+            seconds -= step_s
+            for kind, entries_of in list(self._untold.items()):
+                self._change(kind, entries_of)
 
     def _ended(self, report: PassReport, scope: Scope, has_failed_wholly: bool) -> None:
         self._pass_count += 1
@@ -292,15 +299,18 @@ class Runner(Generic[J]):
         ours = (key for key in known if key == self.name or key.startswith(f"{self.name} #"))
         return {key: {} for key in ours if key not in wanted}
 
-    def _change(self, kind: str, entries_of: Callable[[Mapping[str, Any]], Mapping[str, object]]) -> None:
+    def _change(self, kind: str, entries_of: _EntriesOf) -> None:
         directory = self._schedule.recon_directory
         if directory is None:
             return
         try:
             self._threads.run(recon.change, recon.recon_file(directory, kind), entries_of)
+            self._untold.pop(kind, None)
         except OSError as error:
             # Work does not depend on who watches it.
-            _log.warning("daemon=%s recon=%s/%s.recon error=%s: not reported", self.name, directory, kind, error)
+            if kind not in self._untold:
+                _log.warning("daemon=%s recon=%s/%s.recon error=%s: not reported", self.name, directory, kind, error)
+            self._untold[kind] = entries_of
 
 
 def pause_s(interval_s: float, elapsed_s: float, failed_in_a_row: int, jitter: float) -> float:

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from objstore.daemon import recon
+from objstore.daemon import runner as runner_module
 from objstore.daemon.backlog import Backlog
 from objstore.daemon.interleave import interleaved
 from objstore.daemon.pass_ import EVERYTHING, Job, Scope
@@ -117,6 +118,24 @@ def test_a_recon_directory_that_cannot_be_written_stops_nothing(tmp_path, caplog
     listed = ListedPass(jobs("a"), entries={"x": 1})
     assert make_runner(listed, tmp_path / "file").run_once().is_complete
     assert "not reported" in caplog.text
+
+
+def test_what_recon_did_not_take_is_told_while_the_next_pass_is_waited_for(tmp_path, monkeypatch, caplog):
+    """Somebody held the lock too long, say: with a long interval nobody would hear of the pass for hours."""
+    monkeypatch.setattr(runner_module, "TELL_AGAIN_S", 0.01)
+    (tmp_path / "recon").write_text("in the way of the directory")
+    listed = ListedPass(jobs("a"), entries={"object_tester_sweep": 1.5})
+    runner = make_runner(listed, tmp_path / "recon", interval_s=3600.0)
+    monkeypatch.setattr(runner_module, "FIRST_PASS_MAX_S", 0.0)
+    task = green.spawn(runner.run_forever)
+    until(lambda: listed.reports and "not reported" in caplog.text)
+    (tmp_path / "recon").unlink()
+    until(lambda: recon.read(tmp_path / "recon" / "object.recon") == {"object_tester_sweep": 1.5})
+    until(lambda: recon.read(tmp_path / "recon" / "daemons.recon").get("object-tester", {}).get("passes") == 1)
+    assert caplog.text.count("not reported") == 2, "said again for each attempt"
+    runner.stop()
+    with green.deadline(PATIENCE_S):
+        task.join()
 
 
 def test_it_goes_round_until_it_is_stopped():
