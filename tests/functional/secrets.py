@@ -19,9 +19,10 @@ _HEADERS = frozenset(
 )  # fmt: skip
 _KEY = re.compile(r"x-(account|container)-meta-temp-url-key(-2)?")
 _PARAMETERS = frozenset({"temp_url_sig", "swiftinfo_sig", "signature"})
-_LEAST, _LETTERS, _SHOWN = 12, 6, 24
-"""Shorter ones, and those of fewer different letters, are words of tests, and may stand anywhere. The first 16
-characters of a secret may be shown."""
+_TEN = frozenset("0123456789")
+_LEAST, _DIGITS, _SHOWN = 12, 5, 24
+"""Shorter ones, and those of fewer different digits, are words of tests or of the code (fuzzers know its literals), and
+may stand anywhere. The first 16 characters of a secret may be shown."""
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Secrets:
         """The secrets of a request."""
         said = [value.decode("utf-8", "replace") for name, value in headers.items() if _is_secret(name.lower())]
         said += [value for name, value in parse_qsl(urlsplit(target).query) if name in _PARAMETERS]
-        found = {value[:_SHOWN] for value in said if len(value) >= _LEAST and len(set(value)) >= _LETTERS}
+        found = {value[:_SHOWN] for value in said if len(value) >= _LEAST and len(set(value) & _TEN) >= _DIGITS}
         self.known |= found
         return found
 

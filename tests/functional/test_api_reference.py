@@ -49,7 +49,7 @@ CONTAINER = {
     "X-Storage-Policy": "gold",
     "X-Container-Read": r"\.r:\*,\.rlistings",
     "X-Container-Write": "white:stranger",
-    "X-Container-Sync-Key": "secret-of-two",
+    "X-Container-Sync-Key": "secret-of-two-0123456789",
     "X-Versions-Location": "old",
     "Content-Type": ".+",
 }
@@ -124,7 +124,7 @@ def world(swift):
             "X-Container-Meta-Quota-Bytes": "1000000",
             "X-Container-Read": ".r:*,.rlistings",
             "X-Container-Write": "white:stranger",
-            "X-Container-Sync-Key": "secret-of-two",
+            "X-Container-Sync-Key": "secret-of-two-0123456789",
         }
     )
     kept = {

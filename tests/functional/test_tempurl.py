@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 pytestmark = pytest.mark.cluster
-KEY = "a-key-of-the-account"
+KEY = "a-key-of-the-account-0123456789"
 
 
 @pytest.fixture(scope="module", autouse=True)
