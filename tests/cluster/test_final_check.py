@@ -20,6 +20,7 @@ def scene(tmp_path_factory):
         scene.ledger.container("c")
         for name in ("a", "b"):
             scene.ledger.put("c", name, name.encode() * 100)
+        scene.ledger.large("c", "big", [b"x" * 70_000, b"yz"])
         scene.heal()
         yield scene
 
@@ -68,6 +69,11 @@ def with_a_lost_object(scene):
         shutil.rmtree(directory(scene, place, copies))
 
 
+def with_a_lost_segment(scene):
+    for place in (copies := scene.copies("c", "big.1")).homes:
+        shutil.rmtree(directory(scene, place, copies))
+
+
 def with_a_missing_database(scene):
     shutil.rmtree(database(scene).parent)
 
@@ -94,6 +100,7 @@ def with_a_row_that_waits(scene):
         (with_a_flipped_byte, {"bytes"}),
         (with_a_copy_on_a_handoff, {"handoff"}),
         (with_a_lost_object, {"lost", "listing", "totals"}),
+        (with_a_lost_segment, {"lost", "listing", "totals", "read"}),
         (with_a_missing_database, {"database"}),
         (with_a_missing_row, {"listing", "totals"}),
         (with_a_row_that_waits, {"pending"}),
@@ -120,8 +127,9 @@ def test_harm_is_found(scene, tmp_path, harm, kinds):
         ({"c": {"a": frozenset({"another"})}}, "unexpected"),
         ({"c": {"more": frozenset({"never written"})}}, "lost"),
         ({"other": {}}, "lost"),
+        ({"c": {"big": frozenset({"of other segments"})}}, "unexpected"),
     ],
-    ids=["come back", "another content", "an object", "a container"],
+    ids=["come back", "another content", "an object", "a container", "a large object"],
 )
 def test_what_clients_were_told_is_held_against_it(scene, expected, kind):
     told = scene.ledger.expected

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.soak import clients, history
-from tests.soak.clients import CONTAINERS, OBJECTS, Client, Gate, Journal, Key
+from tests.soak.clients import CONTAINERS, OBJECTS, SEGMENTS, Client, Gate, Journal, Key
 from tests.soak.faults import Faults, Splitting, Target
 from tests.support.final_check import ABSENT, FinalCheck, Problem, counted
 from tests.support.healing import Site
@@ -38,14 +38,15 @@ def soak(
 ) -> Outcome:
     """site, target: the same running cluster, with its daemons. ask: as a client does."""
     journal, gate = Journal(), Gate()
-    for container in CONTAINERS:
+    for container in (*CONTAINERS, SEGMENTS):
         status, _, body = site.request("PUT", f"/{container}")
         assert status in (201, 202), (status, body)
 
     def problems() -> list[Problem]:
         disks = site.disks()
         try:
-            return FinalCheck(disks, site.ask_proxy, site.ask_place).problems(_expected(journal))
+            check = FinalCheck(disks, site.ask_proxy, site.ask_place, joined=journal.joined())
+            return check.problems(_expected(journal))
         except OSError as error:
             return [Problem("read", f"somebody does not answer: {error}")]
 
@@ -93,12 +94,11 @@ def _has_failed(thread: _Thread) -> bool:
 
 
 def _expected(journal: Journal) -> dict[str, dict[str, frozenset[str]]]:
+    names = {container: {f"o{number}" for number in range(OBJECTS)} for container in CONTAINERS}
+    names[SEGMENTS] = journal.segment_names()
     return {
-        container: {
-            name: history.allowed_at_end(journal.writes[container, name])
-            for name in (f"o{number}" for number in range(OBJECTS))
-        }
-        for container in CONTAINERS
+        container: {name: history.allowed_at_end(journal.writes[container, name]) for name in sorted(of_container)}
+        for container, of_container in names.items()
     }
 
 
@@ -129,7 +129,7 @@ def _wrong_metadata(journal: Journal, site: Site) -> list[str]:
         for name, allowed in names.items():
             status, headers, _ = site.request("HEAD", f"/{container}/{name}")
             if status == 200:
-                metas = history.allowed_meta(journal.writes[container, name], headers["etag"])
+                metas = history.allowed_meta(journal.writes[container, name], headers["etag"].strip('"'))
                 if headers.get("x-object-meta-soak") not in metas:
                     found.append(
                         f"metadata of {container}/{name}: {headers.get('x-object-meta-soak')}, not {set(metas)}"

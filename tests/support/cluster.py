@@ -380,12 +380,13 @@ class Cluster:
         *,
         user: str = "admin:admin",
         account: str | None = None,
+        query: str = "",
     ) -> tuple[int, dict[str, str], bytes]:
         """An authorized request below a user's own account (or `account`). path: '', '/container', '/container/object',
-        unquoted. Returns status, lower-case headers, body."""
+        unquoted. query: '' or '?…', as it stands in the request line. Returns status, lower-case headers, body."""
         prefix = f"/v1/AUTH_{account or user.partition(':')[0]}"
         return self.raw_request(
-            method, prefix + quote(path), body, {"X-Auth-Token": self.token(user), **(headers or {})}
+            method, prefix + quote(path) + query, body, {"X-Auth-Token": self.token(user), **(headers or {})}
         )
 
     def raw_request(

@@ -46,9 +46,9 @@ class Site(Protocol):
     """What a Scene needs of a cluster, whatever it runs in."""
 
     def request(
-        self, method: str, path: str, body: Any = None, headers: Any = None
+        self, method: str, path: str, body: Any = None, headers: Any = None, *, query: str = ""
     ) -> tuple[int, dict[str, str], bytes]:
-        """Authorized, below the administrator's account; path unquoted."""
+        """Authorized, below the administrator's account; path unquoted, query as it is sent."""
 
     def ask_proxy(self, method: str, target: str) -> Answer:
         """Authorized; target: percent-encoded, below the account, with query."""
@@ -134,8 +134,9 @@ class Scene:
             return rounds.run(tuple(daemons))
 
     def problems(self) -> list[Problem]:
-        disks = self.site.disks()
-        return FinalCheck(disks, self.site.ask_proxy, self.site.ask_place).problems(self.ledger.expected)
+        site, ledger = self.site, self.ledger
+        check = FinalCheck(site.disks(), site.ask_proxy, site.ask_place, joined=ledger.joined)
+        return check.problems(ledger.expected)
 
     def heal(self, rounds: int = ROUNDS_MAX) -> int:
         """Rounds until the final check finds nothing; how many it took."""

@@ -11,7 +11,8 @@ Every method demands success; may_put() and its like take any answer, and note t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.support.final_check import ABSENT
@@ -21,11 +22,12 @@ Request = Callable[..., tuple[int, dict[str, str], bytes]]
 
 
 class Ledger:
-    """expected: what FinalCheck is given."""
+    """expected, joined: what FinalCheck is given."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.expected: dict[str, dict[str, frozenset[str]]] = {}
+        self.joined: dict[str, str] = {}
 
     def container(self, name: str, headers: Mapping[str, str] | None = None) -> None:
         self._must((201, 202), "PUT", f"/{name}", None, headers)
@@ -34,6 +36,19 @@ class Ledger:
     def put(self, container: str, name: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self._must((201,), "PUT", f"/{container}/{name}", body, headers)
         self.expected[container][name] = frozenset({_etag(body)})
+
+    def large(self, container: str, name: str, bodies: Sequence[bytes]) -> None:
+        """A large object, of segments beside it: name.0, name.1, …"""
+        manifest = []
+        for number, body in enumerate(bodies):
+            self.put(container, f"{name}.{number}", body)
+            path = f"/{container}/{name}.{number}"
+            manifest.append({"path": path, "etag": _etag(body), "size_bytes": len(body)})
+        sent = json.dumps(manifest).encode()
+        self._must((201,), "PUT", f"/{container}/{name}", sent, query="?multipart-manifest=put")
+        etag = _etag("".join(map(_etag, bodies)).encode())
+        self.joined[etag] = _etag(b"".join(bodies))
+        self.expected[container][name] = frozenset({etag})
 
     def post(self, container: str, name: str, headers: Mapping[str, str]) -> None:
         self._must((202,), "POST", f"/{container}/{name}", None, headers)
@@ -58,8 +73,8 @@ class Ledger:
         """It went by itself: expired, or with its account."""
         self.expected[container][name] = frozenset({ABSENT})
 
-    def _must(self, allowed: tuple[int, ...], *request: Any) -> None:
-        status, _, body = self._request(*request)
+    def _must(self, allowed: tuple[int, ...], *request: Any, query: str = "") -> None:
+        status, _, body = self._request(*request, query=query)
         assert status in allowed, f"{request[:2]}: {status} {body[:300]!r}"
 
 

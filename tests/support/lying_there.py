@@ -14,6 +14,8 @@ from pathlib import Path
 
 from objstore.cluster.servers import ServerFile
 from objstore.config.cluster import Cluster, load_cluster
+from objstore.db.merge import split_bytes
+from objstore.middleware.slo.headers import OVERRIDE_ETAG, SLO_ETAG
 from objstore.ring.fileformat import load
 from objstore.ring.model import Device, Ring
 from objstore.runtime.fs import Fs
@@ -40,13 +42,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A copy of an object. problem: why it is not what was written; "" for a good one."""
+    """A copy of an object. problem: why it is not what was written; "" for a good one. shown_etag: what clients are
+    told, of a manifest that of its segments; listed: size and ETag in a listing."""
 
     name: str
     etag: str
     size: int
     content_type: str
     problem: str = ""
+    shown_etag: str = ""
+    listed: tuple[int, str] = (0, "")
 
 
 @dataclass(slots=True)
@@ -210,7 +215,11 @@ def _judged(cluster: Cluster, directory: str, address: ObjectAddress) -> Body:
         headers: Mapping[str, str] = found.headers
         etag = headers["etag"]
         problem = "" if (digest.hexdigest(), offset) == (etag, found.size) else "wrong bytes"
-        return Body(found.address.name, etag, found.size, headers.get("content-type", ""), problem)
+        content_type = headers.get("content-type", "")
+        _, joined_size = split_bytes(content_type)
+        listed = int(joined_size or found.size), headers.get(OVERRIDE_ETAG, etag)
+        shown = headers.get(SLO_ETAG, etag)
+        return Body(found.address.name, etag, found.size, content_type, problem, shown, listed)
 
 
 def _names_in(path: str, kind: str) -> tuple[str, ...]:

@@ -142,9 +142,9 @@ class NetworkCluster:
     # As a Site
 
     def request(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, query: str = ""
     ) -> tuple[int, dict[str, str], bytes]:
-        return self.through(self.nodes[0]).request(method, path, body, headers)
+        return self.through(self.nodes[0]).request(method, path, body, headers, query=query)
 
     def ask_proxy(self, method: str, target: str) -> final_check.Answer:
         machine = self.through(self.nodes[0])
