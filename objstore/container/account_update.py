@@ -1,23 +1,26 @@
 """Telling the account servers what became of a container, in the course of its PUT or DELETE.
 
-All replicas are told at once and waited for; one that fails is left to the updater, which finds the container because
-its reported_* columns differ. An account server that stops answering must not slow every container request of the node:
-after a failure it is left alone for some seconds. Source: formats 6.3.
+All replicas are told at once and waited for; who has not taken it is told again with the next report of changed counts
+(reports.py), or by the updater, which finds the container because its reported_* columns differ. An account server that
+stops answering must not slow every container request of the node: it is left alone until it answers again
+(peers/silence.py). Source: formats 6.3.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from objstore.core.errors import BadRequest
 from objstore.core.names import BackendPath, quoted, text_of
 from objstore.db.container import ContainerInfo
 from objstore.db.shards import is_root
+from objstore.http.client import ConnectTimedOut, PeerError, PeerTimedOut
 from objstore.http.request import Request
 from objstore.http.status import HTTPStatus
+from objstore.peers.silence import Silences
 from objstore.runtime import green
 
 WAIT_MAX_S = 0.5
@@ -40,33 +43,23 @@ class AccountNode:
 
 
 Send = Callable[[AccountNode, str, list[tuple[str, str]], float], int]
-"""(node, target, headers, timeout in seconds) → status of a PUT. Raises PeerError's kin; they are OSErrors or TimedOut
-to nobody here: whatever is raised counts as no answer."""
+"""(node, target, headers, timeout in seconds) → status of a PUT. Raises PeerError."""
 
 
 class AccountUpdates:
-    """Sends updates, and remembers who failed lately. One per process."""
+    """Sends updates. One per process."""
 
-    def __init__(
-        self,
-        send: Send,
-        *,
-        timeout_s: float,
-        forget_failure_s: float,
-        monotonic: Callable[[], float],
-        logger: logging.Logger,
-    ) -> None:
+    def __init__(self, send: Send, *, timeout_s: float, silences: Silences, logger: logging.Logger) -> None:
         self._send = send
         self._timeout_s = min(timeout_s, WAIT_MAX_S)
-        self._forget_failure_s = forget_failure_s
-        self._monotonic = monotonic
+        self._silences = silences
         self._logger = logger
-        self._failing_until: dict[tuple[str, int], float] = {}
 
-    def send(self, request: Request, path: BackendPath, nodes: Sequence[AccountNode], info: ContainerInfo) -> bool:
-        """Tell account servers about a container. False when all of them said 404: there is no such account."""
-        statuses = self.tell(nodes, path, info, _request_headers(request))
-        return not nodes or any(status != HTTPStatus.NOT_FOUND for status in statuses)
+    def send(
+        self, request: Request, path: BackendPath, nodes: Sequence[AccountNode], info: ContainerInfo
+    ) -> list[int | None]:
+        """As tell(), in the course of a request."""
+        return self.tell(nodes, path, info, _request_headers(request))
 
     def tell(
         self,
@@ -80,7 +73,7 @@ class AccountUpdates:
         name = f"/{path.account}/{path.container}"
         tasks = [
             None
-            if self._is_failing(node)
+            if self._silences.is_silent(node.address)
             else green.spawn(self._tell, node, quoted(f"/{node.device}/{node.partition}{name}"), headers)
             for node in nodes
         ]
@@ -89,34 +82,31 @@ class AccountUpdates:
     def _tell(self, node: AccountNode, target: str, headers: list[tuple[str, str]]) -> int | None:
         try:
             status = self._send(node, target, headers, self._timeout_s)
-        except Exception as error:  # Whatever went wrong, the updater will tell this replica later.
-            self._failing_until[node.address] = self._monotonic() + self._forget_failure_s
-            self._logger.warning(
-                "account_server=%s:%d device=%r error=%s: account update left to the updater",
-                node.host,
-                node.port,
-                node.device,
-                error,
-            )
+        except (PeerError, OSError) as error:
+            # A refusal costs nobody time, and who comes back has to hear of its containers at once.
+            if isinstance(error, (ConnectTimedOut, PeerTimedOut)):
+                self._silences.heard_nothing(node.address)
+            self._left_for_later(node, f"error={error}")
             return None
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._logger.warning(
-                "account_server=%s:%d device=%r status=%d: account update left to the updater",
-                node.host,
-                node.port,
-                node.device,
-                status,
-            )
+        if is_untold(status):
+            self._left_for_later(node, f"status={status}")
         return status
 
-    def _is_failing(self, node: AccountNode) -> bool:
-        until = self._failing_until.get(node.address)
-        if until is None:
-            return False
-        if self._monotonic() < until:
-            return True
-        del self._failing_until[node.address]
-        return False
+    def _left_for_later(self, node: AccountNode, why: str) -> None:
+        self._logger.warning(
+            "account_server=%s:%d device=%r %s: account update left for later", node.host, node.port, node.device, why
+        )
+
+
+def is_no_account(statuses: Iterable[int | None]) -> bool:
+    """Whether all account servers said that there is no such account; of none who were asked nobody did."""
+    statuses = list(statuses)
+    return bool(statuses) and all(status == HTTPStatus.NOT_FOUND for status in statuses)
+
+
+def is_untold(status: int | None) -> bool:
+    """Whether an account server with this answer has to be told again."""
+    return status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def account_nodes(request: Request) -> Sequence[AccountNode]:

@@ -22,6 +22,7 @@ from objstore.http.client import ConnectionPool, request
 from objstore.http.dispatch import BackendApp, Handler
 from objstore.http.request import Request
 from objstore.http.response import Response
+from objstore.peers.silence import Silences
 from objstore.ring import local
 from objstore.ring.model import Device, Ring
 from objstore.ring.reload import ReloadingRing
@@ -42,14 +43,15 @@ def make_app(
     send: Send | None = None,
     account_nodes: Callable[[str], Sequence[AccountNode]] | None = None,
     is_handoff: Callable[[str, int], bool] = lambda device, partition: False,
+    silences: Silences | None = None,
 ) -> BackendApp:
-    """send: how account servers are told (tests pass their own). account_nodes: who keeps an account; None: changed
-    counts are not reported from here, and neither are those of a device and partition that is_handoff."""
+    """send, silences: how account servers are told and left alone (tests pass their own). account_nodes: who keeps an
+    account; None: changed counts are not reported from here, and neither are those of a device and partition that
+    is_handoff."""
     updates = AccountUpdates(
         send or _sender(settings.conn_timeout),
         timeout_s=settings.node_timeout,
-        forget_failure_s=settings.fail_fast,
-        monotonic=clock.monotonic,
+        silences=silences or Silences(),
         logger=logger,
     )
     service = ContainerService(

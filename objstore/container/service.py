@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from objstore.config.sync_realms import LiveRealms
-from objstore.container.account_update import AccountUpdates
+from objstore.container.account_update import AccountNode, AccountUpdates, is_no_account, is_untold
 from objstore.container.reports import Reports
 from objstore.container.settings import ContainerServerSettings
 from objstore.core import metadata_headers
@@ -15,7 +16,7 @@ from objstore.core.names import SHARDS_PREFIX, BackendPath
 from objstore.core.policy import LEGACY_INDEX
 from objstore.core.timestamp import Timestamp
 from objstore.db import metadata as meta
-from objstore.db.container import ContainerBroker
+from objstore.db.container import ContainerBroker, ContainerInfo
 from objstore.dbserver.node import DatabaseNode
 from objstore.http.request import Request
 
@@ -43,9 +44,23 @@ class ContainerService:
         return ContainerBroker(self.node.database(path, path.account, path.container))
 
     def note_change(self, path: BackendPath, broker: ContainerBroker) -> None:
-        """Rows of a container have changed."""
+        """An account may have to hear of a container."""
         if self.reports is not None:
             self.reports.note(path, broker)
+
+    def tell_account(
+        self,
+        request: Request,
+        path: BackendPath,
+        nodes: Sequence[AccountNode],
+        broker: ContainerBroker,
+        info: ContainerInfo,
+    ) -> bool:
+        """Tell account servers what became of a container. False when all of them say that there is no such account."""
+        statuses = self.account_updates.send(request, path, nodes, info)
+        if any(map(is_untold, statuses)):
+            self.note_change(path, broker)
+        return not is_no_account(statuses)
 
     def check_metadata(self, metadata: meta.Metadata) -> None:
         """Raises BadRequest when a container may not store this."""

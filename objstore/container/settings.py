@@ -21,6 +21,3 @@ class ContainerServerSettings(DatabaseServerSettings):
     report_interval: float = setting(
         "2", decimal(0), "Seconds after which changed counts are told to the account; 0: only the updater does."
     )
-    fail_fast: float = setting(
-        "5", decimal(0), "Seconds for which an account server that timed out is left to the updater.", advanced=True
-    )

@@ -38,7 +38,7 @@ def account_server(root: Path, limits: Limits | None = None, clock: Any = None, 
 
 
 def container_server(
-    root: Path, limits: Limits | None = None, clock: Any = None, send: Any = None, **options: str
+    root: Path, limits: Limits | None = None, clock: Any = None, send: Any = None, silences: Any = None, **options: str
 ) -> BackendApp:
     """send: what stands in for account servers; by default they answer 201."""
     return make_container_app(
@@ -46,4 +46,5 @@ def container_server(
         Cluster(root, SECRETS, POLICIES, limits or Limits()),
         clock or SimClock(),
         send=send or (lambda node, target, headers, timeout_s: 201),
+        silences=silences,
     )

@@ -30,7 +30,7 @@ def put_container(service: ContainerService, request: Request, path: BackendPath
     if result.is_stale:
         return plain(HTTPStatus.CONFLICT, "Deleted at a later time than this", headers)
     broker.settle_sync_link()
-    if not service.account_updates.send(request, path, nodes, result.info):
+    if not service.tell_account(request, path, nodes, broker, result.info):
         return plain(HTTPStatus.NOT_FOUND, "No such account")
     return plain(HTTPStatus.CREATED if result.is_created else HTTPStatus.ACCEPTED, headers=headers)
 
@@ -65,7 +65,7 @@ def delete_container(service: ContainerService, request: Request, path: BackendP
     if not result.is_deleted:
         return plain(HTTPStatus.CONFLICT, "Put at a later time than this")
     broker.settle_sync_link()
-    if not service.account_updates.send(request, path, nodes, result.info):
+    if not service.tell_account(request, path, nodes, broker, result.info):
         return plain(HTTPStatus.NOT_FOUND, "No such account")
     return plain(HTTPStatus.NO_CONTENT if result.existed else HTTPStatus.NOT_FOUND)
 

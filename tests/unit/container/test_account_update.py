@@ -3,9 +3,10 @@
 import pytest
 
 from objstore.container.account_update import WAIT_MAX_S
+from objstore.http.client import ConnectFailed, ConnectTimedOut, PeerTimedOut
+from objstore.peers.silence import Silences
 from objstore.runtime import green
 from tests.support.backends import container_server
-from tests.support.clock import SimClock
 from tests.support.wsgi import call
 
 PATH = "/sdb1/7/AUTH_a/c%20%C3%BC"
@@ -63,23 +64,36 @@ def test_404_from_all_is_404(tmp_path):
     assert call(app, "PUT", PATH, PUT).status == 404
 
 
-@pytest.mark.parametrize("answer", [500, 201, TimeoutError("no answer")])
+@pytest.mark.parametrize(
+    "answer", [500, 201, PeerTimedOut("no answer"), ConnectFailed("refused"), OSError(24, "files")]
+)
 def test_404_from_some_is_success(tmp_path, answer):
     app = container_server(tmp_path, send=Accounts(p1=404, p2=404, p3=answer))
     assert call(app, "PUT", PATH, PUT).status == 201
 
 
-def test_server_that_failed_is_left_alone_for_a_while(tmp_path):
-    accounts, clock = Accounts(p2=TimeoutError("frozen")), SimClock()
-    app = container_server(tmp_path, send=accounts, clock=clock)
-    for expected in ([1, 2, 3], [1, 3]):
+@pytest.mark.parametrize("error", [PeerTimedOut("frozen"), ConnectTimedOut("its machine is gone")])
+def test_server_that_let_the_time_pass_is_left_alone_until_it_answers(tmp_path, error):
+    accounts, thawed = Accounts(p2=error), green.Future()
+    app = container_server(tmp_path, send=accounts, silences=Silences(lambda address: thawed.wait(30)))
+    for expected in ([1, 2, 3], [1, 3], [1, 3]):
         accounts.calls.clear()
         assert call(app, "PUT", PATH, PUT).status in (201, 202)
         assert accounts.ports == expected
-    clock.advance(6)
-    accounts.calls.clear()
-    call(app, "PUT", PATH, PUT)
-    assert accounts.ports == [1, 2, 3]
+    thawed.set(True)
+    with green.deadline(30):
+        while accounts.ports != [1, 2, 3]:
+            green.sleep(0)
+            accounts.calls.clear()
+            call(app, "PUT", PATH, PUT)
+
+
+def test_server_that_refuses_is_asked_again_at_once(tmp_path):
+    accounts = Accounts(p2=ConnectFailed("nobody listens"))
+    app = container_server(tmp_path, send=accounts)
+    for _ in range(2):
+        call(app, "PUT", PATH, PUT)
+    assert accounts.ports == [1, 2, 3] * 2
 
 
 def test_all_are_told_at_the_same_time(tmp_path):

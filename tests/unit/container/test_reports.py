@@ -9,6 +9,7 @@ from objstore.container.reports import Reports
 from objstore.container.settings import ContainerServerSettings
 from objstore.core.limits import Limits
 from objstore.core.names import BackendPath
+from objstore.peers.silence import Silences
 from objstore.runtime import green
 from tests.support.backends import POLICIES, SECRETS
 from tests.support.clock import SimClock
@@ -87,7 +88,7 @@ def test_container_on_a_handoff_is_not_reported(tmp_path):
 
 def test_container_without_news_is_not_reported(tmp_path):
     accounts = Accounts()
-    updates = AccountUpdates(accounts, timeout_s=1, forget_failure_s=1, monotonic=SimClock().monotonic, logger=LOGGER)
+    updates = AccountUpdates(accounts, timeout_s=1, silences=Silences(), logger=LOGGER)
     reports = Reports(updates, lambda account: NODES, interval_s=1, logger=LOGGER)
     broker, path = make_container(tmp_path), BackendPath("sda1", "7", "AUTH_v", "c")
     assert reports.report(path, broker)
@@ -105,6 +106,29 @@ def test_report_that_most_refuse_is_made_again(tmp_path):
     put_row(app, "a", 10)
     until(lambda: len(accounts.told) >= 6)
     assert {told[2] for told in accounts.told} == {"1"}
+
+
+ACCOUNT = {"x-account-host": "h:1,h:2,h:3", "x-account-device": "sda,sda,sda", "x-account-partition": "44"}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_container_that_one_account_server_missed_is_told_of_again(tmp_path, method):
+    accounts = Accounts(2)
+    app = make(tmp_path, accounts)
+    headers = {"x-timestamp": "1700000050.00000", **ACCOUNT}
+    assert call(app, method, PATH, headers).status == {"PUT": 202, "DELETE": 204}[method]
+    accounts.failing = ()
+    assert [told[0] for told in accounts.told] == [1, 2, 3]
+    until(lambda: [told[0] for told in accounts.told] == [1, 2, 3] * 2)
+
+
+def test_a_container_that_all_account_servers_took_is_told_of_once(tmp_path):
+    accounts = Accounts()
+    app = make(tmp_path, accounts)
+    call(app, "PUT", PATH, {"x-timestamp": "1700000050.00000", **ACCOUNT})
+    for _ in range(5):
+        green.sleep(0.01)
+    assert len(accounts.told) == 3
 
 
 def test_interval_0_reports_nothing(tmp_path):
