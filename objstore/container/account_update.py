@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from objstore.core.errors import BadRequest
@@ -47,13 +47,14 @@ Send = Callable[[AccountNode, str, list[tuple[str, str]], float], int]
 
 
 class AccountUpdates:
-    """Sends updates. One per process."""
+    """Sends updates, and says once of each account server when it stops taking them. One per process."""
 
     def __init__(self, send: Send, *, timeout_s: float, silences: Silences, logger: logging.Logger) -> None:
         self._send = send
         self._timeout_s = min(timeout_s, WAIT_MAX_S)
         self._silences = silences
         self._logger = logger
+        self._failing: set[tuple[str, int]] = set()
 
     def send(
         self, request: Request, path: BackendPath, nodes: Sequence[AccountNode], info: ContainerInfo
@@ -86,21 +87,23 @@ class AccountUpdates:
             # A refusal costs nobody time, and who comes back has to hear of its containers at once.
             if isinstance(error, (ConnectTimedOut, PeerTimedOut)):
                 self._silences.heard_nothing(node.address)
-            self._left_for_later(node, f"error={error}")
+            self._note_failure(node, f"error={error}")
             return None
         if is_untold(status):
-            self._left_for_later(node, f"status={status}")
+            self._note_failure(node, f"status={status}")
+        else:
+            self._failing.discard(node.address)
         return status
 
-    def _left_for_later(self, node: AccountNode, why: str) -> None:
-        self._logger.warning(
-            "account_server=%s:%d device=%r %s: account update left for later", node.host, node.port, node.device, why
-        )
+    def _note_failure(self, node: AccountNode, why: str) -> None:
+        if node.address not in self._failing:
+            self._failing.add(node.address)
+            where = f"account_server={node.host}:{node.port} device={node.device!r}"
+            self._logger.warning("%s %s: account updates are left for later", where, why)
 
 
-def is_no_account(statuses: Iterable[int | None]) -> bool:
-    """Whether all account servers said that there is no such account; of none who were asked nobody did."""
-    statuses = list(statuses)
+def is_no_account(statuses: Sequence[int | None]) -> bool:
+    """Whether account servers were asked, and all said that there is no such account."""
     return bool(statuses) and all(status == HTTPStatus.NOT_FOUND for status in statuses)
 
 

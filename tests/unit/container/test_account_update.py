@@ -88,12 +88,19 @@ def test_server_that_let_the_time_pass_is_left_alone_until_it_answers(tmp_path, 
             call(app, "PUT", PATH, PUT)
 
 
-def test_server_that_refuses_is_asked_again_at_once(tmp_path):
-    accounts = Accounts(p2=ConnectFailed("nobody listens"))
+@pytest.mark.parametrize("answer", [ConnectFailed("nobody listens"), 503])
+def test_server_that_refuses_is_asked_again_at_once_and_complained_of_once(tmp_path, answer, caplog):
+    accounts = Accounts(p2=answer)
     app = container_server(tmp_path, send=accounts)
-    for _ in range(2):
+    for _ in range(3):
         call(app, "PUT", PATH, PUT)
-    assert accounts.ports == [1, 2, 3] * 2
+    assert accounts.ports == [1, 2, 3] * 3
+    assert caplog.text.count("left for later") == 1
+    accounts.answers.clear()
+    call(app, "PUT", PATH, PUT)
+    accounts.answers[2] = answer
+    call(app, "PUT", PATH, PUT)
+    assert caplog.text.count("left for later") == 2
 
 
 def test_all_are_told_at_the_same_time(tmp_path):
