@@ -29,7 +29,7 @@ def test_objects_of_both_halves_are_found_after_the_split(tmp_path):
                 cluster.kill_node(node)
 
         def takes_writes():
-            # Right after their start the proxy may still leave them alone, for a second.
+            # Seen once on a busy machine: 503 right after their start.
             return cluster.request("PUT", "/c", None, {"X-Storage-Policy": "tin"})[0] in (201, 202)
 
         until(takes_writes, "the other half takes writes")
